@@ -1,0 +1,40 @@
+/* core_limits — every quantity in core/ that a stranger influences. */
+#ifndef SHOAL_CORE_LIMITS_H
+#define SHOAL_CORE_LIMITS_H
+
+enum {
+	/* Deepest nesting of a .torrent or an info dictionary: a v2 file tree
+	 * nests once a directory level. Peers and trackers get far less. */
+	BENCODE_DEPTH_FILE = 128,
+	BENCODE_DEPTH_WIRE = 16,
+	/* A torrent of 100 000 files has about ten tokens a file. */
+	BENCODE_TOKENS_FILE = 3000000,
+	BENCODE_TOKENS_WIRE = 4096,
+
+	/* The largest .torrent on the public trackers is below 10 MB; v2's
+	 * piece layers double it. Also the most ut_metadata may carry. */
+	METAINFO_MAX_BYTES = 32 << 20,
+	METAINFO_MAX_PIECES = 1 << 21,
+	METAINFO_MAX_PIECE_BYTES = 512 << 20,
+	METAINFO_MIN_PIECE_BYTES = 16 << 10,
+	METAINFO_MAX_FILES = 1000000,
+	METAINFO_MAX_DEPTH = 100,
+	METAINFO_MAX_TRACKERS = 64,
+	METAINFO_MAX_WEB_SEEDS = 32,
+	METAINFO_MAX_NODES = 64,
+	/* Names that only differ after sanitising get a suffix; more than
+	 * this many of one name is an attack. */
+	METAINFO_MAX_DUPLICATES = 500,
+	METAINFO_MAX_URL_BYTES = 2048,
+
+	MAGNET_MAX_BYTES = 64 << 10,
+	MAGNET_MAX_PEERS = 64,
+	MAGNET_MAX_SELECT = 1024,
+
+	NAME_MAX_BYTES = 240, /* below NAME_MAX, so that a suffix fits */
+};
+
+/* A file or torrent below 2^48 bytes keeps every sum of offsets in int64. */
+#define METAINFO_MAX_TOTAL_BYTES (INT64_C(1) << 48)
+
+#endif

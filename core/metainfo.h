@@ -1,0 +1,153 @@
+/* metainfo — what a torrent is: .torrent files and bare info dictionaries of
+ * v1, v2 and hybrid torrents (BEP 3, 12, 19, 27, 47, 52), validated whole
+ * before anything is believed; and the encoder of a .torrent.
+ *
+ * One address space: every byte of a torrent has a position in *piece space*,
+ * 0 … total_bytes-1. For v1 it is the concatenation of the files, pad files
+ * included. For v2 each file begins at a piece boundary, and the gap before
+ * the next file belongs to nobody. A hybrid's pad files make both the same.
+ *
+ * A metainfo is immutable and self-contained; it keeps its own copy of the
+ * bytes. Thread: any, read only. */
+#ifndef SHOAL_CORE_METAINFO_H
+#define SHOAL_CORE_METAINFO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/hash.h"
+#include "core/span.h"
+
+/* An info-hash of either kind; `len` is 20 (v1, SHA-1) or 32 (v2, SHA-256). */
+struct info_hash {
+	uint8_t bytes[HASH_SHA256_BYTES];
+	uint8_t len;
+};
+
+/* Which torrent: at least one of the two is there. */
+struct torrent_id {
+	struct info_hash v1; /* len 0: none */
+	struct info_hash v2; /* len 0: none */
+};
+
+/* torrent_id_wire — the 20 bytes that handshakes and trackers use: v1's, or
+ * v2's cut to 20 (BEP 52). */
+const uint8_t *torrent_id_wire(const struct torrent_id *id);
+
+/* torrent_id_hex — 40 or 64 digits and a NUL: v1's if there is one. */
+enum { TORRENT_HEX_BYTES = 65 };
+const char *torrent_id_hex(const struct torrent_id *id,
+			   char out[TORRENT_HEX_BYTES]);
+
+/* torrent_id_matches — some hash of both is the same, none differs. */
+bool torrent_id_matches(const struct torrent_id *a, const struct torrent_id *b);
+
+/* info_hash_parse — 40 or 64 hex digits, or 32 of base32 (BEP 9). EINVAL. */
+int info_hash_parse(struct info_hash *h, const char *text, size_t len);
+
+enum mi_attr { /* BEP 47 */
+	MI_ATTR_PAD = 1,
+	MI_ATTR_EXEC = 2,
+	MI_ATTR_SYMLINK = 4,
+	MI_ATTR_HIDDEN = 8,
+};
+
+struct mi_file {
+	uint64_t off_bytes; /* in piece space */
+	uint64_t len_bytes;
+	unsigned attr;        /* MI_ATTR_… */
+	uint32_t n_path;      /* elements; 1 for a single file */
+	char **path;          /* sanitised, unique in its directory */
+	char *symlink;        /* raw target, elements joined by '/', or NULL */
+	const uint8_t *root;  /* v2 pieces root, 32 bytes, or NULL */
+	const uint8_t *layer; /* v2 piece layer: 32 bytes a piece, or NULL when
+				 the file is one piece or the layer is missing */
+};
+
+struct mi_tier {
+	char **urls;
+	uint32_t n;
+};
+
+struct metainfo {
+	struct torrent_id id;
+	char *name; /* sanitised; of the top directory or the single file */
+	bool is_single; /* one file, no directory in the torrent itself */
+	bool is_private; /* BEP 27 */
+	bool has_v1, has_v2;
+	uint32_t piece_bytes;
+	uint32_t n_pieces;
+	uint64_t total_bytes; /* of piece space */
+	struct mi_file *files; /* in piece-space order, pads included */
+	uint32_t n_files;
+	int64_t created_s; /* creation date, or 0 */
+	const uint8_t *v1_hashes; /* 20 bytes a piece, or NULL */
+	struct mi_tier *tiers; /* BEP 12; empty for a bare info dictionary */
+	uint32_t n_tiers;
+	char **web_seeds; /* BEP 19 */
+	uint32_t n_web_seeds;
+	struct span info; /* exact bytes, lent */
+};
+
+/* What was wrong, for one line to a person. */
+struct mi_error {
+	char text[160];
+};
+
+/* metainfo_parse_file — a whole .torrent. 0, EBADMSG, EFBIG or ENOMEM; `err`
+ * is filled unless ENOMEM. `h` is used for the info-hashes. Gives. */
+int metainfo_parse_file(const void *bytes, size_t len, struct hasher *h,
+			struct metainfo **out, struct mi_error *err);
+
+/* metainfo_parse_info — a bare info dictionary (from a peer or the store). It
+ * must hash to every hash that `want` has, else EBADMSG. */
+int metainfo_parse_info(const void *bytes, size_t len,
+			const struct torrent_id *want, struct hasher *h,
+			struct metainfo **out, struct mi_error *err);
+
+void metainfo_free(struct metainfo *mi);
+
+/* metainfo_piece_bytes — how long piece `ix` is on the v1 wire: piece_bytes
+ * but for the last one. For a v2-only torrent the last piece of each file is
+ * as long as what the file has left. */
+uint32_t metainfo_piece_bytes(const struct metainfo *mi, uint32_t ix);
+
+/* metainfo_file_at — the file (never an empty one) that holds byte `off` of
+ * piece space; n_files when it lies in a gap. O(log n). */
+uint32_t metainfo_file_at(const struct metainfo *mi, uint64_t off_bytes);
+
+/* metainfo_check_piece — does `data` (metainfo_piece_bytes long) match piece
+ * `ix`? v1's hash where there is one, and v2's layer where there is one; a
+ * hybrid must match both. False when no hash is known. Thread: any. */
+bool metainfo_check_piece(const struct metainfo *mi, struct hasher *h,
+			  uint32_t ix, const uint8_t *data);
+
+/* ---- making one ---- */
+
+struct mi_source_file {
+	const char *const *path; /* raw elements */
+	uint32_t n_path;
+	uint64_t len_bytes;
+};
+
+struct mi_source {
+	const char *name;
+	bool is_single;
+	const struct mi_source_file *files;
+	uint32_t n_files;
+	uint32_t piece_bytes;
+	const uint8_t *v1_hashes; /* 20 bytes a piece */
+	uint32_t n_pieces;
+	const char *const *trackers; /* each its own tier */
+	uint32_t n_trackers;
+	bool is_private;
+	int64_t created_s;
+};
+
+struct buf;
+
+/* metainfo_encode_v1 — a v1 .torrent into `out`. 0 or ENOMEM. */
+int metainfo_encode_v1(const struct mi_source *src, struct buf *out);
+
+#endif

@@ -1,0 +1,173 @@
+/* pieces — the pieces of one torrent as the loop sees them: what state each is
+ * in, the buffers of those under way, who waits for one, who must not lose one.
+ * Between net/, which fills buffers, and the store, which keeps them. The only
+ * place where a piece turns from received into verified.
+ *
+ *   state      in have   buffer            waiters  index row  job under way
+ *   ABSENT     no        none              none     no         none
+ *   WANTED     no        none              any      no         none
+ *   FETCHING   no        being filled      any      no         none
+ *   CHECKING   no        whole             any      no         hash
+ *   SETTLING   yes       whole or (once    none     coming     store_put
+ *                        written) maybe
+ *   CLEAN      yes       maybe (recent)    none     yes        none
+ *
+ *   ABSENT  -> WANTED    somebody waits for it
+ *   WANTED  -> ABSENT    the last waiter left
+ *   ABSENT, WANTED -> FETCHING   pieces_begin: its first block was asked for
+ *   FETCHING -> WANTED, ABSENT   pieces_abandon
+ *   FETCHING -> CHECKING         pieces_filled: its last block came
+ *   CHECKING -> SETTLING         the hash matched; waiters are called
+ *   CHECKING -> FETCHING         it did not; on_bad, the buffer stays
+ *   SETTLING -> CLEAN            the store says DURABLE
+ *   SETTLING -> CLEAN            or it failed while the buffer is there: the
+ *                                piece is kept in memory only ("unkept")
+ *   CLEAN    -> ABSENT           pieces_lost: a read of it failed
+ *
+ * "have" is what may be read by anybody and announced to peers: SETTLING and
+ * CLEAN. No byte leaves this module from any other state.
+ *
+ * Thread: loop. Life: pieces_open … pieces_close. */
+#ifndef SHOAL_CACHE_PIECES_H
+#define SHOAL_CACHE_PIECES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "core/bits.h"
+#include "core/own.h"
+#include "core/queue.h"
+
+struct blk;
+struct blk_pool;
+struct loop;
+struct metainfo;
+struct piece_mem;
+struct pieces;
+struct store;
+struct workers;
+
+enum piece_state {
+	PIECE_ABSENT,
+	PIECE_WANTED,
+	PIECE_FETCHING,
+	PIECE_CHECKING,
+	PIECE_SETTLING,
+	PIECE_CLEAN,
+};
+
+/* ---- memory shared by all torrents ---- */
+
+/* piece_mem_new — buffers come from `pool` (kept). At most `unverified_bytes`
+ * are in FETCHING and CHECKING at once (one piece always may), and about
+ * `recent_bytes` of verified pieces are kept for readers close behind. */
+int piece_mem_new(struct blk_pool *pool, uint64_t unverified_bytes,
+		  uint64_t recent_bytes, struct piece_mem **out);
+void piece_mem_free(struct piece_mem *pm);
+uint64_t piece_mem_unverified_bytes(const struct piece_mem *pm);
+
+/* ---- one torrent ---- */
+
+struct pieces_ops {
+	/* The piece may be read, served and announced from now on. Runs before
+	 * its waiters do. */
+	void (*on_verified)(void *arg, uint32_t piece_ix);
+	/* The bytes in the buffer do not match the hash; the piece is FETCHING
+	 * again with all its blocks to be replaced; pieces_buffer still has
+	 * the bad bytes, so that they can be compared. */
+	void (*on_bad)(void *arg, uint32_t piece_ix);
+	/* Memory for unverified bytes is free again after pieces_begin said
+	 * EAGAIN. */
+	void (*on_room)(void *arg);
+	/* A held piece turned out unreadable and is ABSENT now. */
+	void (*on_lost)(void *arg, uint32_t piece_ix);
+};
+
+struct pieces_cfg {
+	struct loop *loop;         /* kept */
+	struct workers *workers;   /* kept: hashing */
+	struct store *store;       /* kept */
+	struct piece_mem *mem;     /* kept */
+	const struct metainfo *mi; /* kept until pieces_close has ended */
+	const struct pieces_ops *ops; /* kept */
+	void *arg;
+};
+
+/* pieces_open_start — load what the store holds; `done` as STYLE habit 21 has
+ * it, with the struct or an error. No cancel: see pieces_close. */
+typedef void pieces_open_fn(void *arg, int err, struct pieces *ps);
+int pieces_open_start(const struct pieces_cfg *cfg, pieces_open_fn *done,
+		      void *arg, struct pieces **out);
+
+/* pieces_close — end every waiter with ESTALE (on this turn, so only from a
+ * place that expects it), call nothing else any more, let the jobs under way
+ * finish by themselves. Also cancels an open that is not done. The metainfo
+ * must live until `gone` runs. */
+void pieces_close(struct pieces *ps TAKES, void (*gone)(void *arg), void *arg);
+
+enum piece_state pieces_state(const struct pieces *ps, uint32_t ix);
+
+/* pieces_have — what may be read and announced. Lends. */
+const struct bits *pieces_have(const struct pieces *ps);
+
+/* pieces_hashed — how many pieces were hashed since pieces_open. */
+uint64_t pieces_hashed(const struct pieces *ps);
+
+/* ---- filling ---- */
+
+/* pieces_begin — ABSENT or WANTED -> FETCHING; its buffer is there after this.
+ * EAGAIN when the cap on unverified bytes is reached (on_room will come),
+ * ENOMEM. */
+int pieces_begin(struct pieces *ps, uint32_t ix);
+
+/* pieces_buffer — the buffer of a FETCHING piece, metainfo_piece_bytes long.
+ * Lends until the piece leaves FETCHING; NULL in any other state. */
+struct blk *pieces_buffer(struct pieces *ps, uint32_t ix);
+
+/* pieces_abandon — give up a FETCHING piece. The caller has made sure that
+ * nobody writes into the buffer any more. */
+void pieces_abandon(struct pieces *ps, uint32_t ix);
+
+/* pieces_filled — the buffer is whole and nobody writes into it any more. */
+void pieces_filled(struct pieces *ps, uint32_t ix);
+
+/* ---- waiting and reading ---- */
+
+/* A wait for one piece. Embedded in its owner. */
+struct piece_wait {
+	void (*fn)(void *arg, int err, uint32_t piece_ix);
+	void *arg;
+	/* pieces.c's own */
+	LIST_ENTRY(piece_wait) link;
+	uint32_t piece_ix;
+	bool waiting;
+};
+
+/* pieces_wait — call w->fn when the piece is in have (err 0) or the torrent is
+ * closed (ESTALE). The piece is not in have now. Never fails. */
+void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w);
+void pieces_wait_cancel(struct pieces *ps, struct piece_wait *w);
+bool pieces_is_waited(const struct pieces *ps, uint32_t ix);
+
+/* pieces_peek — the verified piece's bytes, if they are in memory: a reference
+ * that the caller drops; else NULL. Counts as use for "recent". */
+struct blk *pieces_peek(struct pieces *ps, uint32_t ix);
+
+/* pieces_read_now — copy from held pieces without waiting: memory, else the
+ * page cache. EAGAIN when that needs a worker, ENOENT when some piece is not
+ * in have. */
+int pieces_read_now(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
+		    uint8_t *dst);
+
+/* pieces_read — by a worker; `dst` is kept until `done`. When the store cannot
+ * read what it claimed, the pieces concerned become ABSENT (on_lost) and
+ * `done` says EIO. */
+int pieces_read(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
+		uint8_t *dst, void (*done)(void *arg, int err), void *arg);
+
+/* pieces_check — assert every line of the table above. */
+void pieces_check(const struct pieces *ps);
+
+#endif

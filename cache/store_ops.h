@@ -1,0 +1,39 @@
+/* store_ops — what a store implements; for store.c, the stores and tests'
+ * wrappers (a store that injects faults wraps another one). Each operation's
+ * contract is its store_… namesake in store.h. */
+#ifndef SHOAL_CACHE_STORE_OPS_H
+#define SHOAL_CACHE_STORE_OPS_H
+
+#include "cache/store.h"
+
+struct store_ops {
+	int (*load_info)(struct store *s, const struct torrent_id *id,
+			 store_info_fn *done, void *arg);
+	int (*open)(struct store *s, const struct metainfo *mi,
+		    store_open_fn *done, void *arg);
+	int (*flush)(struct store *s, store_done_fn *done, void *arg);
+	int (*err)(const struct store *s);
+	void (*stats)(const struct store *s, struct store_stats *out);
+	void (*free)(struct store *s);
+
+	int (*read_now)(struct store_torrent *st, uint64_t off_bytes,
+			uint32_t len_bytes, uint8_t *dst);
+	int (*read)(struct store_torrent *st, uint64_t off_bytes,
+		    uint32_t len_bytes, uint8_t *dst, store_read_fn *done,
+		    void *arg);
+	int (*put)(struct store_torrent *st, uint32_t piece_ix,
+		   struct blk *data, store_put_fn *done, void *arg);
+	void (*forget)(struct store_torrent *st, uint32_t piece_ix);
+	void (*close)(struct store_torrent *st);
+};
+
+/* The first member of every store and of every torrent handle. */
+struct store {
+	const struct store_ops *ops;
+};
+
+struct store_torrent {
+	struct store *store;
+};
+
+#endif

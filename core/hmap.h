@@ -13,7 +13,8 @@ struct hmap;
 int hmap_new(size_t key_len, struct hmap **out);
 void hmap_free(struct hmap *m);
 
-/* hmap_put — copies the key. 0, EEXIST (nothing changed), or ENOMEM. */
+/* hmap_put — copies the key; keeps `value`, never NULL. 0, EEXIST (nothing
+ * changed), or ENOMEM. */
 int hmap_put(struct hmap *m, const void *key, void *value);
 
 /* hmap_get / hmap_del — the value, or NULL. */
@@ -22,8 +23,9 @@ void *hmap_del(struct hmap *m, const void *key);
 
 size_t hmap_count(const struct hmap *m);
 
-/* hmap_next — walk: *pos starts at 0; NULL at the end. The map must not be
- * changed meanwhile, except by hmap_del of what was just returned. */
+/* hmap_next — walk, in no order: *pos starts at 0; NULL at the end, and after
+ * it. Each value comes once. The map must not be changed meanwhile, except by
+ * hmap_del of what was just returned: nothing is then skipped or seen twice. */
 void *hmap_next(const struct hmap *m, size_t *pos);
 
 #endif

@@ -12,6 +12,11 @@
  * pointer. */
 void *mem_alloc(size_t size);
 
+/* mem_alloc_aligned — as mem_alloc, at a multiple of `align`, a power of two
+ * not below sizeof(void *). mem_free frees it; mem_grow would lose the
+ * alignment. */
+void *mem_alloc_aligned(size_t align, size_t size);
+
 /* mem_zalloc — `n` zeroed elements of `size` bytes; gives. NULL when n * size
  * overflows. */
 void *mem_zalloc(size_t n, size_t size);

@@ -1,0 +1,39 @@
+/* ahead — the read-ahead window of one open file, from what was read of it.
+ * Pure: positions and time in, a window in bytes out. Contract and growth
+ * rules are in ahead.c's essay; positions are in the file. */
+#ifndef SHOAL_FS_AHEAD_H
+#define SHOAL_FS_AHEAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	AHEAD_MIN_BYTES = 1 << 20,  /* the first window after evidence */
+	AHEAD_MAX_BYTES = 64 << 20,
+	AHEAD_REORDER_BYTES = 2 << 20, /* the kernel sends its reads in this
+					  much disorder */
+};
+
+struct ahead {
+	uint64_t next_bytes;   /* where a sequential reader goes on */
+	uint64_t run_bytes;    /* read in sequence up to now */
+	uint64_t window_bytes; /* its present length */
+	uint64_t from_bytes;   /* its present start */
+};
+
+void ahead_init(struct ahead *a);
+
+/* What is known of the network: the window is at least rate × (rtt + slack). */
+struct ahead_net {
+	uint64_t rate_Bps;
+	uint32_t rtt_us;
+	uint32_t piece_bytes;
+};
+
+/* ahead_on_read — a read of [off, off + len) of a file of `size` bytes. True
+ * when the window changed: [a->from_bytes, + a->window_bytes), clipped to the
+ * file, 0 for none. */
+bool ahead_on_read(struct ahead *a, uint64_t off_bytes, uint32_t len_bytes,
+		   uint64_t size_bytes, const struct ahead_net *net);
+
+#endif

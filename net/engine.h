@@ -1,0 +1,78 @@
+/* engine — everything of net/ in one process: the listening port, the clients
+ * for trackers, the torrents, limits across them.
+ *
+ * Thread: loop. Life: engine_new → engine_add … → engine_stop → engine_free. */
+#ifndef SHOAL_NET_ENGINE_H
+#define SHOAL_NET_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/addr.h"
+#include "core/metainfo.h"
+#include "core/own.h"
+#include "net/torrent.h"
+
+struct blk_pool;
+struct engine;
+struct loop;
+struct magnet;
+struct store;
+struct workers;
+
+struct engine_ops {
+	/* The torrent is READY, or FAILED; once for each. */
+	void (*on_ready)(void *arg, struct torrent *t);
+	void (*on_failed)(void *arg, struct torrent *t);
+};
+
+struct engine_cfg {
+	struct loop *loop;       /* kept, like all of these */
+	struct workers *workers; /* hashing */
+	struct workers *names;   /* name resolution, which may hang: its own */
+	struct store *store;
+	struct blk_pool *pool;
+	const struct engine_ops *ops;
+	void *arg;
+	const struct addr *bind_to; /* NULL: all; copied */
+	uint16_t port;              /* 0: any free one */
+	const char *const *peers;   /* host:port, for every torrent; copied */
+	unsigned n_peers;
+	bool no_seed;               /* never upload */
+	uint64_t unverified_bytes;  /* cap on memory of pieces under way */
+	uint64_t recent_bytes;      /* verified pieces kept for readers */
+};
+
+/* engine_new — 0; EADDRINUSE and the like for the port (then `why` says which
+ * line a person reads); ENOMEM. */
+int engine_new(const struct engine_cfg *cfg, struct engine **out,
+	       char why[160]);
+uint16_t engine_port(const struct engine *e);
+
+/* What to add: either a metainfo or a magnet. */
+struct engine_source {
+	struct metainfo *mi;   /* taken */
+	struct magnet *magnet; /* taken */
+};
+
+/* engine_add — gives nothing: the torrent belongs to the engine. EEXIST: it is
+ * there already (`out` is that one, and gets the source's trackers and
+ * peers); ENOMEM. The source is taken also on failure. */
+int engine_add(struct engine *e, struct engine_source src,
+	       struct torrent **out);
+
+/* engine_find — by either hash; NULL. engine_next walks: NULL begins and ends.
+ */
+struct torrent *engine_find(const struct engine *e, const struct info_hash *h);
+struct torrent *engine_next(const struct engine *e, const struct torrent *t);
+
+/* engine_stop — end every read (ESHUTDOWN), close peers, tell trackers; `done`
+ * runs when all is told or `limit_ms` later. Nothing is added after this. */
+void engine_stop(struct engine *e, unsigned limit_ms, void (*done)(void *arg),
+		 void *arg);
+
+/* engine_free — after `done` of engine_stop. Closes what is left of the
+ * torrents' stores; workers must still run. NULL is fine. */
+void engine_free(struct engine *e);
+
+#endif

@@ -1,0 +1,130 @@
+/* picker — which block is asked of which peer next. Pure: state in, time and
+ * peers in, decisions out; no I/O and no clock, so that a simulator runs it as
+ * the loop does.
+ *
+ * Demand is per piece and has two classes: URGENT (some reader is parked on
+ * it) before WINDOW (read-ahead), each by earliest deadline. Each free block,
+ * in that order, goes to the peer that has the piece, has room in its request
+ * window, and is predicted to deliver it first:
+ *
+ *     C(p) = now + max(rtt, (out + len) / rate + rtt)
+ *
+ * so the blocks of one urgent piece spread over all peers that help it along.
+ * A peer whose C is more than PICKER_SLOW_FACTOR times the best one's gets no
+ * urgent block. A block that is late is asked of a second peer; the first copy
+ * to arrive wins (the caller cancels the others).
+ *
+ * The caller reports every end of a request: arrived, or gone (rejected,
+ * timed out, choked, peer lost). */
+#ifndef SHOAL_NET_PICKER_H
+#define SHOAL_NET_PICKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/wire.h"
+
+struct bits;
+struct picker;
+
+enum want_class { WANT_NONE, WANT_WINDOW, WANT_URGENT };
+
+enum { PICKER_COPIES_MAX = 3, PICKER_SLOW_FACTOR = 4 };
+
+/* Asked when the first block of a piece is about to be picked: is there memory
+ * for it? False leaves the piece for a later pass. */
+typedef bool picker_open_fn(void *arg, uint32_t piece_ix);
+
+/* The length in bytes of a piece. */
+typedef uint32_t picker_len_fn(void *arg, uint32_t piece_ix);
+
+struct picker_cfg {
+	picker_open_fn *open;
+	picker_len_fn *len;
+	void *arg;
+};
+
+/* picker_new — cfg is copied. 0 or ENOMEM. */
+int picker_new(const struct picker_cfg *cfg, struct picker **out);
+void picker_free(struct picker *p);
+
+/* ---- demand ---- */
+
+/* picker_want — the piece's demand is this from now on. A piece that has
+ * blocks under way stays open at WANT_NONE: its requests go on, no new ones
+ * are made (picker_drop ends it). 0 or ENOMEM. */
+int picker_want(struct picker *p, uint32_t piece_ix, enum want_class c,
+		uint64_t deadline_us);
+enum want_class picker_class(const struct picker *p, uint32_t piece_ix);
+
+/* picker_is_open — its buffer exists: some block was picked or arrived. */
+bool picker_is_open(const struct picker *p, uint32_t piece_ix);
+
+/* picker_drop — forget the piece and its blocks (done, or abandoned). */
+void picker_drop(struct picker *p, uint32_t piece_ix);
+
+/* picker_restart — its bytes were wrong: every block is free again. */
+void picker_restart(struct picker *p, uint32_t piece_ix);
+
+/* picker_first_idle — an open piece with WANT_NONE and no request out, or
+ * UINT32_MAX: a candidate for giving its memory back. */
+uint32_t picker_first_idle(const struct picker *p);
+
+/* ---- assigning ---- */
+
+struct pick_peer {
+	uint32_t id;             /* the caller's; stable while requests are out */
+	const struct bits *have; /* pieces it has */
+	const struct bits *only; /* choked: the allowed-fast pieces; else NULL */
+	uint64_t rate_Bps;       /* bytes a second; 0: not known yet */
+	uint32_t rtt_us;
+	uint32_t out_bytes;      /* asked, not arrived; kept up to date */
+	uint32_t room;           /* blocks that may still be asked; kept too */
+	bool is_snubbed;         /* gets nothing urgent that others can do */
+};
+
+struct pick {
+	uint32_t peer_ix; /* into the array of peers */
+	struct wire_block block;
+	bool is_copy; /* it is out to somebody else already */
+};
+
+/* picker_assign — up to `max` decisions into `out`; how many is returned. They
+ * count as asked from now on. */
+unsigned picker_assign(struct picker *p, struct pick_peer *peers,
+		       unsigned n_peers, uint64_t now_us, struct pick *out,
+		       unsigned max);
+
+/* picker_next_late_us — when an urgent block will count as late and a copy
+ * could be asked: the time of the next pass; UINT64_MAX: nothing is out. */
+uint64_t picker_next_late_us(const struct picker *p);
+
+/* ---- what became of it ---- */
+
+enum picker_arrival {
+	PICKER_UNWANTED,   /* not open, or the block had already arrived */
+	PICKER_BLOCK,      /* fine, the piece needs more */
+	PICKER_WHOLE,      /* this was the last one */
+};
+
+/* picker_on_arrived — `others` gets the peers that were asked for the same
+ * block and still owe it (at most PICKER_COPIES_MAX); they count as not asked
+ * any more. */
+enum picker_arrival picker_on_arrived(struct picker *p, uint32_t peer_id,
+				      const struct wire_block *b,
+				      uint32_t others[PICKER_COPIES_MAX],
+				      unsigned *n_others);
+
+/* picker_on_gone — peer `peer_id` will not send this block. */
+void picker_on_gone(struct picker *p, uint32_t peer_id,
+		    const struct wire_block *b);
+
+/* picker_is_missing — the block has not arrived; its piece is open. */
+bool picker_is_missing(const struct picker *p, const struct wire_block *b);
+
+/* picker_outstanding — blocks that are out, all copies counted. */
+uint32_t picker_outstanding(const struct picker *p);
+
+void picker_check(const struct picker *p);
+
+#endif

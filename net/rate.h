@@ -1,0 +1,84 @@
+/* rate — how fast, and how much at once. Pure values fed with events.
+ *
+ * rate_meter: bytes a second over a sliding window of eight slots.
+ * rate_window: the request window of one peer, in bytes: bandwidth × delay.
+ *   It doubles each round trip while the delivery rate still grows (the
+ *   sender's slow start is met with a growing queue), then stays at
+ *   rate × (rtt_min + 2·rtt_var + slack) × gain. The delivery rate is the
+ *   largest of the last ten round trips (after BBR); samples taken while the
+ *   peer had less to send than it could are ignored unless they are larger.
+ * rate_bucket: a token bucket. */
+#ifndef SHOAL_NET_RATE_H
+#define SHOAL_NET_RATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { RATE_SLOTS = 8 };
+
+struct rate_meter {
+	uint64_t slot_us;  /* width */
+	uint64_t start_us; /* of the current slot */
+	uint64_t born_us;
+	uint64_t slot[RATE_SLOTS];
+	unsigned at;
+};
+
+/* rate_meter_init — a window of `span_us` in all. */
+void rate_meter_init(struct rate_meter *m, uint64_t span_us, uint64_t now_us);
+void rate_meter_add(struct rate_meter *m, uint64_t bytes, uint64_t now_us);
+uint64_t rate_meter_Bps(struct rate_meter *m, uint64_t now_us);
+
+enum {
+	RATE_WINDOW_MIN_BYTES = 4 * 16 << 10,
+	RATE_WINDOW_MAX_BYTES = 32 << 20,
+	RATE_SLACK_US = 30000,
+};
+
+struct rate_window {
+	uint64_t rate_Bps;     /* the filter's output; 0: not known */
+	uint32_t rtt_min_us;   /* 0: not known */
+	uint32_t srtt_us, rttvar_us; /* RFC 6298 */
+	uint32_t window_bytes;
+	bool is_growing;       /* still in slow start */
+	/* rate.c's own */
+	uint64_t round_start_us, round_bytes;
+	uint64_t best[10];
+	unsigned best_at, stale_rounds;
+	bool round_limited;
+};
+
+void rate_window_init(struct rate_window *w, uint64_t now_us);
+
+/* rate_window_on_rtt — a round-trip sample: request to first byte while
+ * nothing was out before, or the kernel's. */
+void rate_window_on_rtt(struct rate_window *w, uint32_t rtt_us);
+
+/* rate_window_on_bytes — payload came; `is_limited`: fewer requests are out
+ * than the window allows, so the sample says little. */
+void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
+			  bool is_limited, uint64_t now_us);
+
+/* rate_window_on_stall — nothing came for long: back to the smallest. */
+void rate_window_on_stall(struct rate_window *w, uint64_t now_us);
+
+/* rate_window_timeout_us — when a peer that owes us blocks and sends nothing
+ * counts as stalled: rtt + 4·rttvar + what is out at its rate, doubled; never
+ * below 500 ms, never above 20 s. */
+uint64_t rate_window_timeout_us(const struct rate_window *w,
+				uint32_t out_bytes);
+
+struct rate_bucket {
+	uint64_t rate_Bps; /* 0: no limit */
+	uint64_t burst_bytes;
+	int64_t tokens;
+	uint64_t last_us;
+};
+
+void rate_bucket_init(struct rate_bucket *b, uint64_t rate_Bps,
+		      uint64_t now_us);
+bool rate_bucket_may(struct rate_bucket *b, uint64_t now_us);
+void rate_bucket_take(struct rate_bucket *b, uint64_t bytes);
+uint64_t rate_bucket_wait_us(struct rate_bucket *b, uint64_t now_us);
+
+#endif

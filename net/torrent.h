@@ -1,0 +1,137 @@
+/* torrent — one torrent as the layers above see it: what it is, reading a
+ * range of it, read-ahead windows, status.
+ *
+ *   OPENING  the store looks for remembered metadata, then for held pieces
+ *   META     peers are asked for the metadata (BEP 9)
+ *   READY    the metadata is there and the store is open: it can be read
+ *   FAILED   the store refused it, or its metadata is malformed; torrent_why
+ *   CLOSED   engine_stop or torrent_close; only pending reads' errors follow
+ *
+ * Positions are in piece space (core/metainfo.h): a file's begin at its
+ * off_bytes. Thread: loop. */
+#ifndef SHOAL_NET_TORRENT_H
+#define SHOAL_NET_TORRENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "core/addr.h"
+#include "core/metainfo.h"
+#include "core/own.h"
+
+struct cursor;
+struct torrent;
+struct torrent_read;
+
+enum torrent_state {
+	TORRENT_OPENING,
+	TORRENT_META,
+	TORRENT_READY,
+	TORRENT_FAILED,
+	TORRENT_CLOSED,
+};
+
+enum torrent_state torrent_state(const struct torrent *t);
+
+/* torrent_why — for FAILED: one line for a person. Lends. */
+const char *torrent_why(const struct torrent *t);
+const struct torrent_id *torrent_id(const struct torrent *t);
+
+/* torrent_metainfo — NULL before READY. Lends until the torrent is freed. */
+const struct metainfo *torrent_metainfo(const struct torrent *t);
+
+/* torrent_name — the metadata's, else the magnet's, else the info-hash. */
+const char *torrent_name(const struct torrent *t);
+
+/* torrent_added_s — wall time of adding; constant while the store remembers.*/
+int64_t torrent_added_s(const struct torrent *t);
+
+/* A place for the owner above (fs) to hang its own struct on. */
+void torrent_set_user(struct torrent *t, void *user);
+void *torrent_user(const struct torrent *t);
+
+/* ---- reading ---- */
+
+/* torrent_read_now — copy held bytes into `dst` without waiting. EAGAIN when
+ * something is not held or not in memory; ESTALE; EINVAL out of range. */
+int torrent_read_now(struct torrent *t, uint64_t off_bytes, uint32_t len_bytes,
+		     uint8_t *dst);
+
+/* `iov` (lent during the call) is the whole range, or err is not 0: ESTALE
+ * (closed), ESHUTDOWN, EIO, ENOMEM. */
+typedef void torrent_read_fn(void *arg, int err, const struct iovec *iov,
+			     unsigned n_iov);
+
+/* torrent_read_start — as torrent_read_now, but waits for what is missing,
+ * which becomes urgent. No deadline of its own: the caller has one. STYLE
+ * habit 21. len_bytes <= TORRENT_READ_MAX. */
+enum { TORRENT_READ_MAX = 16 << 20 };
+int torrent_read_start(struct torrent *t, uint64_t off_bytes,
+		       uint32_t len_bytes, torrent_read_fn *done, void *arg,
+		       struct torrent_read **out);
+void torrent_read_cancel(struct torrent_read *rd);
+
+/* torrent_read_progress_us — loop time at which the last byte for this read
+ * arrived from a peer; its start when none has. */
+uint64_t torrent_read_progress_us(const struct torrent_read *rd);
+
+/* torrent_read_why — what the read waits for, one line for a person: no peers,
+ * nobody has the piece, all choke us, the tracker's failure, …. Lends a buffer
+ * of the torrent until the next call. */
+const char *torrent_read_why(const struct torrent_read *rd);
+
+/* ---- read-ahead ---- */
+
+/* A cursor stands for one reader's window: the range that is fetched ahead of
+ * it, after everything urgent. One per open file handle. */
+int cursor_open(struct torrent *t, struct cursor **out);
+
+/* cursor_set — the window is [off, off + len) from now on; len 0: none. What
+ * falls out of every window and is not waited for is asked no more. */
+void cursor_set(struct cursor *c, uint64_t off_bytes, uint64_t len_bytes);
+void cursor_close(struct cursor *c TAKES);
+
+/* ---- status ---- */
+
+struct torrent_view {
+	enum torrent_state state;
+	uint64_t size_bytes;  /* of piece space; 0 before READY */
+	uint64_t held_bytes;
+	uint32_t n_pieces, held_pieces;
+	uint64_t hashed_pieces; /* since this start */
+	uint64_t down_bytes, up_bytes; /* payload */
+	uint64_t waste_bytes; /* arrived and thrown away */
+	uint64_t down_Bps, up_Bps;
+	uint32_t rtt_us;      /* the fastest peer's; 0: none */
+	uint32_t peers, seeds, unchoked_us, unchoked_them, dialing;
+	uint32_t reads_waiting;
+};
+
+void torrent_view(const struct torrent *t, struct torrent_view *out);
+
+/* torrent_file_held — verified bytes of one file. */
+uint64_t torrent_file_held(const struct torrent *t, uint32_t file_ix);
+
+/* torrent_piece_held — is the piece verified and kept? */
+bool torrent_piece_held(const struct torrent *t, uint32_t piece_ix);
+
+struct torrent_peer_view {
+	struct addr addr;
+	char client[64];
+	uint64_t down_Bps, up_Bps, down_bytes, up_bytes;
+	uint32_t rtt_us, out_requests, have_pieces;
+	bool is_incoming, choked_us, choked_them, interested_us,
+		interested_them;
+};
+
+/* torrent_peers — up to `max` views; how many is returned. */
+unsigned torrent_peers(const struct torrent *t, struct torrent_peer_view *out,
+		       unsigned max);
+
+struct tracker_view;
+uint32_t torrent_tracker_count(const struct torrent *t);
+void torrent_tracker(const struct torrent *t, uint32_t ix,
+		     struct tracker_view *out);
+
+#endif

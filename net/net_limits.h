@@ -1,0 +1,71 @@
+/* net_limits — every quantity in net/ that a stranger influences, and every
+ * deadline. */
+#ifndef SHOAL_NET_LIMITS_H
+#define SHOAL_NET_LIMITS_H
+
+enum {
+	/* ---- one connection ---- */
+	PEERIO_HANDSHAKE_MS = 10000, /* connect and handshake together */
+	PEERIO_SILENCE_MS = 150000,  /* BEP 3: keep-alives every two minutes */
+	PEERIO_KEEPALIVE_MS = 100000,
+	PEERIO_STUCK_MS = 60000,
+	PEERIO_MSG_MAX = 1 << 20, /* a bitfield of 2^21 pieces is 256 KiB */
+	PEERIO_BLOCK_MAX = 128 << 10, /* what we send or accept in one PIECE */
+	PEERIO_READ_BYTES = 1 << 20, /* one readv */
+	PEERIO_READ_SLOTS = 64,
+	PEERIO_OUT_MAX = 4 << 20, /* queued control bytes before we give up */
+
+	/* ---- requests ---- */
+	PEER_REQQ = 500,          /* what we let others queue, and say so */
+	PEER_REQUESTS_MAX = 2048, /* what we ever have out to one peer */
+	PEER_INVALID_MAX = 300,   /* senseless requests before we hang up */
+	PEER_UPLOAD_QUEUE_BYTES = 512 << 10, /* in the socket queue, a peer */
+	PEER_ALLOWED_FAST = 10,   /* BEP 6's k */
+
+	/* ---- a torrent's peers ---- */
+	SWARM_PEERS_MAX = 64,       /* connected, a torrent */
+	SWARM_CANDIDATES_MAX = 2000,
+	SWARM_DIALS_MAX = 24,       /* half-open, a torrent */
+	SWARM_INCOMING_MAX = 32,    /* of SWARM_PEERS_MAX */
+	ENGINE_PEERS_MAX = 400,
+	ENGINE_PENDING_MAX = 64,    /* accepted, no handshake yet */
+	SWARM_REDIAL_MS = 5000,     /* first back-off, doubling … */
+	SWARM_REDIAL_MAX_MS = 600000,
+
+	/* ---- metadata ---- */
+	METAGET_PEER_REQUESTS = 4,
+	METAGET_STALE_US = 2000000,
+	METAGET_SERVE_QUEUE = 64,
+	METAGET_SIZES_MAX = 16, /* different sizes remembered */
+
+	/* ---- trackers ---- */
+	TRACKER_TIMEOUT_MS = 20000,
+	TRACKER_STOP_MS = 1500,
+	TRACKER_BODY_MAX = 1 << 20,
+	TRACKER_PEERS_MAX = 500,
+	TRACKER_INTERVAL_MIN_S = 60,
+	TRACKER_INTERVAL_MAX_S = 7200,
+	TRACKER_INTERVAL_S = 1800,
+	TRACKER_EARLY_S = 15, /* want_more may not come closer than this, nor
+				 than the tracker's min interval */
+	TRACKER_RETRY_MS = 5000, /* first back-off, doubling … */
+	TRACKER_RETRY_MAX_MS = 1800000,
+	TRACKER_WHY_BYTES = 160,
+	TRACKER_ID_BYTES = 256, /* `tracker id`; a longer one is not sent back */
+	/* 500 peers of the dictionary model have seven or nine tokens each. */
+	TRACKER_TOKENS_MAX = 16384,
+	TRACKER_REFUSED_RETRY_MS = 60000, /* it answered: do not hammer it */
+	UDP_TRACKER_RETRIES = 4, /* BEP 15 says 8, after over two hours */
+	UDP_TRACKER_FIRST_MS = 2000,
+	UDP_TRACKER_CONN_ID_S = 60,
+	UDP_TRACKER_CONN_IDS = 64, /* remembered at a time */
+	UDP_TRACKER_GRACE_MS = 3000, /* for a slower second address family */
+	UDP_TRACKER_BATCH = 64, /* datagrams taken in one go */
+
+	/* ---- HTTP ---- */
+	HTTP_REDIRECTS_MAX = 5,
+	HTTP_HEADERS_MAX = 32 << 10, /* of one answer */
+	HTTP_CONNECTIONS_MAX = 64,
+};
+
+#endif

@@ -26,7 +26,9 @@ int loop_new(struct loop **out);
 /* loop_free — every watcher must have been freed. NULL is fine. */
 void loop_free(struct loop *loop);
 
-/* loop_run — until loop_stop. 0, or EIO when the back end failed. */
+/* loop_run — until loop_stop. 0, or EIO when the back end failed.
+ * loop_stop — end with the turn that is running; before loop_run: at once.
+ * Tasks still queued then stay queued. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
@@ -54,7 +56,9 @@ int loop_io_new(struct loop *loop, int fd, loop_io_fn *fn, void *arg,
 		struct loop_io **out);
 
 /* loop_io_want — from now on exactly `events`, level-triggered. Cheap when
- * nothing changes. 0 or an errno of epoll_ctl. */
+ * nothing changes. 0 or an errno of epoll_ctl. When both events are there the
+ * callback runs once for each; an error or a hang-up counts as what is
+ * wanted. */
 int loop_io_want(struct loop_io *io, unsigned events);
 void loop_io_free(struct loop_io *io);
 
@@ -65,7 +69,8 @@ typedef void loop_timer_fn(void *arg);
 int loop_timer_new(struct loop *loop, loop_timer_fn *fn, void *arg,
 		   struct loop_timer **out);
 
-/* loop_timer_start — in `delay_us`; an armed timer is moved. */
+/* loop_timer_start — in `delay_us` from now, never earlier; an armed timer is
+ * moved. Timers due at the same microsecond fire in the order of arming. */
 void loop_timer_start(struct loop_timer *t, uint64_t delay_us);
 void loop_timer_stop(struct loop_timer *t);
 bool loop_timer_is_armed(const struct loop_timer *t);
@@ -75,8 +80,8 @@ void loop_timer_free(struct loop_timer *t);
 
 typedef void loop_signal_fn(void *arg, int signo);
 
-int loop_signal_new(struct loop *loop, int signo, loop_signal_fn *fn,
-		    void *arg, struct loop_signal **out);
+int loop_signal_new(struct loop *loop, int signo, loop_signal_fn *fn, void *arg,
+		    struct loop_signal **out);
 void loop_signal_free(struct loop_signal *s);
 
 /* ---- later, on the next turn ---- */

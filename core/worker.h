@@ -23,13 +23,13 @@ struct workers;
 
 struct worker_env {
 	struct hasher *hasher; /* this thread's own */
-	unsigned ix;           /* 0 … n-1 */
+	unsigned ix;	       /* 0 … n-1 */
 };
 
 struct job {
 	/* set before hand-over, then read only */
 	void (*run)(struct job *job, struct worker_env *env); /* worker */
-	void (*done)(struct job *job);                        /* loop */
+	void (*done)(struct job *job);			      /* loop */
 	/* worker.c's own */
 	STAILQ_ENTRY(job) link;
 };
@@ -46,11 +46,13 @@ void workers_submit(struct workers *w, struct job *job TAKES);
 /* workers_pending — jobs submitted whose `done` has not run. */
 unsigned workers_pending(const struct workers *w);
 
-/* workers_drain — wait at most `timeout_ms` for the queue to empty, running
- * `done` of each job on the way. 0, or ETIMEDOUT. For shutdown only. */
+/* workers_drain — wait at most `timeout_ms` until nothing is pending, running
+ * `done` of each job on the way. 0, or ETIMEDOUT. For shutdown only, and not
+ * from a `done`. */
 int workers_drain(struct workers *w, unsigned timeout_ms);
 
-/* workers_free — drain without a limit, then join. NULL is fine. */
+/* workers_free — drain without a limit, then join. NULL is fine. Not from a
+ * `done`. */
 void workers_free(struct workers *w);
 
 /* worker_is_mine — the caller is a worker thread. */

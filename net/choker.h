@@ -17,19 +17,19 @@ enum {
 	CHOKER_PERIOD_US = 10000000,
 	CHOKER_SLOTS = 8,
 	CHOKER_QUANTUM_BYTES = 4 << 20, /* a seed's turn */
-	CHOKER_NEW_US = 60000000,       /* a newcomer until this age */
+	CHOKER_NEW_US = 60000000,	/* a newcomer until this age */
 };
 
 struct choke_peer {
 	/* in */
 	uint32_t id;
 	bool is_interested;
-	bool is_unchoked;          /* by us, now */
-	uint64_t given_Bps;        /* verified bytes it gave us, a second */
-	uint64_t turn_bytes;       /* sent to it since it was unchoked */
-	uint64_t unchoked_us;      /* when; 0: never */
+	bool is_unchoked;     /* by us, now */
+	uint64_t given_Bps;   /* verified bytes it gave us, a second */
+	uint64_t turn_bytes;  /* sent to it since it was unchoked */
+	uint64_t unchoked_us; /* when; 0: never */
 	uint64_t age_us;
-	bool is_optimistic;        /* in and out */
+	bool is_optimistic; /* in and out */
 	/* out */
 	bool unchoke;
 };

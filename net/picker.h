@@ -73,14 +73,15 @@ uint32_t picker_first_idle(const struct picker *p);
 /* ---- assigning ---- */
 
 struct pick_peer {
-	uint32_t id;             /* the caller's; stable while requests are out */
+	uint32_t id; /* the caller's; stable while requests are out */
 	const struct bits *have; /* pieces it has */
-	const struct bits *only; /* choked: the allowed-fast pieces; else NULL */
-	uint64_t rate_Bps;       /* bytes a second; 0: not known yet */
+	const struct bits
+		*only;	   /* choked: the allowed-fast pieces; else NULL */
+	uint64_t rate_Bps; /* bytes a second; 0: not known yet */
 	uint32_t rtt_us;
-	uint32_t out_bytes;      /* asked, not arrived; kept up to date */
-	uint32_t room;           /* blocks that may still be asked; kept too */
-	bool is_snubbed;         /* gets nothing urgent that others can do */
+	uint32_t out_bytes; /* asked, not arrived; kept up to date */
+	uint32_t room;	    /* blocks that may still be asked; kept too */
+	bool is_snubbed;    /* gets nothing urgent that others can do */
 };
 
 struct pick {
@@ -102,9 +103,9 @@ uint64_t picker_next_late_us(const struct picker *p);
 /* ---- what became of it ---- */
 
 enum picker_arrival {
-	PICKER_UNWANTED,   /* not open, or the block had already arrived */
-	PICKER_BLOCK,      /* fine, the piece needs more */
-	PICKER_WHOLE,      /* this was the last one */
+	PICKER_UNWANTED, /* not open, or the block had already arrived */
+	PICKER_BLOCK,	 /* fine, the piece needs more */
+	PICKER_WHOLE,	 /* this was the last one */
 };
 
 /* picker_on_arrived — `others` gets the peers that were asked for the same

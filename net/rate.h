@@ -36,11 +36,11 @@ enum {
 };
 
 struct rate_window {
-	uint64_t rate_Bps;     /* the filter's output; 0: not known */
-	uint32_t rtt_min_us;   /* 0: not known */
+	uint64_t rate_Bps;	     /* the filter's output; 0: not known */
+	uint32_t rtt_min_us;	     /* 0: not known */
 	uint32_t srtt_us, rttvar_us; /* RFC 6298 */
 	uint32_t window_bytes;
-	bool is_growing;       /* still in slow start */
+	bool is_growing; /* still in slow start */
 	/* rate.c's own */
 	uint64_t round_start_us, round_bytes;
 	uint64_t best[10];

@@ -1,0 +1,173 @@
+/* The choker, over synthetic peers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/rng.h"
+#include "net/choker.h"
+
+enum { N = 20, SLOTS = 5 };
+
+static void make_peers(struct choke_peer *p)
+{
+	memset(p, 0, N * sizeof(*p));
+	for (uint32_t i = 0; i < N; i++) {
+		p[i].id = i;
+		p[i].is_interested = true;
+		p[i].given_Bps = i * 1000;
+		p[i].age_us = 2 * CHOKER_NEW_US;
+	}
+}
+
+static unsigned n_unchoked(const struct choke_peer *p)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < N; i++)
+		n += p[i].unchoke;
+	return n;
+}
+
+static const struct choke_peer *find(const struct choke_peer *p, uint32_t id)
+{
+	while (p->id != id)
+		p++;
+	return p;
+}
+
+/* Takes the decision over, as the owner does after a round. */
+static void apply(struct choke_peer *p, uint64_t now)
+{
+	for (unsigned i = 0; i < N; i++) {
+		if (p[i].unchoke && !p[i].is_unchoked) {
+			p[i].unchoked_us = now;
+			p[i].turn_bytes = 0;
+		}
+		p[i].is_unchoked = p[i].unchoke;
+	}
+}
+
+/* The best givers have the regular slots; one slot is somebody else's. */
+static void best_givers_win(void **state)
+{
+	struct choke_peer p[N];
+	struct choker c;
+	struct rng rng;
+
+	(void)state;
+	rng_seed(&rng, 1);
+	choker_init(&c, SLOTS);
+	make_peers(p);
+	choker_round(&c, p, N, false, &rng);
+	assert_int_equal(n_unchoked(p), SLOTS);
+	for (uint32_t id = N - 4; id < N; id++)
+		assert_true(find(p, id)->unchoke);
+}
+
+/* Who is not interested gets no slot. */
+static void only_the_interested(void **state)
+{
+	struct choke_peer p[N];
+	struct choker c;
+	struct rng rng;
+
+	(void)state;
+	rng_seed(&rng, 1);
+	choker_init(&c, SLOTS);
+	make_peers(p);
+	for (unsigned i = 2; i < N; i++)
+		p[i].is_interested = false;
+	choker_round(&c, p, N, false, &rng);
+	assert_int_equal(n_unchoked(p), 2);
+}
+
+/* The optimistic slot stays for three rounds, and in time everyone had it. */
+static void optimism_goes_round(void **state)
+{
+	bool had[N] = {false};
+	struct choke_peer p[N];
+	struct choker c;
+	struct rng rng;
+
+	(void)state;
+	rng_seed(&rng, 7);
+	choker_init(&c, SLOTS);
+	make_peers(p);
+	for (unsigned round = 0; round < 600; round++) {
+		uint32_t last = N;
+
+		for (unsigned i = 0; i < N; i++) {
+			if (p[i].is_optimistic)
+				last = p[i].id;
+		}
+		choker_round(&c, p, N, false, &rng);
+		assert_int_equal(n_unchoked(p), SLOTS);
+		for (unsigned i = 0; i < N; i++) {
+			if (!p[i].is_optimistic)
+				continue;
+			had[p[i].id] = true;
+			assert_true(round % 3 == 0 || p[i].id == last);
+		}
+		apply(p, round);
+	}
+	for (unsigned i = 0; i < N - 4; i++)
+		assert_true(had[i]);
+}
+
+/* A seed serves everybody in turn, about equally. */
+static void seed_goes_round(void **state)
+{
+	uint64_t got[N] = {0};
+	struct choke_peer p[N];
+	struct choker c;
+	struct rng rng;
+
+	(void)state;
+	rng_seed(&rng, 3);
+	choker_init(&c, SLOTS);
+	make_peers(p);
+	for (unsigned round = 0; round < 400; round++) {
+		choker_round(&c, p, N, true, &rng);
+		apply(p, round + 1);
+		for (unsigned i = 0; i < N; i++) {
+			if (!p[i].is_unchoked)
+				continue;
+			p[i].turn_bytes += 2 << 20;
+			got[p[i].id] += 2 << 20;
+		}
+	}
+	for (unsigned i = 0; i < N; i++)
+		assert_in_range(got[i], 60u << 20, 400u << 20);
+}
+
+/* A free slot is given at once and nobody loses one between rounds. */
+static void fill_gives_free_slots(void **state)
+{
+	struct choke_peer p[N];
+	struct choker c;
+
+	(void)state;
+	choker_init(&c, SLOTS);
+	make_peers(p);
+	p[9].is_unchoked = true;
+	choker_fill(&c, p, N);
+	assert_int_equal(n_unchoked(p), SLOTS);
+	assert_true(p[9].unchoke);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(best_givers_win),
+		cmocka_unit_test(only_the_interested),
+		cmocka_unit_test(optimism_goes_round),
+		cmocka_unit_test(seed_goes_round),
+		cmocka_unit_test(fill_gives_free_slots),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

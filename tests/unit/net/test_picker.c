@@ -1,0 +1,396 @@
+/* The picker's claims, on four pieces of eight blocks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/bits.h"
+#include "net/picker_internal.h"
+
+/* ---- Fixture ---- */
+
+enum { N_PIECES = 4, BLOCKS = 8, PIECE = BLOCKS * WIRE_BLOCK_BYTES, MAX = 64 };
+
+struct fixture {
+	struct picker *p;
+	struct bits all, none;
+	struct pick_peer peer[3];
+	struct pick out[MAX];
+	unsigned open_left;
+};
+
+static bool fix_open(void *arg, uint32_t ix)
+{
+	struct fixture *f = arg;
+
+	(void)ix;
+	if (f->open_left == 0)
+		return false;
+	f->open_left--;
+	return true;
+}
+
+/* The last piece ends inside its second block. */
+static uint32_t fix_len(void *arg, uint32_t ix)
+{
+	(void)arg;
+	return ix == N_PIECES - 1 ? WIRE_BLOCK_BYTES + 100 : PIECE;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct picker_cfg cfg = {.open = fix_open, .len = fix_len, .arg = f};
+
+	f->open_left = 100;
+	assert_int_equal(picker_new(&cfg, &f->p), 0);
+	assert_int_equal(bits_init(&f->all, N_PIECES), 0);
+	assert_int_equal(bits_init(&f->none, N_PIECES), 0);
+	bits_set_all(&f->all);
+	for (uint32_t i = 0; i < 3; i++) {
+		f->peer[i] = (struct pick_peer){.id = 10 + i,
+						.have = &f->all,
+						.rate_Bps = 1000000,
+						.rtt_us = 50000,
+						.room = 32};
+	}
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	picker_free(f->p);
+	bits_fini(&f->all);
+	bits_fini(&f->none);
+	free(f);
+	return 0;
+}
+
+/* ---- Helpers ---- */
+
+static unsigned assign(struct fixture *f, unsigned n_peers, uint64_t now_us)
+{
+	unsigned n = picker_assign(f->p, f->peer, n_peers, now_us, f->out, MAX);
+
+	picker_check(f->p);
+	return n;
+}
+
+static unsigned count_peer(const struct fixture *f, unsigned n, unsigned ix)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		sum += f->out[i].peer_ix == ix;
+	return sum;
+}
+
+static enum picker_arrival arrive(struct fixture *f, uint32_t peer,
+				  const struct wire_block *b,
+				  unsigned *n_others)
+{
+	uint32_t others[PICKER_COPIES_MAX];
+	enum picker_arrival r;
+
+	r = picker_on_arrived(f->p, peer, b, others, n_others);
+	picker_check(f->p);
+	return r;
+}
+
+/* ---- Tests ---- */
+
+/* Nothing is asked for that nobody wants. */
+static void idle_without_demand(void **state)
+{
+	assert_int_equal(assign(*state, 3, 0), 0);
+}
+
+/* Urgent pieces come before window pieces, each by deadline. */
+static void order_of_demand(void **state)
+{
+	struct fixture *f = *state;
+
+	picker_want(f->p, 0, WANT_WINDOW, 5);
+	picker_want(f->p, 1, WANT_URGENT, 900);
+	picker_want(f->p, 2, WANT_URGENT, 100);
+	f->peer[0].room = 20;
+	assert_int_equal(assign(f, 1, 0), 20);
+	assert_int_equal(f->out[0].block.piece_ix, 2);
+	assert_int_equal(f->out[7].block.piece_ix, 2);
+	assert_int_equal(f->out[8].block.piece_ix, 1);
+	assert_int_equal(f->out[16].block.piece_ix, 0);
+	assert_int_equal(f->peer[0].room, 0);
+	assert_int_equal(f->peer[0].out_bytes, 20 * WIRE_BLOCK_BYTES);
+}
+
+/* Equal peers share the blocks of an urgent piece. */
+static void urgent_piece_spreads(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n;
+
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	f->peer[2].rate_Bps = 2000000;
+	n = assign(f, 3, 0);
+	assert_int_equal(n, BLOCKS);
+	assert_int_equal(count_peer(f, n, 0), 2);
+	assert_int_equal(count_peer(f, n, 1), 2);
+	assert_int_equal(count_peer(f, n, 2), 4);
+}
+
+/* An urgent block rather waits for a fast peer's window than go to a slow one;
+ * a window block does not. */
+static void slow_peer_gets_no_urgent_block(void **state)
+{
+	struct fixture *f = *state;
+
+	f->peer[0].room = 0;
+	f->peer[1].rate_Bps = 10000;
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	assert_int_equal(assign(f, 2, 0), 0);
+	picker_want(f->p, 0, WANT_WINDOW, 0);
+	assert_int_equal(assign(f, 2, 0), BLOCKS);
+}
+
+/* A peer is asked only for what it has, and while it chokes us only for what
+ * it allows. */
+static void respects_have_and_choke(void **state)
+{
+	struct fixture *f = *state;
+
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	picker_want(f->p, 1, WANT_URGENT, 0);
+	f->peer[0].have = &f->none;
+	assert_int_equal(assign(f, 1, 0), 0);
+	bits_set(&f->none, 1);
+	f->peer[0].have = &f->all;
+	f->peer[0].only = &f->none;
+	assert_int_equal(assign(f, 1, 0), BLOCKS);
+	assert_int_equal(f->out[0].block.piece_ix, 1);
+}
+
+/* A snubbed peer is used only where there is no other. */
+static void snubbed_is_last(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n;
+
+	f->peer[0].is_snubbed = true;
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	n = assign(f, 2, 0);
+	assert_int_equal(count_peer(f, n, 0), 0);
+	assert_int_equal(n, BLOCKS);
+	picker_want(f->p, 1, WANT_URGENT, 0);
+	assert_int_equal(assign(f, 1, 0), BLOCKS);
+}
+
+/* Without memory for a piece none of its blocks is asked for. */
+static void memory_cap_holds_back(void **state)
+{
+	struct fixture *f = *state;
+
+	f->open_left = 1;
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	picker_want(f->p, 1, WANT_URGENT, 1);
+	assert_int_equal(assign(f, 3, 0), BLOCKS);
+	assert_true(picker_is_open(f->p, 0));
+	assert_false(picker_is_open(f->p, 1));
+	f->open_left = 1;
+	assert_int_equal(assign(f, 3, 0), BLOCKS);
+}
+
+/* The last block of the last piece has its true length, and the piece is
+ * whole when both are there. */
+static void short_last_block(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n_others;
+
+	picker_want(f->p, 3, WANT_URGENT, 0);
+	assert_int_equal(assign(f, 1, 0), 2);
+	assert_int_equal(f->out[1].block.len_bytes, 100);
+	assert_int_equal(arrive(f, 10, &f->out[1].block, &n_others),
+			 PICKER_BLOCK);
+	assert_int_equal(arrive(f, 10, &f->out[1].block, &n_others),
+			 PICKER_UNWANTED);
+	assert_int_equal(arrive(f, 10, &f->out[0].block, &n_others),
+			 PICKER_WHOLE);
+	assert_int_equal(picker_outstanding(f->p), 0);
+}
+
+/* A late urgent block is asked of a second peer; whoever delivers first, the
+ * other is named to be cancelled. */
+static void late_block_gets_a_copy(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n, n_others;
+	uint64_t late;
+
+	picker_want(f->p, 3, WANT_URGENT, 0);
+	f->peer[1].room = 0;
+	assert_int_equal(assign(f, 2, 1000), 2);
+	late = picker_next_late_us(f->p);
+	assert_true(late > 1000 + 50000 && late < 1000000);
+	f->peer[1].room = 10;
+	assert_int_equal(assign(f, 2, 2000), 0);
+	n = assign(f, 2, 400000);
+	assert_int_equal(n, 2);
+	assert_true(f->out[0].is_copy);
+	assert_int_equal(f->out[0].peer_ix, 1);
+	assert_int_equal(picker_outstanding(f->p), 4);
+	assert_int_equal(arrive(f, 11, &f->out[0].block, &n_others),
+			 PICKER_BLOCK);
+	assert_int_equal(n_others, 1);
+	assert_int_equal(picker_outstanding(f->p), 2);
+}
+
+/* Nobody is asked twice for the same block. */
+static void no_copy_to_the_same_peer(void **state)
+{
+	struct fixture *f = *state;
+
+	picker_want(f->p, 3, WANT_URGENT, 0);
+	assert_int_equal(assign(f, 1, 0), 2);
+	assert_int_equal(assign(f, 1, 10000000), 0);
+}
+
+/* A request that will not be answered makes its block free again. */
+static void gone_block_is_asked_again(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_block b;
+
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	assert_int_equal(assign(f, 1, 0), BLOCKS);
+	b = f->out[3].block;
+	picker_on_gone(f->p, 99, &b);
+	assert_int_equal(assign(f, 1, 0), 0);
+	picker_on_gone(f->p, 10, &b);
+	assert_int_equal(assign(f, 1, 0), 1);
+	assert_int_equal(f->out[0].block.begin_bytes, b.begin_bytes);
+}
+
+/* A piece that failed its hash is asked for whole; one that nobody wants stays
+ * open until it is dropped, and can be found. */
+static void restart_and_idle(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n_others;
+
+	picker_want(f->p, 3, WANT_URGENT, 0);
+	assert_int_equal(assign(f, 1, 0), 2);
+	assert_int_equal(arrive(f, 10, &f->out[0].block, &n_others),
+			 PICKER_BLOCK);
+	picker_restart(f->p, 3);
+	assert_int_equal(assign(f, 1, 0), 2);
+	picker_want(f->p, 3, WANT_NONE, 0);
+	assert_int_equal(picker_first_idle(f->p), UINT32_MAX);
+	picker_on_gone(f->p, 10, &f->out[0].block);
+	picker_on_gone(f->p, 10, &f->out[1].block);
+	assert_int_equal(picker_first_idle(f->p), 3);
+	assert_int_equal(assign(f, 1, 0), 0);
+	picker_drop(f->p, 3);
+	assert_false(picker_is_open(f->p, 3));
+	assert_int_equal(picker_first_idle(f->p), UINT32_MAX);
+}
+
+/* What a stranger names that is no block of ours changes nothing. */
+static void foreign_blocks_are_unwanted(void **state)
+{
+	struct fixture *f = *state;
+	const struct wire_block bad[] = {
+		{0, 1, WIRE_BLOCK_BYTES},     {0, 0, WIRE_BLOCK_BYTES - 1},
+		{0, PIECE, WIRE_BLOCK_BYTES}, {0, 0xffffc000, WIRE_BLOCK_BYTES},
+		{1, 0, WIRE_BLOCK_BYTES},     {77, 0, WIRE_BLOCK_BYTES},
+	};
+	unsigned n_others;
+
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	picker_want(f->p, 1, WANT_WINDOW, 0);
+	f->peer[0].room = 4;
+	assert_int_equal(assign(f, 1, 0), 4);
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(arrive(f, 10, &bad[i], &n_others),
+				 PICKER_UNWANTED);
+		picker_on_gone(f->p, 10, &bad[i]);
+		assert_false(picker_is_missing(f->p, &bad[i]));
+	}
+	assert_int_equal(picker_outstanding(f->p), 4);
+}
+
+/* Any sequence of events keeps the invariants. */
+static void random_walk(void **state)
+{
+	struct fixture *f = *state;
+	unsigned seed = 4711, n_others;
+
+	for (int step = 0; step < 20000; step++) {
+		uint32_t ix = (uint32_t)(rand_r(&seed) % N_PIECES);
+		struct wire_block b = {ix,
+				       (uint32_t)(rand_r(&seed) % BLOCKS) << 14,
+				       WIRE_BLOCK_BYTES};
+		uint32_t peer = 10u + (uint32_t)(rand_r(&seed) % 3);
+
+		if (ix == 3)
+			b.len_bytes =
+				b.begin_bytes == 0 ? WIRE_BLOCK_BYTES : 100;
+		for (int i = 0; i < 3; i++)
+			f->peer[i].room = (uint32_t)(rand_r(&seed) % 4);
+		switch (rand_r(&seed) % 7) {
+		case 0:
+			picker_want(f->p, ix,
+				    (enum want_class)(rand_r(&seed) % 3),
+				    (uint64_t)(rand_r(&seed) % 50));
+			break;
+		case 1:
+			(void)arrive(f, peer, &b, &n_others);
+			break;
+		case 2:
+			picker_on_gone(f->p, peer, &b);
+			break;
+		case 3:
+			if (rand_r(&seed) % 20 == 0)
+				picker_restart(f->p, ix);
+			break;
+		case 4:
+			if (rand_r(&seed) % 10 == 0)
+				picker_drop(f->p, ix);
+			break;
+		default:
+			f->open_left = 3;
+			(void)assign(f, 3, (uint64_t)step * 10000);
+			break;
+		}
+		picker_check(f->p);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		T(idle_without_demand),
+		T(order_of_demand),
+		T(urgent_piece_spreads),
+		T(slow_peer_gets_no_urgent_block),
+		T(respects_have_and_choke),
+		T(snubbed_is_last),
+		T(memory_cap_holds_back),
+		T(short_last_block),
+		T(late_block_gets_a_copy),
+		T(no_copy_to_the_same_peer),
+		T(gone_block_is_asked_again),
+		T(restart_and_idle),
+		T(foreign_blocks_are_unwanted),
+		T(random_walk),
+#undef T
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -16,9 +16,12 @@ enum {
 	METAINFO_MAX_BYTES = 32 << 20,
 	METAINFO_MAX_PIECES = 1 << 21,
 	METAINFO_MAX_PIECE_BYTES = 512 << 20,
-	METAINFO_MIN_PIECE_BYTES = 16 << 10,
+	METAINFO_MIN_V2_PIECE_BYTES = 16 << 10, /* BEP 52 */
 	METAINFO_MAX_FILES = 1000000,
 	METAINFO_MAX_DEPTH = 100,
+	/* Path elements of all files together: deep trees with many files
+	 * repeat their directories in each path. */
+	METAINFO_MAX_ELEMENTS = 4 << 20,
 	METAINFO_MAX_TRACKERS = 64,
 	METAINFO_MAX_WEB_SEEDS = 32,
 	METAINFO_MAX_NODES = 64,

@@ -18,33 +18,7 @@
 
 #include "core/hash.h"
 #include "core/span.h"
-
-/* An info-hash of either kind; `len` is 20 (v1, SHA-1) or 32 (v2, SHA-256). */
-struct info_hash {
-	uint8_t bytes[HASH_SHA256_BYTES];
-	uint8_t len;
-};
-
-/* Which torrent: at least one of the two is there. */
-struct torrent_id {
-	struct info_hash v1; /* len 0: none */
-	struct info_hash v2; /* len 0: none */
-};
-
-/* torrent_id_wire — the 20 bytes that handshakes and trackers use: v1's, or
- * v2's cut to 20 (BEP 52). */
-const uint8_t *torrent_id_wire(const struct torrent_id *id);
-
-/* torrent_id_hex — 40 or 64 digits and a NUL: v1's if there is one. */
-enum { TORRENT_HEX_BYTES = 65 };
-const char *torrent_id_hex(const struct torrent_id *id,
-			   char out[TORRENT_HEX_BYTES]);
-
-/* torrent_id_matches — some hash of both is the same, none differs. */
-bool torrent_id_matches(const struct torrent_id *a, const struct torrent_id *b);
-
-/* info_hash_parse — 40 or 64 hex digits, or 32 of base32 (BEP 9). EINVAL. */
-int info_hash_parse(struct info_hash *h, const char *text, size_t len);
+#include "core/torrent_id.h"
 
 enum mi_attr { /* BEP 47 */
 	MI_ATTR_PAD = 1,
@@ -58,8 +32,10 @@ struct mi_file {
 	uint64_t len_bytes;
 	unsigned attr;        /* MI_ATTR_… */
 	uint32_t n_path;      /* elements; 1 for a single file */
-	char **path;          /* sanitised, unique in its directory */
-	char *symlink;        /* raw target, elements joined by '/', or NULL */
+	char **path;          /* sanitised, unique in its directory; ".pad"
+				 and not unique for a pad file */
+	char *symlink;        /* target from the torrent's top, sanitised,
+				 elements joined by '/', or NULL */
 	const uint8_t *root;  /* v2 pieces root, 32 bytes, or NULL */
 	const uint8_t *layer; /* v2 piece layer: 32 bytes a piece, or NULL when
 				 the file is one piece or the layer is missing */

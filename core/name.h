@@ -21,7 +21,7 @@ void name_clean(const void *raw, size_t len, char out[NAME_BUF_BYTES]);
 /* name_suffix — "stem.ext" → "stem.N.ext", cut so that it still fits. */
 void name_suffix(char name[NAME_BUF_BYTES], uint32_t n);
 
-/* name_is_hidden_path — the element is ".", ".." or empty before cleaning:
+/* name_is_skipped — the element is ".", ".." or empty before cleaning:
  * path elements of that kind are left out rather than renamed. */
 bool name_is_skipped(const void *raw, size_t len);
 

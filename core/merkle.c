@@ -1,0 +1,88 @@
+/* merkle — hash trees, computed as their leaves come by.
+ *
+ * How: like adding one to a binary number. A finished subtree of 2^i leaves
+ * waits in node[i] until a second one of its size is there; the two make one
+ * of 2^(i+1). What is missing on the right is filled level by level with the
+ * root of an empty subtree of that height, so that a tree of one leaf filled
+ * up to a million costs twenty hashes. */
+#include "core/merkle.h"
+
+#include <assert.h>
+#include <string.h>
+
+static void join(struct hasher *h, const uint8_t *left, const uint8_t *right,
+		 uint8_t *out)
+{
+	hasher_begin(h, HASH_SHA256);
+	hasher_add(h, left, HASH_SHA256_BYTES);
+	hasher_add(h, right, HASH_SHA256_BYTES);
+	hasher_end(h, out);
+}
+
+void merkle_begin(struct merkle *m, struct hasher *h, unsigned height)
+{
+	m->hasher = h;
+	m->n = 0;
+	memset(m->pad, 0, sizeof(m->pad));
+	for (unsigned i = 0; i < height; i++)
+		join(h, m->pad, m->pad, m->pad);
+}
+
+void merkle_add(struct merkle *m, const uint8_t hash[HASH_SHA256_BYTES])
+{
+	uint8_t up[HASH_SHA256_BYTES];
+	unsigned level = 0;
+
+	memcpy(up, hash, sizeof(up));
+	for (; m->n >> level & 1; level++)
+		join(m->hasher, m->node[level], up, up);
+	assert(level <= MERKLE_MAX_HEIGHT);
+	memcpy(m->node[level], up, sizeof(up));
+	m->n++;
+}
+
+void merkle_add_data(struct merkle *m, const uint8_t *data, size_t len)
+{
+	uint8_t hash[HASH_SHA256_BYTES];
+
+	for (size_t at = 0; at < len; at += MERKLE_LEAF_BYTES) {
+		size_t n = len - at < MERKLE_LEAF_BYTES ? len - at
+							: MERKLE_LEAF_BYTES;
+
+		hasher_once(m->hasher, HASH_SHA256, data + at, n, hash);
+		merkle_add(m, hash);
+	}
+}
+
+void merkle_root(struct merkle *m, unsigned height,
+		 uint8_t out[HASH_SHA256_BYTES])
+{
+	uint8_t pad[HASH_SHA256_BYTES];
+	uint8_t up[HASH_SHA256_BYTES];
+
+	assert(height <= MERKLE_MAX_HEIGHT && m->n <= UINT64_C(1) << height);
+	if (m->n == UINT64_C(1) << height) {
+		memcpy(out, m->node[height], HASH_SHA256_BYTES);
+		return;
+	}
+	/* `up` is what stands right of the finished subtrees at each level. */
+	memcpy(pad, m->pad, sizeof(pad));
+	memcpy(up, pad, sizeof(up));
+	for (unsigned level = 0; level < height; level++) {
+		if (m->n >> level & 1)
+			join(m->hasher, m->node[level], up, up);
+		else
+			join(m->hasher, up, pad, up);
+		join(m->hasher, pad, pad, pad);
+	}
+	memcpy(out, up, sizeof(up));
+}
+
+unsigned merkle_height(uint64_t n)
+{
+	unsigned height = 0;
+
+	while (UINT64_C(1) << height < n)
+		height++;
+	return height;
+}

@@ -1,0 +1,24 @@
+/* fs_limits — the numbers of the mount, each with its reason. */
+#ifndef SHOAL_FS_LIMITS_H
+#define SHOAL_FS_LIMITS_H
+
+enum {
+	/* Requests taken in one turn of the loop: enough for a burst of the
+	 * kernel's read-ahead, few enough that peers get their turn within a
+	 * millisecond of held reads. */
+	MOUNT_TURN_REQUESTS = 32,
+	/* Above what any load parks; see DESIGN.md. */
+	MOUNT_BACKGROUND = 4096,
+	/* The largest READ at 4 KiB pages; also the largest readdir reply. */
+	MOUNT_BUFFER_BYTES = 1 << 20,
+	/* /proc/self/mountinfo: 100 000 mounts of 160 bytes. */
+	MOUNTINFO_MAX_BYTES = 16 << 20,
+	/* Peers listed a torrent in the status. */
+	CONTROL_PEERS_MAX = 100,
+	/* Waiting reads listed in the status. */
+	CONTROL_READS_MAX = 1000,
+	/* How long a handle believes its figures of the network. */
+	HANDLE_NET_US = 100000,
+};
+
+#endif

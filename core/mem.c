@@ -73,11 +73,11 @@ void *mem_alloc_aligned(size_t align, size_t size)
 
 void *mem_zalloc(size_t n, size_t size)
 {
-	if (must_fail())
+	size_t bytes;
+
+	if (must_fail() || __builtin_mul_overflow(n, size, &bytes))
 		return NULL;
-	if (n == 0 || size == 0)
-		n = size = 1;
-	return count_in(calloc(n, size));
+	return count_in(calloc(1, bytes != 0 ? bytes : 1));
 }
 
 void *mem_grow(void *ptr, size_t n, size_t size)

@@ -1,0 +1,150 @@
+#!/usr/bin/python3
+"""A libtorrent peer for the lab: it seeds what lies in its directory, or
+leeches into it. No DHT, no LAN discovery, no port mapping; TCP unless --utp.
+
+It reads commands, one a line, and answers each with one line of JSON:
+    status            progress, rates, payload counts, CPU seconds
+    have              the indexes of the pieces it holds
+    peer HOST:PORT    try this peer
+    quit
+"""
+
+import argparse
+import json
+import os
+import select
+import sys
+import time
+
+import libtorrent as lt
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--torrent", metavar="FILE")
+    source.add_argument("--magnet", metavar="LINK")
+    parser.add_argument("--save", required=True, metavar="DIR")
+    parser.add_argument("--listen", required=True, metavar="ADDR:PORT",
+                        help="an IPv6 address in brackets")
+    parser.add_argument("--peer", action="append", default=[],
+                        metavar="HOST:PORT")
+    parser.add_argument("--seed", action="store_true",
+                        help="believe that the data is there and right")
+    parser.add_argument("--sequential", action="store_true")
+    parser.add_argument("--utp", action="store_true", help="uTP and not TCP")
+    parser.add_argument("--no-tracker", action="store_true")
+    parser.add_argument("--up-limit", type=int, default=0, metavar="BYTES/S")
+    return parser.parse_args()
+
+
+def open_session(options):
+    settings = lt.high_performance_seed() if options.seed \
+        else lt.default_settings()
+    settings.update({
+        "listen_interfaces": options.listen,
+        "enable_dht": False, "enable_lsd": False,
+        "enable_upnp": False, "enable_natpmp": False,
+        "enable_outgoing_tcp": not options.utp,
+        "enable_incoming_tcp": not options.utp,
+        "enable_outgoing_utp": options.utp,
+        "enable_incoming_utp": options.utp,
+        "allow_multiple_connections_per_ip": True,
+        "upload_rate_limit": options.up_limit,
+        # The default is one announce in five minutes after a failed one.
+        "min_announce_interval": 1, "tracker_backoff": 1,
+        "alert_mask": lt.alert.category_t.status_notification
+        | lt.alert.category_t.error_notification,
+    })
+    return lt.session(settings)
+
+
+def add_torrent(session, options):
+    if options.magnet:
+        params = lt.parse_magnet_uri(options.magnet)
+    else:
+        params = lt.add_torrent_params()
+        params.ti = lt.torrent_info(options.torrent)
+    params.save_path = options.save
+    params.flags &= ~(lt.torrent_flags.auto_managed
+                      | lt.torrent_flags.paused)
+    if options.seed:
+        params.flags |= lt.torrent_flags.seed_mode
+    if options.sequential:
+        params.flags |= lt.torrent_flags.sequential_download
+    handle = session.add_torrent(params)
+    if options.no_tracker:
+        handle.replace_trackers([])
+    return handle
+
+
+def connect(handle, peer):
+    address, port = peer.rsplit(":", 1)
+    handle.connect_peer((address.strip("[]"), int(port)))
+
+
+class Peer:
+    def __init__(self, options):
+        self.session = open_session(options)
+        self.handle = add_torrent(self.session, options)
+        self.began = time.monotonic()
+        self.finished = None
+        self.errors = []
+        for peer in options.peer:
+            connect(self.handle, peer)
+
+    def take_alerts(self):
+        for alert in self.session.pop_alerts():
+            if isinstance(alert, lt.torrent_finished_alert) \
+                    and self.finished is None:
+                self.finished = time.monotonic()
+            if alert.category() & lt.alert.category_t.error_notification:
+                self.errors.append(str(alert))
+                print(alert, file=sys.stderr, flush=True)
+
+    def status(self):
+        now = self.handle.status()
+        return {
+            "state": str(now.state), "port": self.session.listen_port(),
+            "metadata": now.has_metadata, "progress": now.progress,
+            "complete": now.is_seeding, "pieces": now.num_pieces,
+            "peers": now.num_peers,
+            "done": now.total_done, "wanted": now.total_wanted,
+            "down": now.total_payload_download,
+            "up": now.total_payload_upload,
+            "failed": now.total_failed_bytes,
+            "down_rate": now.download_payload_rate,
+            "up_rate": now.upload_payload_rate,
+            "seconds": (self.finished or time.monotonic()) - self.began,
+            "cpu": sum(os.times()[:2]), "errors": self.errors[-3:],
+        }
+
+    def answer(self, line):
+        verb, *words = line.split()
+        if verb == "status":
+            return self.status()
+        if verb == "have":
+            return [index for index, held
+                    in enumerate(self.handle.status().pieces) if held]
+        if verb == "peer":
+            connect(self.handle, words[0])
+            return {}
+        if verb == "quit":
+            return None
+        return {"error": f"unknown command {verb}"}
+
+    def serve(self):
+        while True:
+            ready, _, _ = select.select([sys.stdin], [], [], 0.02)
+            self.take_alerts()
+            if not ready:
+                continue
+            line = sys.stdin.readline()
+            reply = self.answer(line) if line.strip() else None
+            if reply is None:
+                return
+            print(json.dumps(reply), flush=True)
+
+
+if __name__ == "__main__":
+    Peer(parse()).serve()

@@ -1,0 +1,260 @@
+"""Content, torrents, and the other people's programs that serve them.
+
+Every start_* returns only when the thing answers. Peers of libtorrent listen
+on PEER_PORT of their host; each host runs one."""
+
+import hashlib
+import http.client
+import json
+import os
+import random
+import subprocess
+import urllib.parse
+
+from lab import HERE, Skip, need, until
+
+PEER_PORT = 7000
+TRACKER_PORT = 6969
+PIECE = 65536
+
+
+def libtorrent():
+    try:
+        import libtorrent as module
+    except ImportError as error:
+        raise Skip("python3-libtorrent is not installed") from error
+    return module
+
+
+# ---- content ----
+
+def write_blob(path, size, seed):
+    """`size` bytes that only `seed` decides."""
+    source = random.Random(seed)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as out:
+        while size > 0:
+            out.write(source.randbytes(min(size, 1 << 20)))
+            size -= 1 << 20
+    return path
+
+
+def write_tree(root, seed):
+    """A tree of the shapes that trip clients: sub-directories, an empty file,
+    names beyond ASCII, files that end inside a piece and share one."""
+    sizes = {
+        "a first.bin": 3 * PIECE + 17,
+        "empty": 0,
+        "one byte": 1,
+        "sub/exact.bin": 2 * PIECE,
+        "sub/deeper/größe – 東京 🐟.txt": 33_333,
+        "sub/deeper/zz": PIECE - 1,
+        "tail.bin": 5 * PIECE + 4321,
+    }
+    for index, (name, size) in enumerate(sizes.items()):
+        write_blob(os.path.join(root, name), size, (seed << 8) + index)
+    return root
+
+
+def digest(path):
+    """SHA-256 of a file, in hex."""
+    with open(path, "rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def tree_digest(root):
+    """{path below root: SHA-256} of every file."""
+    found = {}
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(folder, name)
+            found[os.path.relpath(path, root)] = digest(path)
+    return found
+
+
+# ---- torrents ----
+
+class Torrent:
+    """A .torrent of content at `path`; `path`'s last part is its name."""
+
+    def __init__(self, file, path):
+        info = libtorrent().torrent_info(file)
+        hashes = info.info_hashes()
+        self.file, self.path = file, path
+        self.name, self.parent = os.path.basename(path), os.path.dirname(path)
+        self.v1 = str(hashes.v1) if hashes.has_v1() else None
+        self.v2 = str(hashes.v2) if hashes.has_v2() else None
+        self.pieces, self.piece_size = info.num_pieces(), info.piece_length()
+        self.size = info.total_size()
+
+    def magnet(self, peers=(), trackers=()):
+        words = [f"xt=urn:btih:{self.v1}"] if self.v1 else []
+        words += [f"xt=urn:btmh:1220{self.v2}"] if self.v2 else []
+        words += [f"tr={urllib.parse.quote(url, '')}" for url in trackers]
+        words += [f"x.pe={peer}" for peer in peers]
+        return "magnet:?" + "&".join(words)
+
+
+def make_torrent(path, kind="v1", piece=PIECE, trackers=(), file=None):
+    """Write a .torrent of `kind` v1, v2 or hybrid beside the content."""
+    lt = libtorrent()
+    flags = {"v1": lt.create_torrent.v1_only, "v2": lt.create_torrent.v2_only,
+             "hybrid": 0}[kind]
+    storage = lt.file_storage()
+    lt.add_files(storage, path)
+    maker = lt.create_torrent(storage, piece_size=piece, flags=flags)
+    for tier, url in enumerate(trackers):
+        maker.add_tracker(url, tier)
+    lt.set_piece_hashes(maker, os.path.dirname(path))
+    file = file or f"{path}.{kind}.torrent"
+    with open(file, "wb") as out:
+        out.write(lt.bencode(maker.generate()))
+    return Torrent(file, path)
+
+
+# ---- trackers ----
+
+def tracker_url(host, scheme="http"):
+    return f"{scheme}://{host.ip4}:{TRACKER_PORT}/announce"
+
+
+def start_opentracker(host, info_hashes):
+    """Debian's build serves the listed info-hashes only; the list's path is
+    one inside the directory it changes its root to."""
+    program = need("opentracker")
+    root = host.lab.mkdir(f"opentracker-{host.name}")
+    with open(os.path.join(root, "list"), "w") as out:
+        out.writelines(f"{name}\n" for name in info_hashes)
+    proc = host.start([program, "-i", host.ip4, "-p", TRACKER_PORT,
+                       "-P", TRACKER_PORT, "-d", root, "-w", "list"])
+    probe = urllib.parse.quote(bytes.fromhex(info_hashes[-1]), "")
+    path = (f"/announce?info_hash={probe}&peer_id=-XX0000-000000000000"
+            "&port=1&left=0&compact=1&event=stopped")
+
+    def serves_the_list():
+        with host.inside():
+            line = http.client.HTTPConnection(host.ip4, TRACKER_PORT,
+                                              timeout=2)
+            try:
+                line.request("GET", path)
+                return b"failure" not in line.getresponse().read()
+            except (OSError, http.client.HTTPException):
+                return False
+            finally:
+                line.close()
+    until(serves_the_list, 10, "opentracker")
+    return proc
+
+
+# ---- peers ----
+
+class LtPeer:
+    """lt_peer.py on a host, spoken to by its commands."""
+
+    def __init__(self, host, *arguments):
+        libtorrent()
+        self.address = f"{host.ip4}:{PEER_PORT}"
+        self.address6 = f"[{host.ip6}]:{PEER_PORT}"
+        self.proc = host.start(
+            ["/usr/bin/python3", os.path.join(HERE, "lt_peer.py"), *arguments],
+            f"{host.name}-libtorrent", stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE)
+        until(lambda: self.status()["port"] == PEER_PORT, 10,
+              "libtorrent listens")
+
+    def ask(self, command):
+        self.proc.stdin.write(command.encode() + b"\n")
+        self.proc.stdin.flush()
+        line = self.proc.stdout.readline()
+        if not line:
+            raise OSError(f"libtorrent ended: {self.proc.text()}")
+        return json.loads(line)
+
+    def status(self):
+        return self.ask("status")
+
+    def wait(self, key, seconds):
+        """The status in which `key` is true at last."""
+        def reached():
+            status = self.status()
+            return status if status[key] else None
+        try:
+            return until(reached, seconds, f"libtorrent {key}")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; {self.status()}") from None
+
+    def stop(self):
+        return self.proc.stop()
+
+
+def _listen(host, ipv6):
+    return f"[{host.ip6}]:{PEER_PORT}" if ipv6 else f"{host.ip4}:{PEER_PORT}"
+
+
+def start_seed(host, torrent, *options, ipv6=False):
+    """libtorrent serving the content in place."""
+    peer = LtPeer(host, "--torrent", torrent.file, "--save", torrent.parent,
+                  "--listen", _listen(host, ipv6), "--seed", *options)
+    peer.wait("complete", 10)
+    return peer
+
+
+def start_leech(host, torrent, into, *options, ipv6=False):
+    """libtorrent fetching into the directory `into`."""
+    return LtPeer(host, "--torrent", torrent.file, "--save", into,
+                  "--listen", _listen(host, ipv6), *options)
+
+
+def _transmission_rpc(host, session, method, **arguments):
+    """One call; `session` is the mutable header that the daemon insists on."""
+    body = json.dumps({"method": method, "arguments": arguments})
+    for _ in range(2):
+        with host.inside():
+            line = http.client.HTTPConnection("127.0.0.1", 9091, timeout=5)
+            line.request("POST", "/transmission/rpc", body, session)
+            reply = line.getresponse()
+        text = reply.read()
+        line.close()
+        if reply.status != 409:
+            return json.loads(text)["arguments"]
+        session["X-Transmission-Session-Id"] = \
+            reply.headers["X-Transmission-Session-Id"]
+    raise OSError("transmission refuses its own session")
+
+
+def start_transmission(host, torrent):
+    """transmission-daemon seeding the content in place; it verifies first."""
+    program = need("transmission-daemon")
+    home = host.lab.mkdir(f"transmission-{host.name}")
+    settings = {
+        "bind-address-ipv4": host.ip4, "peer-port": PEER_PORT,
+        "dht-enabled": False, "lpd-enabled": False, "pex-enabled": False,
+        "utp-enabled": False, "port-forwarding-enabled": False,
+        "download-dir": torrent.parent, "encryption": 1,
+        "rpc-bind-address": "127.0.0.1", "rpc-whitelist-enabled": False,
+        "cache-size-mb": 16, "watch-dir-enabled": False,
+    }
+    with open(os.path.join(home, "settings.json"), "w") as out:
+        json.dump(settings, out)
+    proc = host.start([program, "--foreground", "--config-dir", home])
+    until(lambda: host.listening(9091, "127.0.0.1"), 20, "transmission RPC")
+    session = {}
+    _transmission_rpc(host, session, "torrent-add", filename=torrent.file)
+
+    def seeds():
+        listed = _transmission_rpc(host, session, "torrent-get",
+                                   fields=["status", "percentDone"])
+        return listed["torrents"] and \
+            listed["torrents"][0] == {"status": 6, "percentDone": 1}
+    until(seeds, 30, "transmission seeds")
+    return proc
+
+
+def start_aria2(host, torrent, into):
+    """aria2 fetching; its exit code 0 means that it has everything."""
+    return host.start([
+        need("aria2c"), "--dir", into, "--seed-time=0", "--enable-dht=false",
+        "--enable-dht6=false", "--bt-enable-lpd=false",
+        "--enable-peer-exchange=false", f"--listen-port={PEER_PORT}",
+        "--file-allocation=none", "--bt-tracker-interval=1", "--no-conf",
+        torrent.file])

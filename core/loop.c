@@ -28,7 +28,8 @@
  *
  * Threads: libevent is never told of threads. Who owns the loop is remembered
  * and asserted; the id is atomic only so that a wrong thread that asks gets a
- * clean answer.
+ * clean answer. A loop does not survive fork: who wants to be a daemon forks
+ * first.
  *
  * Failure modes: epoll_ctl may refuse a descriptor (EPERM for plain files,
  * ENOSPC past max_user_watches): loop_io_want says so and leaves the rest as

@@ -1,0 +1,649 @@
+/* test_metainfo — torrents that other software made, and hostile ones. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "core/bencode.h"
+#include "core/core_limits.h"
+#include "core/err.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+#include "tests/lib/fixtures/torrents.h"
+
+/* ---- fixture ---- */
+
+static int setup(void **state)
+{
+	return hasher_new((struct hasher **)state);
+}
+
+static int teardown(void **state)
+{
+	hasher_free(*state);
+	return 0;
+}
+
+#define P20 "20:aaaaaaaaaaaaaaaaaaaa"
+#define P32 "32:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define Z32 \
+	"32:\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+#define V2		"12:meta versioni2e4:name1:n12:piece lengthi16384e"
+#define LEAF(len, more) "d0:d" more "6:lengthi" len "e11:pieces root" P32 "ee"
+
+/* ---- helpers ---- */
+
+static struct metainfo *parsed(struct hasher *h, const void *bytes, size_t len)
+{
+	struct mi_error err;
+	struct metainfo *mi;
+	int r = metainfo_parse_file(bytes, len, h, &mi, &err);
+
+	if (r != 0)
+		print_error("%d: %s\n", r, err.text);
+	assert_int_equal(r, 0);
+	return mi;
+}
+
+/* A .torrent around an info dictionary. */
+static struct metainfo *parsed_info(struct hasher *h, const char *info)
+{
+	struct buf b = {0};
+	struct metainfo *mi;
+
+	buf_addf(&b, "d4:info%se", info);
+	mi = parsed(h, b.data, b.len);
+	buf_fini(&b);
+	return mi;
+}
+
+static const char *joined(const struct mi_file *f, char out[512])
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < f->n_path; i++)
+		n += (size_t)snprintf(out + n, 512 - n, "%s%s",
+				      i > 0 ? "/" : "", f->path[i]);
+	return out;
+}
+
+static void hex_of(const struct info_hash *h, char out[TORRENT_HEX_BYTES])
+{
+	struct torrent_id id = {.v1 = *h};
+
+	(void)torrent_id_hex(&id, out);
+}
+
+/* The whole of piece space, as the fixture's files fill it. */
+static uint8_t *content_of(const struct metainfo *mi)
+{
+	uint8_t *data = mem_zalloc((size_t)mi->total_bytes, 1);
+	unsigned ix = 0;
+
+	for (uint32_t i = 0; i < mi->n_files; i++) {
+		const struct mi_file *f = &mi->files[i];
+
+		if (f->attr & MI_ATTR_PAD)
+			continue;
+		for (uint64_t k = 0; k < f->len_bytes; k++)
+			data[f->off_bytes + k] = fixture_byte(ix, k);
+		ix++;
+	}
+	return data;
+}
+
+/* `n` files of one name. */
+static int parse_equal_names(struct hasher *h, int n, struct metainfo **out,
+			     struct mi_error *err)
+{
+	struct buf b = {0};
+	int r;
+
+	buf_add_str(&b, "d4:infod5:filesl");
+	for (int i = 0; i < n; i++)
+		buf_add_str(&b, "d6:lengthi1e4:pathl5:x.txtee");
+	buf_addf(&b, "e4:name1:n12:piece lengthi16384e6:pieces" P20 "ee");
+	r = metainfo_parse_file(b.data, b.len, h, out, err);
+	buf_fini(&b);
+	return r;
+}
+
+/* ---- tests ---- */
+
+/* What libtorrent says of its torrents, we say too. */
+static void agrees_with_libtorrent(void **state)
+{
+	for (int i = 0; i < N_FIXTURES; i++) {
+		const struct fixture *fx = &fixtures[i];
+		struct metainfo *mi = parsed(*state, fx->bytes, fx->len);
+		char text[512];
+		uint32_t k = 0;
+
+		assert_string_equal(mi->name, fx->name);
+		hex_of(&mi->id.v1, text);
+		assert_string_equal(text, fx->v1_hex);
+		hex_of(&mi->id.v2, text);
+		assert_string_equal(text, fx->v2_hex);
+		assert_int_equal(mi->piece_bytes, fx->piece_bytes);
+		assert_int_equal(mi->n_pieces, fx->n_pieces);
+		assert_int_equal(mi->is_private, fx->is_private);
+		assert_int_equal(mi->is_single,
+				 strstr(fx->label, "many") == NULL &&
+					 strstr(fx->label, "wide") == NULL);
+		for (unsigned f = 0; f < fx->n_files; f++) {
+			/* libtorrent makes up pads for a v2-only torrent */
+			if (fx->files[f].is_pad && !mi->has_v1)
+				continue;
+			assert_true(k < mi->n_files);
+			assert_string_equal(joined(&mi->files[k], text),
+					    fx->files[f].path);
+			assert_int_equal(mi->files[k].off_bytes,
+					 fx->files[f].off);
+			assert_int_equal(mi->files[k].len_bytes,
+					 fx->files[f].len);
+			assert_int_equal(!!(mi->files[k].attr & MI_ATTR_PAD),
+					 fx->files[f].is_pad);
+			k++;
+		}
+		assert_int_equal(k, mi->n_files);
+		if (mi->has_v1)
+			assert_int_equal(mi->total_bytes, fx->total);
+		metainfo_free(mi);
+	}
+}
+
+/* Trackers keep their tiers, the web seed and the date are there. */
+static void reads_outer_fields(void **state)
+{
+	for (int i = 0; i < N_FIXTURES; i++) {
+		struct metainfo *mi =
+			parsed(*state, fixtures[i].bytes, fixtures[i].len);
+
+		assert_int_equal(mi->n_tiers, 2);
+		assert_string_equal(mi->tiers[0].urls[0],
+				    "http://one.example/announce");
+		assert_string_equal(mi->tiers[1].urls[0],
+				    "udp://two.example:6969");
+		assert_int_equal(mi->n_web_seeds, 1);
+		assert_int_equal(mi->created_s, 1700000000);
+		metainfo_free(mi);
+	}
+}
+
+/* Every right piece passes; one wrong byte anywhere in it does not. */
+static void checks_pieces(void **state)
+{
+	for (int i = 0; i < N_FIXTURES; i++) {
+		struct metainfo *mi =
+			parsed(*state, fixtures[i].bytes, fixtures[i].len);
+		uint8_t *data = content_of(mi);
+
+		for (uint32_t ix = 0; ix < mi->n_pieces; ix++) {
+			uint32_t len = metainfo_piece_bytes(mi, ix);
+			uint8_t *piece = data + (size_t)ix * mi->piece_bytes;
+
+			assert_true(
+				metainfo_check_piece(mi, *state, ix, piece));
+			piece[len - 1] ^= 1;
+			assert_false(
+				metainfo_check_piece(mi, *state, ix, piece));
+			piece[len - 1] ^= 1;
+		}
+		mem_free(data);
+		metainfo_free(mi);
+	}
+}
+
+/* The info dictionary alone is taken for its hash, and for no other. */
+static void info_must_match_its_hash(void **state)
+{
+	for (int i = 0; i < N_FIXTURES; i++) {
+		struct metainfo *mi =
+			parsed(*state, fixtures[i].bytes, fixtures[i].len);
+		struct torrent_id want = mi->id;
+		struct mi_error err;
+		struct metainfo *bare;
+
+		assert_int_equal(metainfo_parse_info(mi->info.ptr, mi->info.len,
+						     &want, *state, &bare,
+						     &err),
+				 0);
+		assert_true(torrent_id_matches(&bare->id, &mi->id));
+		assert_int_equal(bare->n_tiers, 0);
+		assert_int_equal(bare->n_files, mi->n_files);
+		metainfo_free(bare);
+		want.v1.bytes[3] ^= 1;
+		want.v2.bytes[3] ^= 1;
+		assert_int_equal(metainfo_parse_info(mi->info.ptr, mi->info.len,
+						     &want, *state, &bare,
+						     &err),
+				 EBADMSG);
+		assert_null(bare);
+		metainfo_free(mi);
+	}
+}
+
+/* Each offset lies in the file that a scan finds, gaps in none. */
+static void finds_files_by_offset(void **state)
+{
+	for (int i = 0; i < N_FIXTURES; i++) {
+		struct metainfo *mi =
+			parsed(*state, fixtures[i].bytes, fixtures[i].len);
+
+		for (uint64_t off = 0; off <= mi->total_bytes; off++) {
+			uint32_t want = 0;
+
+			while (want < mi->n_files &&
+			       (off < mi->files[want].off_bytes ||
+				off - mi->files[want].off_bytes >=
+					mi->files[want].len_bytes))
+				want++;
+			if (metainfo_file_at(mi, off) != want)
+				fail();
+		}
+		metainfo_free(mi);
+	}
+}
+
+/* A changed layer, or one that belongs to nothing, condemns the .torrent; one
+ * that is absent does not. */
+static void layers_must_lead_to_roots(void **state)
+{
+	const struct fixture *fx = &fixtures[2];
+	uint8_t *copy = mem_dup(fx->bytes, fx->len);
+	static const char key[] = "12:piece layersd32:";
+	uint8_t *layers = memmem(copy, fx->len, key, sizeof(key) - 1);
+	uint8_t *root = layers + sizeof(key) - 1;
+	struct mi_error err;
+	struct metainfo *mi;
+
+	root[40] ^= 1; /* in the hashes */
+	assert_int_equal(metainfo_parse_file(copy, fx->len, *state, &mi, &err),
+			 EBADMSG);
+	assert_non_null(strstr(err.text, "does not match"));
+	root[40] ^= 1;
+	root[0] ^= 1;
+	assert_int_equal(metainfo_parse_file(copy, fx->len, *state, &mi, &err),
+			 EBADMSG);
+	assert_non_null(strstr(err.text, "no file"));
+	root[0] ^= 1;
+	layers[3] = 'x';
+	mi = parsed(*state, copy, fx->len);
+	assert_null(mi->files[2].layer);
+	assert_false(metainfo_check_piece(mi, *state, 1, copy));
+	metainfo_free(mi);
+	mem_free(copy);
+}
+
+/* What must be refused is, with a line that says why. */
+static void refuses_bad_torrents(void **state)
+{
+#define ROW(text)                      \
+	{                              \
+		text, sizeof(text) - 1 \
+	}
+#define INFO(text) ROW("d4:infod" text "ee")
+#define TAIL	   "4:name1:n12:piece lengthi16384e6:pieces" P20
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} rows[] = {
+		ROW(""),
+		ROW("4:info"),
+		ROW("le"),
+		ROW("de"),
+		ROW("d4:infolee"),
+		ROW("d4:info1:xe"),
+		INFO(""),
+		/* piece length */
+		INFO("6:lengthi1e4:name1:n6:pieces" P20),
+		INFO("6:lengthi1e4:name1:n12:piece lengthi0e6:pieces" P20),
+		INFO("6:lengthi1e4:name1:n12:piece lengthi-1e6:pieces" P20),
+		INFO("6:lengthi1e4:name1:n12:piece length1:16:pieces" P20),
+		INFO("6:lengthi1e4:name1:n12:piece lengthi536870913e6:"
+		     "pieces" P20),
+		/* name */
+		INFO("6:lengthi1e12:piece lengthi16384e6:pieces" P20),
+		INFO("6:lengthi1e4:name0:12:piece lengthi16384e6:pieces" P20),
+		INFO("6:lengthi1e4:namei1e12:piece lengthi16384e6:pieces" P20),
+		/* pieces */
+		INFO("6:lengthi1e4:name1:n12:piece lengthi16384e"),
+		INFO("6:lengthi1e4:name1:n12:piece lengthi16384e6:piecesi1e"),
+		INFO("6:lengthi1e4:name1:n12:piece lengthi16384e6:pieces0:"),
+		INFO("6:lengthi1e4:name1:n12:piece lengthi16384e6:pieces"
+		     "19:aaaaaaaaaaaaaaaaaaa"),
+		INFO("6:lengthi16385e" TAIL),
+		INFO("6:lengthi1e4:name1:n12:piece lengthi16384e6:pieces"
+		     "40:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+		INFO("6:lengthi281474976710656e4:name1:n12:piece lengthi1e"
+		     "6:pieces" P20),
+		/* lengths */
+		INFO("6:lengthi-1e" TAIL),
+		INFO("6:lengthi0e" TAIL),
+		INFO("6:length1:1" TAIL),
+		INFO(TAIL),
+		INFO("6:lengthi281474976710657e" TAIL),
+		INFO("6:lengthi9223372036854775807e" TAIL),
+		/* files */
+		INFO("5:filesi1e" TAIL),
+		INFO("5:filesle" TAIL),
+		INFO("5:filesl1:xe" TAIL),
+		INFO("5:filesld4:pathl1:aeee" TAIL),
+		INFO("5:filesld6:lengthi1eee" TAIL),
+		INFO("5:filesld6:lengthi1e4:path1:aee" TAIL),
+		INFO("5:filesld6:lengthi1e4:pathli1eeee" TAIL),
+		INFO("5:filesld6:lengthi-1e4:pathl1:aeee" TAIL),
+		INFO("5:filesld6:length1:14:pathl1:aeee" TAIL),
+		INFO("5:filesld6:lengthi0e4:pathl1:aeee" TAIL),
+		INFO("5:filesld4:attr1:p6:lengthi9e4:pathl1:aeee" TAIL),
+		INFO("5:filesld4:attr1:l6:lengthi0e4:pathl1:aeee" TAIL),
+		INFO("5:filesld4:attr1:l4:pathl1:ae12:symlink path1:xed6:"
+		     "lengthi1e4:pathl1:beee" TAIL),
+		INFO("5:filesld4:attr1:l4:pathl1:ae12:symlink pathli1eeed6:"
+		     "lengthi1e4:pathl1:beee" TAIL),
+		INFO("5:filesld4:attr1:l4:pathl1:ae12:symlink pathl2:..eed6:"
+		     "lengthi1e4:pathl1:beee" TAIL),
+		/* v2 */
+		INFO("9:file treed1:n" LEAF(
+			"1", "") "e12:meta versioni3e"
+				 "4:name1:n12:piece lengthi16384e"),
+		INFO("9:file treed1:n" LEAF(
+			"1", "") "e12:meta version1:2"
+				 "4:name1:n12:piece lengthi16384e"),
+		INFO(V2),
+		INFO("9:file treei1e" V2),
+		INFO("9:file treede" V2),
+		INFO("9:file treed1:ni1ee" V2),
+		INFO("9:file treed1:nd0:i1eee" V2),
+		INFO("9:file treed1:nd0:d6:lengthi1e11:pieces root" P32
+		     "e1:xdeee" V2),
+		INFO("9:file treed0:d6:lengthi1e11:pieces root" P32 "ee" V2),
+		INFO("9:file treed1:nd0:d6:lengthi1eeee" V2),
+		INFO("9:file treed1:nd0:d6:lengthi1e11:pieces root" P20
+		     "eee" V2),
+		INFO("9:file treed1:nd0:d6:lengthi1e11:pieces root" Z32
+		     "eee" V2),
+		INFO("9:file treed1:nd0:d11:pieces root" P32 "eee" V2),
+		INFO("9:file treed1:n" LEAF("-1", "") "e" V2),
+		INFO("9:file treed1:n" LEAF("0", "") "e" V2),
+		INFO("9:file treed1:n" LEAF("1", "4:attr1:p") "e" V2),
+		INFO("9:file treed1:n" LEAF("281474976710657", "") "e" V2),
+		INFO("9:file treed1:n" LEAF("281474976710656", "") "e" V2),
+		INFO("9:file treed1:n" LEAF(
+			"1", "") "e12:meta versioni2e"
+				 "4:name1:n12:piece lengthi8192e"),
+		INFO("9:file treed1:n" LEAF(
+			"1", "") "e12:meta versioni2e"
+				 "4:name1:n12:piece lengthi49152e"),
+		/* unsorted, and an integer with a leading zero */
+		INFO("12:meta versioni2e9:file treed1:n" LEAF(
+			"1", "") "e"
+				 "4:name1:n12:piece lengthi16384e"),
+		INFO("9:file treed1:n" LEAF("01", "") "e" V2),
+		/* layers */
+		ROW("d4:infod9:file treed1:n" LEAF(
+			"20000", "") "e" V2 "e12:piece layersi1ee"),
+		ROW("d4:infod9:file treed1:n" LEAF(
+			"20000", "") "e" V2 "e12:piece layersd" P32 "i1eee"),
+		ROW("d4:infod9:file treed1:n" LEAF(
+			"20000", "") "e" V2 "e12:piece layersd" P32 P32 "ee"),
+		ROW("d4:infod9:file treed1:n" LEAF(
+			"20000", "") "e" V2 "e12:piece layersd" P32 "3:xxxee"),
+		ROW("d4:infod9:file treed1:n" LEAF(
+			"1", "") "e" V2 "e12:piece layersd" P32 P32 "ee"),
+		/* hybrids: other length, name, kind, number, place */
+		INFO("9:file treed1:n" LEAF("1", "") "e6:lengthi2e" V2
+						     "6:pieces" P20),
+		INFO("9:file treed1:m" LEAF("1", "") "e6:lengthi1e" V2
+						     "6:pieces" P20),
+		INFO("9:file treed1:n" LEAF("1", "") "e5:filesld6:lengthi1e"
+						     "4:pathl1:neee" V2
+						     "6:pieces" P20),
+		INFO("9:file treed1:a" LEAF("1", "") "1:b" LEAF(
+			"1", "") "e5:filesld6:lengthi1e4:pathl1:aeee" V2
+				 "6:pieces" P20),
+		INFO("9:file treed1:a" LEAF(
+			"1", "") "e5:filesld6:lengthi1e"
+				 "4:pathl1:aeed6:lengthi1e4:pathl1:beee" V2
+				 "6:pieces" P20),
+		INFO("9:file treed1:a" LEAF("1", "") "1:b" LEAF(
+			"1", "") "e5:filesld6:lengthi1e4:pathl1:aeed6:"
+				 "lengthi1e4:pathl1:"
+				 "beee" V2 "6:pieces" P20),
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct mi_error err;
+		struct metainfo *mi = NULL;
+		int r = metainfo_parse_file(rows[i].bytes, rows[i].len, *state,
+					    &mi, &err);
+
+		if (r != EBADMSG && r != EFBIG)
+			print_error("row %zu (%d): %s\n", i, r, rows[i].bytes);
+		assert_true(r == EBADMSG || r == EFBIG);
+		assert_true(strlen(err.text) > 5);
+		assert_null(mi);
+	}
+}
+
+/* Paths are cleaned, and names that meet are told apart by their order. */
+static void paths_are_clean_and_unique(void **state)
+{
+	static const char *const want[] = {
+		"a",  "a.1/b", "a.1/c", "x.txt", "x.1.txt", "_",   "_.1",
+		"q_", "q_.1",  "d/e",	"d.1",	 "etc/pw",  "utf",
+	};
+	struct metainfo *mi = parsed_info(
+		*state, "d5:filesl"
+			"d6:lengthi1e4:pathl1:aee"
+			"d6:lengthi1e4:pathl1:a1:bee"
+			"d6:lengthi1e4:pathl1:a1:cee"
+			"d6:lengthi1e4:pathl5:x.txtee"
+			"d6:lengthi1e4:pathl5:x.txtee"
+			"d6:lengthi1e4:pathlee"
+			"d6:lengthi1e4:pathl2:..0:1:.ee"
+			"d6:lengthi1e4:pathl2:q\x01"
+			"ee"
+			"d6:lengthi1e4:pathl2:q\x02"
+			"ee"
+			"d6:lengthi1e4:pathl1:d1:eee"
+			"d6:lengthi1e4:pathl1:dee"
+			"d6:lengthi1e4:pathl2:..3:etc2:pwee"
+			"d6:lengthi1e4:pathl3:badee"
+			"e4:name1:n12:piece lengthi16384e6:pieces" P20 "e");
+	char text[512];
+
+	for (uint32_t i = 0; i + 1 < mi->n_files; i++)
+		assert_string_equal(joined(&mi->files[i], text), want[i]);
+	assert_string_equal(joined(&mi->files[12], text), "bad");
+	metainfo_free(mi);
+
+	mi = parsed_info(*state,
+			 "d5:filesld6:lengthi1e4:pathl3:bade10:path.utf-8l3:"
+			 "utfeee4:name3:bad10:name.utf-84:good12:piece "
+			 "lengthi3e6:pieces" P20 "e");
+	assert_string_equal(joined(&mi->files[0], text), "utf");
+	assert_string_equal(mi->name, "good");
+	metainfo_free(mi);
+}
+
+/* Attributes of BEP 47; pad files need no names of their own. */
+static void attributes(void **state)
+{
+	struct metainfo *mi = parsed_info(
+		*state, "d5:filesl"
+			"d4:attr2:xh6:lengthi1e4:pathl1:aee"
+			"d4:attr1:p6:lengthi9e4:pathl4:.pad1:9ee"
+			"d4:attr1:p6:lengthi9e4:pathl4:.pad1:9ee"
+			"d6:lengthi1e4:pathl22:_____padding_file_0_xyee"
+			"d4:attr1:l6:lengthi7e4:pathl1:le12:symlink "
+			"pathl2:..1:a3:b/cee"
+			"e4:name1:n12:piece lengthi16384e6:pieces" P20 "e");
+
+	assert_int_equal(mi->files[0].attr, MI_ATTR_EXEC | MI_ATTR_HIDDEN);
+	for (uint32_t i = 1; i <= 3; i++) {
+		assert_int_equal(mi->files[i].attr, MI_ATTR_PAD);
+		assert_string_equal(mi->files[i].path[0], ".pad");
+	}
+	assert_int_equal(mi->files[4].attr, MI_ATTR_SYMLINK);
+	assert_int_equal(mi->files[4].len_bytes, 0);
+	assert_string_equal(mi->files[4].symlink, "a/b_c");
+	assert_int_equal(mi->total_bytes, 20);
+	metainfo_free(mi);
+}
+
+/* 500 equal names are told apart; ten thousand are refused within a second. */
+static void equal_names_are_limited(void **state)
+{
+	struct mi_error err;
+	struct metainfo *mi;
+	clock_t start;
+
+	assert_int_equal(parse_equal_names(*state, 500, &mi, &err), 0);
+	assert_string_equal(mi->files[499].path[0], "x.499.txt");
+	metainfo_free(mi);
+	start = clock();
+	assert_int_equal(parse_equal_names(*state, 10000, &mi, &err), EBADMSG);
+	assert_non_null(strstr(err.text, "of one name"));
+	assert_true(clock() - start < CLOCKS_PER_SEC);
+}
+
+/* Addresses of other schemes, doubles and malformed ones are left out. */
+static void filters_urls(void **state)
+{
+	static const char text[] =
+		"d8:announce10:http://no/13:announce-listl"
+		"l11:http://a/x 8:file:///11:http://a/x 9:ftp://b/yel"
+		"14:udp://t:80/\x01xxel11:http://a/x 9:UDP://u:1ei3ee"
+		"4:infod6:lengthi1e4:name1:n12:piece lengthi16384e6:pieces" P20
+		"e8:url-listl11: http://w/x9:udp://x:19:ftp://b/y0:i1eee";
+	struct metainfo *mi = parsed(*state, text, sizeof(text) - 1);
+
+	assert_int_equal(mi->n_tiers, 2);
+	assert_int_equal(mi->tiers[0].n, 1);
+	assert_string_equal(mi->tiers[0].urls[0], "http://a/x");
+	assert_int_equal(mi->tiers[1].n, 1);
+	assert_string_equal(mi->tiers[1].urls[0], "UDP://u:1");
+	assert_int_equal(mi->n_web_seeds, 1);
+	assert_string_equal(mi->web_seeds[0], "http://w/x");
+	metainfo_free(mi);
+}
+
+/* A v2 tree may be as deep as the limit and no deeper. */
+static void tree_depth_is_limited(void **state)
+{
+	for (int depth = METAINFO_MAX_DEPTH; depth <= METAINFO_MAX_DEPTH + 1;
+	     depth++) {
+		struct buf b = {0};
+		struct mi_error err;
+		struct metainfo *mi;
+		int r;
+
+		buf_add_str(&b, "d4:infod9:file tree");
+		for (int i = 0; i < depth; i++)
+			buf_add_str(&b, "d1:a");
+		buf_add_str(&b, LEAF("1", ""));
+		for (int i = 0; i < depth; i++)
+			buf_add_str(&b, "e");
+		buf_add_str(&b, V2 "ee");
+		r = metainfo_parse_file(b.data, b.len, *state, &mi, &err);
+		assert_int_equal(r, depth > METAINFO_MAX_DEPTH ? EFBIG : 0);
+		metainfo_free(mi);
+		buf_fini(&b);
+	}
+}
+
+/* What metainfo_encode_v1 writes is read back the same, and strict. */
+static void encode_round_trips(void **state)
+{
+	static const char *const path[] = {"d", "f.bin"};
+	static const char *const trackers[] = {"http://a/", "udp://b:1"};
+	const struct mi_source_file files[] = {{path, 2, 20000},
+					       {path + 1, 1, 5}};
+	const struct mi_source src = {
+		.name = "made",
+		.files = files,
+		.n_files = 2,
+		.piece_bytes = 16384,
+		.v1_hashes =
+			(const uint8_t
+				 *)"0123456789012345678901234567890123456789",
+		.n_pieces = 2,
+		.trackers = trackers,
+		.n_trackers = 2,
+		.is_private = true,
+		.created_s = 5,
+	};
+	const struct benc_limits strict = {.depth = 8, .tokens = 100};
+	struct buf b = {0};
+	struct metainfo *mi;
+	struct benc doc;
+
+	assert_int_equal(metainfo_encode_v1(&src, &b), 0);
+	assert_int_equal(benc_decode(&doc, b.data, b.len, &strict, NULL), 0);
+	benc_fini(&doc);
+	mi = parsed(*state, b.data, b.len);
+	assert_string_equal(mi->name, "made");
+	assert_int_equal(mi->n_files, 2);
+	assert_string_equal(mi->files[0].path[1], "f.bin");
+	assert_int_equal(mi->files[1].off_bytes, 20000);
+	assert_int_equal(mi->n_tiers, 2);
+	assert_true(mi->is_private);
+	assert_int_equal(mi->created_s, 5);
+	assert_memory_equal(mi->v1_hashes, src.v1_hashes, 40);
+	metainfo_free(mi);
+	buf_fini(&b);
+}
+
+/* Each failing allocation ends in ENOMEM and leaves nothing behind. */
+static void survives_no_memory(void **state)
+{
+	const uint64_t before = mem_in_use_bytes();
+
+	for (int i = 0; i < N_FIXTURES; i++) {
+		const struct fixture *fx = &fixtures[i];
+		struct metainfo *mi;
+		struct mi_error err;
+		int r = ENOMEM;
+
+		for (uint64_t n = 0; r == ENOMEM; n++) {
+			assert_true(n < 100);
+			mem_fail_after(n, 0);
+			r = metainfo_parse_file(fx->bytes, fx->len, *state, &mi,
+						&err);
+			mem_fail_after(UINT64_MAX, 0);
+			if (r == ENOMEM)
+				assert_int_equal(mem_in_use_bytes(), before);
+		}
+		assert_int_equal(r, 0);
+		metainfo_free(mi);
+		assert_int_equal(mem_in_use_bytes(), before);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(agrees_with_libtorrent),
+		cmocka_unit_test(reads_outer_fields),
+		cmocka_unit_test(checks_pieces),
+		cmocka_unit_test(info_must_match_its_hash),
+		cmocka_unit_test(finds_files_by_offset),
+		cmocka_unit_test(layers_must_lead_to_roots),
+		cmocka_unit_test(refuses_bad_torrents),
+		cmocka_unit_test(paths_are_clean_and_unique),
+		cmocka_unit_test(attributes),
+		cmocka_unit_test(equal_names_are_limited),
+		cmocka_unit_test(filters_urls),
+		cmocka_unit_test(tree_depth_is_limited),
+		cmocka_unit_test(encode_round_trips),
+		cmocka_unit_test(survives_no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -155,10 +155,11 @@ static void send_line(struct line *line, enum log_level level)
 }
 
 /* mutex held */
-__attribute__((format(printf, 3, 0))) static void emit(enum log_level level,
-						       uint32_t n_dropped,
-						       const char *fmt,
-						       va_list ap)
+static void emit(enum log_level level, uint32_t n_dropped, const char *fmt,
+		 va_list ap) __attribute__((format(printf, 3, 0)));
+
+static void emit(enum log_level level, uint32_t n_dropped, const char *fmt,
+		 va_list ap)
 {
 	struct line line = {.len = 0};
 	char text[TEXT_BYTES];

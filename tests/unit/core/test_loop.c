@@ -220,6 +220,31 @@ static void frees_all_from_io(void **state)
 	assert_string_equal(f->diary, "x");
 }
 
+static void look_at_clock(void *arg, int fd, unsigned events)
+{
+	struct fix *f = arg;
+	uint64_t now = loop_now_us(f->loop);
+
+	if (f->n++ == 0)
+		f->at_us = now;
+	assert_true(now == f->at_us);
+	while (clock_mono_us() < now + 300)
+		;
+	if (f->n == 2)
+		loop_stop(f->loop);
+}
+
+/* All callbacks of one turn see the same time, however long they take. */
+static void one_time_a_turn(void **state)
+{
+	struct fix *f = *state;
+
+	watch(f, 0, look_at_clock, LOOP_WRITE);
+	watch(f, 1, look_at_clock, LOOP_WRITE);
+	assert_int_equal(loop_run(f->loop), 0);
+	assert_int_equal(f->n, 2);
+}
+
 /* ---- timers ---- */
 
 /* Timers fire by deadline, equal ones by arming; a stopped one does not; one
@@ -522,6 +547,7 @@ int main(void)
 		TEST(unwanted_is_silent),
 		TEST(refuses_plain_files),
 		TEST(frees_all_from_io),
+		TEST(one_time_a_turn),
 		TEST(timers_in_order),
 		TEST(never_early),
 		TEST(zero_delay_is_a_new_turn),

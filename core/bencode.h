@@ -28,14 +28,14 @@ struct benc_limits {
 /* Why and where decoding stopped. */
 struct benc_error {
 	const char *why; /* a constant */
-	size_t at;       /* byte offset */
+	size_t at;	 /* byte offset */
 };
 
 struct benc_tok; /* bencode.c's own */
 
 struct benc {
 	const uint8_t *bytes; /* kept until benc_fini */
-	size_t len;           /* of the value: less than the input's only with
+	size_t len;	      /* of the value: less than the input's only with
 				 BENCODE_TRAILING_OK */
 	struct benc_tok *tok;
 	uint32_t n_tok;

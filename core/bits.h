@@ -9,7 +9,7 @@
 
 struct bits {
 	uint8_t *data;
-	uint32_t n;     /* size of the universe */
+	uint32_t n;	/* size of the universe */
 	uint32_t n_set; /* how many are in */
 };
 

@@ -21,24 +21,25 @@
 #include "core/torrent_id.h"
 
 enum mi_attr { /* BEP 47 */
-	MI_ATTR_PAD = 1,
-	MI_ATTR_EXEC = 2,
-	MI_ATTR_SYMLINK = 4,
-	MI_ATTR_HIDDEN = 8,
+	       MI_ATTR_PAD = 1,
+	       MI_ATTR_EXEC = 2,
+	       MI_ATTR_SYMLINK = 4,
+	       MI_ATTR_HIDDEN = 8,
 };
 
 struct mi_file {
 	uint64_t off_bytes; /* in piece space */
 	uint64_t len_bytes;
-	unsigned attr;        /* MI_ATTR_… */
-	uint32_t n_path;      /* elements; 1 for a single file */
-	char **path;          /* sanitised, unique in its directory; ".pad"
-				 and not unique for a pad file */
-	char *symlink;        /* target from the torrent's top, sanitised,
-				 elements joined by '/', or NULL */
-	const uint8_t *root;  /* v2 pieces root, 32 bytes, or NULL */
-	const uint8_t *layer; /* v2 piece layer: 32 bytes a piece, or NULL when
-				 the file is one piece or the layer is missing */
+	unsigned attr;	     /* MI_ATTR_… */
+	uint32_t n_path;     /* elements; 1 for a single file */
+	char **path;	     /* sanitised, unique in its directory; ".pad"
+				and not unique for a pad file */
+	char *symlink;	     /* target from the torrent's top, sanitised,
+				elements joined by '/', or NULL */
+	const uint8_t *root; /* v2 pieces root, 32 bytes, or NULL */
+	const uint8_t
+		*layer; /* v2 piece layer: 32 bytes a piece, or NULL when
+			   the file is one piece or the layer is missing */
 };
 
 struct mi_tier {
@@ -48,18 +49,18 @@ struct mi_tier {
 
 struct metainfo {
 	struct torrent_id id;
-	char *name; /* sanitised; of the top directory or the single file */
+	char *name;	/* sanitised; of the top directory or the single file */
 	bool is_single; /* one file, no directory in the torrent itself */
 	bool is_private; /* BEP 27 */
 	bool has_v1, has_v2;
 	uint32_t piece_bytes;
 	uint32_t n_pieces;
-	uint64_t total_bytes; /* of piece space */
+	uint64_t total_bytes;  /* of piece space */
 	struct mi_file *files; /* in piece-space order, pads included */
 	uint32_t n_files;
-	int64_t created_s; /* creation date, or 0 */
+	int64_t created_s;	  /* creation date, or 0 */
 	const uint8_t *v1_hashes; /* 20 bytes a piece, or NULL */
-	struct mi_tier *tiers; /* BEP 12; empty for a bare info dictionary */
+	struct mi_tier *tiers;	  /* BEP 12; empty for a bare info dictionary */
 	uint32_t n_tiers;
 	char **web_seeds; /* BEP 19 */
 	uint32_t n_web_seeds;

@@ -1,0 +1,276 @@
+/* create — scan, hash, encode, write, and perhaps seed.
+ *
+ * The .torrent is written to a temporary name beside its place and renamed, so
+ * that whoever watches the directory never sees half of one. Its name is the
+ * content's with ".torrent", in the current directory, unless -o says
+ * otherwise.
+ *
+ * The magnet link that --seed prints has x.pe for each address of this host
+ * that others can reach (or the one of --bind), so that it can be pasted into
+ * another shoalfs and found without any tracker. */
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/content.h"
+#include "cmd/create.h"
+#include "cmd/exits.h"
+#include "cmd/piecehash.h"
+#include "cmd/seed.h"
+#include "cmd/stack.h"
+#include "core/buf.h"
+#include "core/clock.h"
+#include "core/core_limits.h"
+#include "core/err.h"
+#include "core/hash.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+
+const char create_usage[] =
+	"usage: shoalctl create [-o FILE] [-t TRACKER]... [--v1] [--seed]\n"
+	"                       [--bind ADDR] [--port N] PATH\n"
+	"Makes a torrent of a file or directory and prints its magnet link.\n"
+	"  -o FILE       where the .torrent goes (NAME.torrent)\n"
+	"  -t TRACKER    announce there; may be repeated\n"
+	"  --v1          a version 1 torrent (that is what it makes)\n"
+	"  --seed        then serve the files where they are, until ^C\n"
+	"  --bind ADDR   with --seed: listen on this address only\n"
+	"  --port N      with --seed: listen on this port (a free one)\n";
+
+struct create {
+	const char *out;
+	const char *trackers[METAINFO_MAX_TRACKERS];
+	unsigned n_trackers;
+	bool seed;
+	struct stack_net net;
+	const char *path;
+};
+
+static int fail(const char *why)
+{
+	fprintf(stderr, "shoalctl create: %s\n", why);
+	return 1;
+}
+
+static int misuse(const char *why, const char *word)
+{
+	fprintf(stderr, "shoalctl create: %s%s\n", why, word);
+	return 2;
+}
+
+static int add_tracker(struct create *c, const char *url)
+{
+	if (c->n_trackers == METAINFO_MAX_TRACKERS)
+		return misuse("too many trackers, from ", url);
+	if (strncmp(url, "http://", 7) != 0 &&
+	    strncmp(url, "https://", 8) != 0 && strncmp(url, "udp://", 6) != 0)
+		return misuse("not a tracker's address: ", url);
+	c->trackers[c->n_trackers++] = url;
+	return 0;
+}
+
+static int set_port(struct create *c, const char *text)
+{
+	unsigned port;
+	char rest;
+
+	if (sscanf(text, "%5u%c", &port, &rest) != 1 || port == 0 ||
+	    port > UINT16_MAX)
+		return misuse("not a port: ", text);
+	c->net.port = (uint16_t)port;
+	return 0;
+}
+
+static int parse(struct create *c, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"v1", no_argument, NULL, '1'},
+		{"seed", no_argument, NULL, 's'},
+		{"bind", required_argument, NULL, 'b'},
+		{"port", required_argument, NULL, 'p'},
+		{NULL, 0, NULL, 0},
+	};
+	int opt, r = 0;
+
+	opterr = 0;
+	optind = 1;
+	while (r == 0 &&
+	       (opt = getopt_long(argc, argv, ":o:t:", longs, NULL)) != -1) {
+		switch (opt) {
+		case 'o':
+			c->out = optarg;
+			break;
+		case 't':
+			r = add_tracker(c, optarg);
+			break;
+		case '1':
+			break;
+		case 's':
+			c->seed = true;
+			break;
+		case 'b':
+			c->net.bind = optarg;
+			break;
+		case 'p':
+			r = set_port(c, optarg);
+			break;
+		case ':':
+			return misuse("it needs an argument: ",
+				      argv[optind - 1]);
+		default:
+			return misuse("unknown option ", argv[optind - 1]);
+		}
+	}
+	if (r)
+		return r;
+	if (argc - optind != 1)
+		return misuse("it takes one PATH", "");
+	if (!c->seed && (c->net.bind || c->net.port))
+		return misuse("--bind and --port go with --seed", "");
+	c->path = argv[optind];
+	return 0;
+}
+
+/* ---- encoding and writing ---- */
+
+static int encode(const struct create *c, const struct content *content,
+		  uint32_t piece_bytes, const uint8_t *hashes,
+		  uint32_t n_pieces, struct buf *out)
+{
+	struct mi_source_file *files;
+	struct mi_source src = {
+		.name = content->name,
+		.is_single = content->is_single,
+		.n_files = content->n_files,
+		.piece_bytes = piece_bytes,
+		.v1_hashes = hashes,
+		.n_pieces = n_pieces,
+		.trackers = c->trackers,
+		.n_trackers = c->n_trackers,
+		.created_s = clock_wall_s(),
+	};
+	int r;
+
+	files = mem_zalloc(content->n_files, sizeof(*files));
+	if (!files)
+		return ENOMEM;
+	for (uint32_t i = 0; i < content->n_files; i++) {
+		files[i].path = content->files[i].path;
+		files[i].n_path = content->files[i].n_path;
+		files[i].len_bytes = content->files[i].len_bytes;
+	}
+	src.files = files;
+	r = metainfo_encode_v1(&src, out);
+	mem_free(files);
+	return r;
+}
+
+static int write_file(const char *path, struct span data)
+{
+	char tmp[4096];
+	ssize_t n;
+	int fd, r = 0;
+
+	if (snprintf(tmp, sizeof(tmp), "%s.part-%ld", path, (long)getpid()) >=
+	    (int)sizeof(tmp))
+		return ENAMETOOLONG;
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return errno;
+	for (size_t at = 0; r == 0 && at < data.len; at += (size_t)n) {
+		n = write(fd, data.ptr + at, data.len - at);
+		if (n < 0) {
+			r = errno == EINTR ? 0 : errno;
+			n = 0;
+		}
+	}
+	if (r == 0 && fsync(fd) != 0)
+		r = errno;
+	(void)close(fd);
+	if (r == 0 && rename(tmp, path) != 0)
+		r = errno;
+	if (r)
+		(void)unlink(tmp);
+	return r;
+}
+
+static int write_torrent(const struct create *c, const struct content *content,
+			 struct span torrent, char why[WHY_BYTES])
+{
+	char path[4096];
+	int r;
+
+	if (c->out)
+		(void)snprintf(path, sizeof(path), "%s", c->out);
+	else
+		(void)snprintf(path, sizeof(path), "%s.torrent", content->name);
+	r = write_file(path, torrent);
+	if (r)
+		(void)snprintf(why, WHY_BYTES, "%.200s: %s", path, err_text(r));
+	return r;
+}
+
+/* From the content to a parsed torrent whose file is on disk. */
+static int make(const struct create *c, struct stack *s,
+		const struct content *content, struct metainfo **mi,
+		char why[WHY_BYTES])
+{
+	uint32_t piece_bytes = content_piece_bytes(content), n_pieces;
+	struct mi_error err = {""};
+	struct buf torrent = {0};
+	struct hasher *h = NULL;
+	uint8_t *hashes = NULL;
+	int r;
+
+	r = piecehash_all(s->loop, s->workers, content, piece_bytes, &hashes,
+			  &n_pieces, why);
+	if (!r)
+		r = encode(c, content, piece_bytes, hashes, n_pieces, &torrent);
+	if (!r)
+		r = write_torrent(c, content, buf_span(&torrent), why);
+	if (!r)
+		r = hasher_new(&h);
+	if (!r) {
+		r = metainfo_parse_file(torrent.data, torrent.len, h, mi, &err);
+		if (r)
+			(void)snprintf(why, WHY_BYTES, "%s", err.text);
+	}
+	hasher_free(h);
+	mem_free(hashes);
+	buf_fini(&torrent);
+	return r;
+}
+
+int create_run(int argc, char **argv)
+{
+	char why[WHY_BYTES] = "";
+	struct create c = {0};
+	struct content content;
+	struct metainfo *mi = NULL;
+	struct stack s;
+	int r;
+
+	r = parse(&c, argc, argv);
+	if (r)
+		return r;
+	if (content_scan(c.path, &content, why))
+		return fail(why);
+	r = stack_init(&s);
+	if (!r)
+		r = make(&c, &s, &content, &mi, why);
+	if (!r)
+		r = seed_run(&s,
+			     &(struct seed_cfg){.content = &content,
+						.mi = mi,
+						.trackers = c.trackers,
+						.n_trackers = c.n_trackers,
+						.net = &c.net,
+						.stay = c.seed},
+			     why);
+	(void)stack_fini(&s);
+	content_fini(&content);
+	return r ? fail(why[0] ? why : err_text(r)) : 0;
+}

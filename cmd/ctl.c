@@ -1,0 +1,81 @@
+/* shoalctl — make torrents, and ask a running mount. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/create.h"
+#include "cmd/status.h"
+#include "core/log.h"
+
+static const char usage[] =
+	"usage: shoalctl [-m MOUNTPOINT] status [--json]\n"
+	"       shoalctl create [...] PATH      (shoalctl create -h)\n"
+	"With one mount running, -m is not needed.\n";
+
+static int misuse(const char *why, const char *word)
+{
+	fprintf(stderr, "shoalctl: %s%s; see -h\n", why, word);
+	return 2;
+}
+
+static int run_status(const char *mountpoint, int argc, char **argv)
+{
+	bool json = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--json") != 0)
+			return misuse("status does not take ", argv[i]);
+		json = true;
+	}
+	return status_run(mountpoint, json);
+}
+
+static int run_create(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "-h") == 0 ||
+		    strcmp(argv[i], "--help") == 0) {
+			(void)fputs(create_usage, stdout);
+			return 0;
+		}
+	}
+	return create_run(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+	const char *mountpoint = NULL;
+	int opt;
+
+	log_open("shoalctl", LOG_SINK_STDERR, LOG_LEVEL_WARN);
+	opterr = 0;
+	while ((opt = getopt(argc, argv, "+:hVm:")) != -1) {
+		switch (opt) {
+		case 'h':
+			(void)fputs(usage, stdout);
+			return 0;
+		case 'V':
+			printf("shoalctl %s\n", SHOAL_VERSION);
+			return 0;
+		case 'm':
+			mountpoint = optarg;
+			break;
+		case ':':
+			return misuse("it needs an argument: ",
+				      argv[optind - 1]);
+		default:
+			return misuse("unknown option ", argv[optind - 1]);
+		}
+	}
+	argc -= optind;
+	argv += optind;
+	if (argc == 0)
+		return misuse("it takes a VERB", "");
+	if (strcmp(argv[0], "status") == 0)
+		return run_status(mountpoint, argc, argv);
+	if (strcmp(argv[0], "create") == 0 && !mountpoint)
+		return run_create(argc, argv);
+	if (strcmp(argv[0], "create") == 0)
+		return misuse("create needs no -m", "");
+	return misuse("unknown verb ", argv[0]);
+}

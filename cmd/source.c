@@ -1,0 +1,117 @@
+/* source — .torrent files and magnet links.
+ *
+ * A word that begins like a magnet link is one; everything else is the path of
+ * a file. The file is read whole, up to METAINFO_MAX_BYTES, and must be a
+ * regular file: a fifo or a device would hang a mount. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/source.h"
+#include "core/core_limits.h"
+#include "core/err.h"
+#include "core/magnet.h"
+#include "core/mem.h"
+
+static int read_all(int fd, uint8_t *data, size_t len, size_t *got)
+{
+	ssize_t n;
+
+	for (*got = 0; *got < len; *got += (size_t)n) {
+		n = read(fd, data + *got, len - *got);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		else if (n < 0)
+			return errno;
+		else if (n == 0)
+			break;
+	}
+	return 0;
+}
+
+static int slurp(const char *path, uint8_t **data, size_t *len)
+{
+	struct stat st;
+	int fd, r;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return errno;
+	if (fstat(fd, &st) != 0)
+		r = errno;
+	else if (S_ISDIR(st.st_mode))
+		r = EISDIR;
+	else if (!S_ISREG(st.st_mode))
+		r = EINVAL;
+	else if (st.st_size > METAINFO_MAX_BYTES)
+		r = EFBIG;
+	else
+		r = 0;
+	if (r)
+		goto close_fd;
+	*data = mem_alloc((size_t)st.st_size + 1);
+	if (!*data) {
+		r = ENOMEM;
+		goto close_fd;
+	}
+	r = read_all(fd, *data, (size_t)st.st_size, len);
+	if (r)
+		mem_free(*data);
+close_fd:
+	(void)close(fd);
+	return r;
+}
+
+static int load_magnet(const char *text, struct engine_source *out,
+		       char why[WHY_BYTES])
+{
+	struct mi_error err = {.text = "out of memory"};
+	int r = magnet_parse(text, &out->magnet, &err);
+
+	if (r)
+		(void)snprintf(why, WHY_BYTES, "magnet link: %s", err.text);
+	return r == ENOMEM ? r : r ? EINVAL : 0;
+}
+
+static int load_file(const char *path, struct hasher *h,
+		     struct engine_source *out, char why[WHY_BYTES])
+{
+	struct mi_error err = {.text = "out of memory"};
+	uint8_t *data = NULL;
+	size_t len = 0;
+	int r;
+
+	r = slurp(path, &data, &len);
+	if (r) {
+		(void)snprintf(why, WHY_BYTES, "%.160s: %s", path, err_text(r));
+		return r == EINVAL ? EBADMSG : r;
+	}
+	r = metainfo_parse_file(data, len, h, &out->mi, &err);
+	if (r)
+		(void)snprintf(why, WHY_BYTES, "%.90s: not a valid torrent: %s",
+			       path, err.text);
+	mem_free(data);
+	return r;
+}
+
+int source_load(const char *text, struct hasher *h, struct engine_source *out,
+		char why[WHY_BYTES])
+{
+	memset(out, 0, sizeof(*out));
+	if (text[0] == '\0') {
+		(void)snprintf(why, WHY_BYTES, "an empty SOURCE");
+		return EINVAL;
+	}
+	if (magnet_is(text))
+		return load_magnet(text, out, why);
+	return load_file(text, h, out, why);
+}
+
+void source_free(struct engine_source *src)
+{
+	metainfo_free(src->mi);
+	magnet_free(src->magnet);
+	memset(src, 0, sizeof(*src));
+}

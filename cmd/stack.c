@@ -1,0 +1,162 @@
+/* stack — see stack.h for the picture.
+ *
+ * Failure modes: a worker that hangs in the kernel (a dead disk, a name server
+ * that never answers) cannot be ended from outside. stack_fini waits a bounded
+ * time for each pool and then says so; the process ends all the same. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cache/store.h"
+#include "cache/store_disk.h"
+#include "cache/store_mem.h"
+#include "cmd/stack.h"
+#include "core/addr.h"
+#include "core/blk.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/worker.h"
+
+enum {
+	STACK_POOL_BYTES = 64 << 20,
+	STACK_UNVERIFIED_BYTES = 128 << 20,
+	STACK_RECENT_BYTES = 64 << 20,
+	STACK_WORKERS_MIN = 2,
+	STACK_WORKERS_MAX = 16,
+	STACK_NAMES = 4,
+	STACK_DRAIN_MS = 1000,
+};
+
+static unsigned n_workers(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (n < STACK_WORKERS_MIN)
+		return STACK_WORKERS_MIN;
+	return n > STACK_WORKERS_MAX ? STACK_WORKERS_MAX : (unsigned)n;
+}
+
+int stack_init(struct stack *s)
+{
+	int r;
+
+	memset(s, 0, sizeof(*s));
+	r = loop_new(&s->loop);
+	if (!r)
+		r = workers_new(s->loop, n_workers(), "worker", &s->workers);
+	if (!r)
+		r = workers_new(s->loop, 1, "store", &s->thread);
+	if (!r)
+		r = workers_new(s->loop, STACK_NAMES, "names", &s->names);
+	if (!r)
+		r = blk_pool_new(STACK_POOL_BYTES, &s->pool);
+	if (r)
+		(void)stack_fini(s);
+	return r;
+}
+
+int stack_store_disk(struct stack *s, const char *dir, char why[WHY_BYTES])
+{
+	struct store_disk_cfg cfg = {
+		.loop = s->loop,
+		.workers = s->workers,
+		.thread = s->thread,
+		.dir = dir,
+	};
+	char text[160] = "";
+	int r = store_disk_new(&cfg, &s->store, text);
+
+	if (r)
+		(void)snprintf(why, WHY_BYTES, "store %.80s: %s", dir,
+			       text[0] ? text : err_text(r));
+	return r;
+}
+
+int stack_store_mem(struct stack *s, uint64_t max_bytes)
+{
+	return store_mem_new(s->loop, max_bytes, &s->store);
+}
+
+static int parse_bind(const char *text, uint16_t port, struct addr *out)
+{
+	char full[128];
+
+	(void)snprintf(full, sizeof(full),
+		       strchr(text, ':') ? "[%.100s]:%u" : "%.100s:%u", text,
+		       port);
+	return addr_parse(out, full);
+}
+
+int stack_engine(struct stack *s, const struct stack_net *net,
+		 const struct engine_ops *ops, void *arg, char why[WHY_BYTES])
+{
+	struct engine_cfg cfg = {
+		.loop = s->loop,
+		.workers = s->workers,
+		.names = s->names,
+		.store = s->store,
+		.pool = s->pool,
+		.ops = &s->ops,
+		.arg = arg,
+		.port = net->port,
+		.peers = net->peers,
+		.n_peers = net->n_peers,
+		.no_seed = net->no_seed,
+		.unverified_bytes = STACK_UNVERIFIED_BYTES,
+		.recent_bytes = STACK_RECENT_BYTES,
+	};
+	struct addr bind_to;
+	char text[160] = "";
+	int r;
+
+	s->ops = *ops;
+	if (net->bind) {
+		r = parse_bind(net->bind, net->port, &bind_to);
+		if (r) {
+			(void)snprintf(why, WHY_BYTES,
+				       "bind: '%.100s' is not an address",
+				       net->bind);
+			return r;
+		}
+		cfg.bind_to = &bind_to;
+	}
+	r = engine_new(&cfg, &s->engine, text);
+	if (r)
+		(void)snprintf(why, WHY_BYTES, "%s",
+			       text[0] ? text : err_text(r));
+	return r;
+}
+
+static bool end_workers(struct workers **w, const char *what)
+{
+	if (*w && workers_drain(*w, STACK_DRAIN_MS) != 0) {
+		log_err("%s: a job does not end; leaving without it", what);
+		return false;
+	}
+	workers_free(*w);
+	*w = NULL;
+	return true;
+}
+
+/* The store's last commit runs on its thread, and blobs are written by the
+ * workers, so those end after it. */
+bool stack_fini(struct stack *s)
+{
+	engine_free(s->engine);
+	s->engine = NULL;
+	if (s->workers && workers_drain(s->workers, STACK_DRAIN_MS) != 0) {
+		log_err("workers: a job does not end; leaving without it");
+		return false;
+	}
+	store_free(s->store);
+	s->store = NULL;
+	if (!end_workers(&s->workers, "workers") ||
+	    !end_workers(&s->thread, "store") ||
+	    !end_workers(&s->names, "names"))
+		return false;
+	blk_pool_free(s->pool);
+	loop_free(s->loop);
+	memset(s, 0, sizeof(*s));
+	return true;
+}

@@ -1,0 +1,58 @@
+/* stack — what every program of shoalfs stands on: loop, threads, buffers,
+ * store, engine; built bottom up, torn down top down.
+ *
+ *     engine      peers, trackers, torrents
+ *     store       disk, memory, or the user's own files
+ *     pool        piece buffers
+ *     workers     hashing and blobs;  thread: the index;  names: resolution
+ *     loop
+ */
+#ifndef SHOAL_CMD_STACK_H
+#define SHOAL_CMD_STACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cmd/exits.h"
+#include "net/engine.h"
+
+struct store;
+
+struct stack {
+	struct loop *loop;
+	struct workers *workers;
+	struct workers *thread;
+	struct workers *names;
+	struct blk_pool *pool;
+	struct store *store;
+	struct engine *engine;
+	/* the engine keeps a pointer to it */
+	struct engine_ops ops;
+};
+
+/* stack_init — loop, threads and buffers. 0 or an errno; on failure nothing
+ * is left. Call it after any fork: threads do not survive one. */
+int stack_init(struct stack *s);
+
+/* stack_store_disk / _mem — the store; `why` for a person. */
+int stack_store_disk(struct stack *s, const char *dir, char why[WHY_BYTES]);
+int stack_store_mem(struct stack *s, uint64_t max_bytes);
+
+struct stack_net {
+	const char *bind; /* an address without a port, or NULL */
+	uint16_t port;
+	const char *const *peers;
+	unsigned n_peers;
+	bool no_seed;
+};
+
+/* stack_engine — the engine on top. ops are copied. */
+int stack_engine(struct stack *s, const struct stack_net *net,
+		 const struct engine_ops *ops, void *arg, char why[WHY_BYTES]);
+
+/* stack_fini — top down; the engine was stopped. False when a thread did not
+ * come back in time: then memory is left, and the caller should exit without
+ * touching anything more. */
+bool stack_fini(struct stack *s);
+
+#endif

@@ -143,6 +143,7 @@ class Host:
         self.fd = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
         with self.inside():
             for path, value in (
+                    ("ipv4/tcp_no_metrics_save", "1"),
                     ("ipv4/tcp_rmem", "4096 131072 33554432"),
                     ("ipv4/tcp_wmem", "4096 65536 33554432"),
                     ("ipv6/conf/all/accept_ra", "0"),
@@ -226,6 +227,12 @@ class Lab:
         os.makedirs(path)
         return path
 
+    def fresh_dir(self, name):
+        """A new directory, under a name of its own every time."""
+        path = tempfile.mkdtemp(prefix=f"{name}-", dir=self.tmp)
+        os.chmod(path, 0o755)
+        return path
+
     def defer(self, function, *arguments):
         """Called when the lab is taken down, last one first."""
         self._undo.callback(function, *arguments)
@@ -283,7 +290,7 @@ class Lab:
     def wan(self, shapes, seed=1):
         """Join hosts by the emulator. `shapes` is {host: {option: value}} with
         the options of `wan --help`; its log has counts once it ended."""
-        argv = [find_tool("wan"), f"--seed={seed}"]
+        argv = [self.emulator(), f"--seed={seed}"]
         for host, shape in shapes.items():
             words = [host.name, f"addr={host.ip4}", f"addr={host.ip6}"]
             words += [f"{key}={value}" for key, value in shape.items()]
@@ -299,6 +306,17 @@ class Lab:
                     _gso_size(shape.get("up")), "txqueuelen", 2000)
             self.address(host, "wan0")
         return emulator
+
+    def emulator(self):
+        """The path of `wan`: as built beside the tests, else built here."""
+        built = os.path.join(os.environ.get("SHOAL_LAB_BIN", ""), "wan")
+        if os.access(built, os.X_OK):
+            return built
+        here = self.path("wan")
+        if not os.path.exists(here):
+            subprocess.run([need("cc"), "-O2", "-D_GNU_SOURCE", "-o", here,
+                            os.path.join(HERE, "wan.c")], check=True)
+        return here
 
     def mounted(self, path):
         """True when something is mounted at exactly this path."""
@@ -333,6 +351,13 @@ class Lab:
         left += [f"namespace {path}" for path in glob.glob("/run/netns/*")]
         return left
 
+    def complaints(self):
+        """What a sanitizer said in any log."""
+        return [f"{os.path.basename(path)}: {line.strip()}"
+                for path in self._logs
+                for line in open(path, errors="replace")
+                if "Sanitizer" in line or "runtime error:" in line]
+
     def show_logs(self, lines=40):
         for path in self._logs:
             with open(path, errors="replace") as log:
@@ -351,15 +376,6 @@ def _gso_size(rate):
     bits = float(rate[:-1]) * units[rate[-1]] if rate[-1] in units \
         else float(rate)
     return int(min(max(bits / 8 / 1000, 1500), 65536))
-
-
-def find_tool(name):
-    """A binary of this ring, built beside the tests."""
-    for folder in os.environ.get("SHOAL_LAB_BIN", "").split(":") + [HERE]:
-        path = os.path.join(folder, name)
-        if folder and os.access(path, os.X_OK):
-            return path
-    raise Skip(f"{name} is not built (SHOAL_LAB_BIN)")
 
 
 def _alive(pid):
@@ -400,6 +416,9 @@ def _experiment(test, tmp):
             until(nothing_left, 3, "leaks")
         for leak in left:
             print(f"left behind: {leak}", file=sys.stderr)
+            code = 1
+        for complaint in lab.complaints():
+            print(complaint, file=sys.stderr)
             code = 1
     except Skip as reason:
         print(f"skipped: {reason}", file=sys.stderr)

@@ -51,9 +51,12 @@ def open_session(options):
         "enable_incoming_utp": options.utp,
         "allow_multiple_connections_per_ip": True,
         "upload_rate_limit": options.up_limit,
+        # A peer that wants nothing just now is still a reader's peer.
+        "close_redundant_connections": False,
         # The default is one announce in five minutes after a failed one.
         "min_announce_interval": 1, "tracker_backoff": 1,
         "alert_mask": lt.alert.category_t.status_notification
+        | lt.alert.category_t.tracker_notification
         | lt.alert.category_t.error_notification,
     })
     return lt.session(settings)
@@ -89,6 +92,7 @@ class Peer:
         self.handle = add_torrent(self.session, options)
         self.began = time.monotonic()
         self.finished = None
+        self.announced = False
         self.errors = []
         for peer in options.peer:
             connect(self.handle, peer)
@@ -98,6 +102,8 @@ class Peer:
             if isinstance(alert, lt.torrent_finished_alert) \
                     and self.finished is None:
                 self.finished = time.monotonic()
+            if isinstance(alert, lt.tracker_reply_alert):
+                self.announced = True
             if alert.category() & lt.alert.category_t.error_notification:
                 self.errors.append(str(alert))
                 print(alert, file=sys.stderr, flush=True)
@@ -106,7 +112,7 @@ class Peer:
         now = self.handle.status()
         return {
             "state": str(now.state), "port": self.session.listen_port(),
-            "metadata": now.has_metadata, "progress": now.progress,
+            "announced": self.announced, "metadata": now.has_metadata, "progress": now.progress,
             "complete": now.is_seeding, "pieces": now.num_pieces,
             "peers": now.num_peers,
             "done": now.total_done, "wanted": now.total_wanted,

@@ -122,7 +122,7 @@ def start_opentracker(host, info_hashes):
     """Debian's build serves the listed info-hashes only; the list's path is
     one inside the directory it changes its root to."""
     program = need("opentracker")
-    root = host.lab.mkdir(f"opentracker-{host.name}")
+    root = host.lab.fresh_dir("opentracker")
     with open(os.path.join(root, "list"), "w") as out:
         out.writelines(f"{name}\n" for name in info_hashes)
     proc = host.start([program, "-i", host.ip4, "-p", TRACKER_PORT,
@@ -225,7 +225,7 @@ def _transmission_rpc(host, session, method, **arguments):
 def start_transmission(host, torrent):
     """transmission-daemon seeding the content in place; it verifies first."""
     program = need("transmission-daemon")
-    home = host.lab.mkdir(f"transmission-{host.name}")
+    home = host.lab.fresh_dir("transmission")
     settings = {
         "bind-address-ipv4": host.ip4, "peer-port": PEER_PORT,
         "dht-enabled": False, "lpd-enabled": False, "pex-enabled": False,

@@ -1,0 +1,92 @@
+"""shoalfs under test: its programs, a mount, what the mount says of itself.
+
+SHOALFS_BIN is the directory of the programs."""
+
+import contextlib
+import glob
+import json
+import os
+
+from lab import Skip, until
+
+MOUNT_SECONDS = 30
+
+
+def program(name="shoalfs"):
+    folder = os.environ.get("SHOALFS_BIN", "")
+    path = os.path.join(folder, name)
+    if not folder or not os.access(path, os.X_OK):
+        raise Skip(f"{name} is not built (SHOALFS_BIN)")
+    return path
+
+
+class Mount:
+    """A shoalfs in front, on its own store. `options` are those of -o; what
+    would look for the world outside is off."""
+
+    def __init__(self, host, *sources, options=(), name="mnt", store=None,
+                 wait=True):
+        lab = host.lab
+        self.host, self.lab = host, lab
+        self.path = lab.path(f"{host.name}-{name}")
+        self.store = store or lab.path(f"{host.name}-{name}.store")
+        os.makedirs(self.path, exist_ok=True)
+        words = ["nodht", "nolsd", f"store={self.store}", *options]
+        self.proc = host.start([program(), "-f", "-o", ",".join(words),
+                                *sources, self.path])
+        if wait:
+            self.wait_mounted()
+
+    def wait_mounted(self):
+        def answers():
+            if not self.proc.running():
+                raise OSError(f"shoalfs ended: {self.proc.text()}")
+            return self.lab.mounted(self.path)
+        until(answers, MOUNT_SECONDS, "mounted")
+
+    def at(self, *parts):
+        return os.path.join(self.path, *parts)
+
+    def wait_path(self, *parts, seconds=20):
+        """The path below the mount point, once it is there."""
+        path = self.at(*parts)
+        until(lambda: os.path.lexists(path), seconds, path)
+        return path
+
+    def status(self):
+        with open(self.at(".shoalfs", "status.json")) as text:
+            return json.load(text)
+
+    def held(self, *parts):
+        """Bytes verified and kept, by the extended attribute."""
+        return int(os.getxattr(self.at(*parts), "user.shoalfs.held"))
+
+    def stop(self, seconds=10):
+        """SIGTERM; the exit code. What stays mounted is left for leaks()."""
+        code = self.proc.stop(seconds)
+        if code == 0 and self.lab.mounted(self.path):
+            raise AssertionError(f"{self.path} is still mounted")
+        return code
+
+    def kill(self):
+        """kill -9, and the dead mount cleared away."""
+        self.proc.popen.kill()
+        self.proc.wait(10)
+        self.clear()
+
+    def clear(self):
+        with contextlib.suppress(OSError):
+            self.host.run(["fusermount3", "-uz", self.path])
+        until(lambda: not self.lab.mounted(self.path), 5, "cleared")
+
+    def index_copy(self, name="index"):
+        """A copy of the store's SQLite index, journal and all, to read while
+        the original stays untouched."""
+        copy = self.lab.mkdir(name)
+        for path in glob.glob(os.path.join(self.store, "*")):
+            if os.path.isfile(path) and ".db" in path or "sqlite" in path:
+                with open(path, "rb") as source, \
+                        open(os.path.join(copy, os.path.basename(path)),
+                             "wb") as target:
+                    target.write(source.read())
+        return copy

@@ -1,0 +1,146 @@
+/* What a torrent is made of: order, sizes, and what is left out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cmd/content.h"
+#include "core/err.h"
+
+/* ---- Fixture: an empty directory ---- */
+
+static int setup(void **state)
+{
+	char *dir = strdup("/tmp/test_content.XXXXXX");
+
+	*state = mkdtemp(dir);
+	return *state ? 0 : -1;
+}
+
+static void make(const char *dir, const char *rel, size_t len)
+{
+	char path[512];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, rel);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	for (size_t i = 0; i < len; i++)
+		(void)fputc('x', f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void make_dir(const char *dir, const char *rel)
+{
+	char path[512];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, rel);
+	assert_int_equal(mkdir(path, 0755), 0);
+}
+
+static int teardown(void **state)
+{
+	static const char *const made[] = {"a/c", "a/link", "a-b",     "a.x",
+					   "b",	  "a",	    "z/empty", "z"};
+	char path[512];
+
+	for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", (char *)*state,
+			       made[i]);
+		(void)remove(path);
+	}
+	assert_int_equal(rmdir(*state), 0);
+	free(*state);
+	return 0;
+}
+
+/* ---- Tests ---- */
+
+/* Files come sorted by element, not by joined text; links are left out, empty
+ * files stay, offsets add up. */
+static void tree_in_order(void **state)
+{
+	static const char *const order[] = {"a/c", "a-b", "a.x", "b",
+					    "z/empty"};
+	char why[WHY_BYTES], path[512];
+	struct content c;
+
+	make_dir(*state, "a");
+	make_dir(*state, "z");
+	make(*state, "b", 5);
+	make(*state, "a.x", 3);
+	make(*state, "a-b", 2);
+	make(*state, "a/c", 7);
+	make(*state, "z/empty", 0);
+	(void)snprintf(path, sizeof(path), "%s/a/link", (char *)*state);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(content_scan(*state, &c, why), 0);
+	assert_false(c.is_single);
+	assert_int_equal(c.n_files, 5);
+	for (uint32_t i = 0; i < 5; i++)
+		assert_string_equal(c.files[i].rel, order[i]);
+	assert_int_equal(c.files[0].n_path, 2);
+	assert_string_equal(c.files[0].path[1], "c");
+	assert_int_equal(c.files[3].off_bytes, 12);
+	assert_int_equal(c.total_bytes, 17);
+	content_fini(&c);
+}
+
+/* A single file has its own name and no directory. */
+static void single_file(void **state)
+{
+	char why[WHY_BYTES], path[512];
+	struct content c;
+
+	make(*state, "b", 100);
+	(void)snprintf(path, sizeof(path), "%s/b", (char *)*state);
+	assert_int_equal(content_scan(path, &c, why), 0);
+	assert_true(c.is_single);
+	assert_string_equal(c.name, "b");
+	assert_string_equal(c.files[0].rel, "b");
+	content_fini(&c);
+}
+
+/* Nothing there, or nothing in it: one line that names the path. */
+static void nothing_to_share(void **state)
+{
+	char why[WHY_BYTES];
+	struct content c;
+
+	assert_int_equal(content_scan(*state, &c, why), ENODATA);
+	assert_non_null(strstr(why, *state));
+	assert_int_equal(content_scan("/nonexistent", &c, why), ENOENT);
+	assert_non_null(strstr(why, "/nonexistent"));
+}
+
+/* Piece sizes are powers of two within their bounds. */
+static void piece_sizes(void **state)
+{
+	struct content c = {.total_bytes = 1};
+
+	(void)state;
+	assert_int_equal(content_piece_bytes(&c), 16 << 10);
+	c.total_bytes = UINT64_C(1) << 30;
+	assert_int_equal(content_piece_bytes(&c), 1 << 20);
+	c.total_bytes = UINT64_C(1) << 40;
+	assert_int_equal(content_piece_bytes(&c), 16 << 20);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(tree_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(single_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_to_share, setup,
+						teardown),
+		cmocka_unit_test(piece_sizes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

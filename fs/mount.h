@@ -48,8 +48,13 @@ int mount_new(const struct mount_cfg *cfg, struct mount **out, char why[160]);
  * answered: from then on the mount works. */
 int mount_serve(struct mount *m, void (*on_up)(void *arg), void *arg);
 
-/* mount_show — list a READY torrent. 0, ENOMEM, EEXIST. */
+/* mount_show — list a READY torrent, which must outlive the mount. 0; EEXIST:
+ * it is shown already, or its name or numbers cannot be told from another's;
+ * E2BIG: it has more nodes than there are numbers; ENOMEM. */
 int mount_show(struct mount *m, struct torrent *t);
+
+/* mount_on_failed — `t` is FAILED: lookups that wait for it end now. */
+void mount_on_failed(struct mount *m, const struct torrent *t);
 
 /* mount_stop — end every parked request with an error, unmount; on_end runs
  * later. Does nothing when the session is over. */

@@ -1,0 +1,124 @@
+/* ahead — the read-ahead window of one open file.
+ *
+ * Words. Run: reads that follow each other. Window: what is fetched before it
+ * is asked for, always right after `next_bytes`.
+ *
+ * What the kernel sends for a plain sequential reader: 16 KiB or 128 KiB at
+ * the start, then pairs of 128 KiB (256 KiB after POSIX_FADV_SEQUENTIAL), the
+ * two of a pair in either order; for a page fault, 64 KiB on both sides of it,
+ * so that successive requests overlap. It keeps 256 to 512 KiB in flight and
+ * no more, which at 50 ms is 5 MB/s: the window is ours to keep.
+ *
+ * Rules
+ *   1. A read that begins within AHEAD_REORDER_BYTES of the expected place
+ *      continues the run, before it or after it; only bytes beyond that place
+ *      make the run longer.
+ *   2. Any other read is a seek: a new run, no window. So the first read of a
+ *      file, and the first after a seek, fetch what they ask and nothing else.
+ *   3. The second read of a run is the evidence. The window is then
+ *      GROWTH times the run, so that it grows exponentially while the
+ *      reader goes through it and stays in proportion to what was really
+ *      read: a program that looks at a header gets its header and a little.
+ *   4. It is at least AHEAD_MIN_BYTES and one piece, and at most what the
+ *      network brings in twice (round trip + SLACK), but never held below
+ *      START_CAP by a rate: the rate seen is small because the window was.
+ *   5. AHEAD_MAX_BYTES and the end of the file bound it in any case.
+ *
+ * A change is reported when the window's end moves by a quarter of its
+ * length, when it first appears, reaches the end of the file, or vanishes:
+ * moving a cursor costs more than a read of held bytes.
+ *
+ * Limits: one run per handle. Two threads that read at two places through
+ * one descriptor make each other's reads seeks. */
+#include "fs/ahead.h"
+
+#include <string.h>
+
+enum {
+	GROWTH = 4,
+	START_CAP_BYTES = 16 << 20,
+	SLACK_US = 1000000,
+	REPORT_PART = 4,
+};
+
+/* A rate above this (64 GB/s) is nonsense and would overflow. */
+#define RATE_MAX_BPS (UINT64_C(1) << 36)
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+void ahead_init(struct ahead *a)
+{
+	memset(a, 0, sizeof(*a));
+}
+
+/* Rules 3 to 5, before the end of the file. */
+static uint64_t window_for(const struct ahead *a, const struct ahead_net *net)
+{
+	uint64_t least = max_u64(AHEAD_MIN_BYTES, net->piece_bytes);
+	uint64_t rate = min_u64(net->rate_Bps, RATE_MAX_BPS);
+	uint64_t trip_us = (uint64_t)net->rtt_us + SLACK_US;
+	uint64_t cap = 2 * (rate / 1000) * (trip_us / 1000);
+	uint64_t want = GROWTH * min_u64(a->run_bytes, AHEAD_MAX_BYTES);
+
+	cap = max_u64(cap, START_CAP_BYTES);
+	want = max_u64(min_u64(want, cap), least);
+	return min_u64(want, AHEAD_MAX_BYTES);
+}
+
+static bool is_seek(const struct ahead *a, uint64_t off)
+{
+	return off > a->next_bytes + AHEAD_REORDER_BYTES ||
+	       off + AHEAD_REORDER_BYTES < a->next_bytes;
+}
+
+/* A new run, which has no window. */
+static bool start_run(struct ahead *a, uint64_t off, uint32_t len)
+{
+	bool had_window = a->window_bytes != 0;
+
+	a->next_bytes = off + len;
+	a->run_bytes = len;
+	a->from_bytes = a->next_bytes;
+	a->window_bytes = 0;
+	return had_window;
+}
+
+static bool report(struct ahead *a, uint64_t want, uint64_t size)
+{
+	uint64_t old_end = a->from_bytes + a->window_bytes;
+	uint64_t end = a->next_bytes + want;
+
+	if (a->window_bytes == 0 && want == 0)
+		return false;
+	if (a->window_bytes != 0 && want != 0 &&
+	    end < old_end + want / REPORT_PART &&
+	    (end < size || old_end >= size))
+		return false;
+	a->from_bytes = a->next_bytes;
+	a->window_bytes = want;
+	return true;
+}
+
+bool ahead_on_read(struct ahead *a, uint64_t off_bytes, uint32_t len_bytes,
+		   uint64_t size_bytes, const struct ahead_net *net)
+{
+	uint64_t end = off_bytes + len_bytes;
+	uint64_t left;
+
+	if (a->run_bytes == 0 || is_seek(a, off_bytes))
+		return start_run(a, off_bytes, len_bytes);
+	if (end <= a->next_bytes)
+		return false;
+	a->run_bytes += min_u64(end - a->next_bytes, len_bytes);
+	a->next_bytes = end;
+	left = size_bytes > end ? size_bytes - end : 0;
+	return report(a, min_u64(window_for(a, net), left), size_bytes);
+}

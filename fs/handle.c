@@ -1,0 +1,163 @@
+/* handle — one open file.
+ *
+ * A read of a torrent's file, in this order: the range is clipped to the file,
+ * held bytes are answered at once, others are parked; only then is the
+ * read-ahead moved, so that what a reader waits for is asked before what he
+ * may want next. The cursor is made with the first window: most programs
+ * that open a file read a header and go.
+ *
+ * A status file is served with FOPEN_DIRECT_IO from a text made at open, so
+ * that a reader sees one moment, however small its reads. */
+#include "fs/handle.h"
+
+#include "core/err.h"
+#include "core/loop.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+#include "fs/control.h"
+#include "fs/fs_limits.h"
+#include "fs/mount_internal.h"
+#include "fs/node.h"
+#include "fs/readop.h"
+#include "fs/tree.h"
+#include "net/torrent.h"
+
+static int open_status(struct handle *h, enum node_kind kind)
+{
+	return kind == NODE_STATUS ? control_text(h->m, &h->text)
+				   : control_json(h->m, &h->text);
+}
+
+int handle_open(struct mount *m, const struct node *n, struct handle **out)
+{
+	struct handle *h = mem_new(struct handle);
+	int r = 0;
+
+	if (h == NULL)
+		return ENOMEM;
+	h->m = m;
+	h->shown = n->shown;
+	ahead_init(&h->ahead);
+	LIST_INSERT_HEAD(&m->handles, h, link);
+	if (n->kind == NODE_FILE)
+		h->file_ix = tree_file(n->ix);
+	else
+		r = open_status(h, n->kind);
+	if (r != 0) {
+		handle_close(h);
+		return r;
+	}
+	*out = h;
+	return 0;
+}
+
+void handle_close(struct handle *h TAKES)
+{
+	LIST_REMOVE(h, link);
+	if (h->cursor != NULL)
+		cursor_close(h->cursor);
+	buf_fini(&h->text);
+	mem_free(h);
+}
+
+void handle_close_all(struct mount *m)
+{
+	struct handle *h;
+
+	while ((h = LIST_FIRST(&m->handles)) != NULL)
+		handle_close(h);
+}
+
+const struct mi_file *handle_file(const struct handle *h)
+{
+	return &h->shown->mi->files[h->file_ix];
+}
+
+/* ---- read-ahead ---- */
+
+/* The view walks the torrent's peers: not for every read. */
+static const struct ahead_net *net_of(struct handle *h)
+{
+	uint64_t now = loop_now_us(h->m->loop);
+	struct torrent_view v;
+
+	if (h->net_us != 0 && now - h->net_us < HANDLE_NET_US)
+		return &h->net;
+	torrent_view(h->shown->torrent, &v);
+	h->net = (struct ahead_net){
+		.rate_Bps = v.down_Bps,
+		.rtt_us = v.rtt_us,
+		.piece_bytes = h->shown->mi->piece_bytes,
+	};
+	h->net_us = now;
+	return &h->net;
+}
+
+static void move_window(struct handle *h, uint64_t off, uint32_t len)
+{
+	const struct mi_file *f = handle_file(h);
+
+	if (!ahead_on_read(&h->ahead, off, len, f->len_bytes, net_of(h)))
+		return;
+	if (h->cursor == NULL &&
+	    cursor_open(h->shown->torrent, &h->cursor) != 0)
+		return;
+	cursor_set(h->cursor, f->off_bytes + h->ahead.from_bytes,
+		   h->ahead.window_bytes);
+}
+
+/* ---- reads ---- */
+
+static void read_text(struct handle *h, fuse_req_t req, uint64_t off,
+		      size_t len)
+{
+	struct span s = buf_span(&h->text);
+
+	if (off >= s.len)
+		len = 0;
+	else if (len > s.len - off)
+		len = s.len - (size_t)off;
+	fuse_reply_buf(req, len != 0 ? (const char *)s.ptr + off : NULL, len);
+}
+
+static void read_file(struct handle *h, fuse_req_t req, uint64_t off,
+		      uint32_t len)
+{
+	struct mount *m = h->m;
+	int r = EAGAIN;
+
+	if (len <= MOUNT_BUFFER_BYTES)
+		r = torrent_read_now(h->shown->torrent,
+				     handle_file(h)->off_bytes + off, len,
+				     m->out);
+	if (r == 0)
+		fuse_reply_buf(req, (const char *)m->out, len);
+	else if (r == EAGAIN)
+		readop_start(m, h, req, off, len);
+	else
+		fuse_reply_err(req, EIO);
+}
+
+void handle_read(struct handle *h, fuse_req_t req TAKES, uint64_t off_bytes,
+		 size_t len_bytes)
+{
+	uint64_t size;
+
+	if (h->shown == NULL) {
+		read_text(h, req, off_bytes, len_bytes);
+		return;
+	}
+	size = handle_file(h)->len_bytes;
+	if (off_bytes >= size || len_bytes == 0) {
+		fuse_reply_buf(req, NULL, 0);
+		return;
+	}
+	if (len_bytes > size - off_bytes)
+		len_bytes = (size_t)(size - off_bytes);
+	if (len_bytes > TORRENT_READ_MAX) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	read_file(h, req, off_bytes, (uint32_t)len_bytes);
+	move_window(h, off_bytes, (uint32_t)len_bytes);
+}

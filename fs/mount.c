@@ -1,0 +1,448 @@
+/* mount — the FUSE session on our loop.
+ *
+ * Happy path
+ *   1. mount_new: libfuse mounts (by mount(2), or fusermount3 when we may
+ *      not); the kernel's list of mounts tells our device number.
+ *   2. mount_serve: the descriptor is watched; INIT is answered by ops.c, whose
+ *      task then runs on_up.
+ *   3. on_request: up to MOUNT_TURN_REQUESTS requests a turn, each handed to
+ *      libfuse, which calls ops.c.
+ *   4. end(): everything parked is answered, the descriptor closed, on_end
+ *      queued.
+ *
+ * Who ends it, each exactly once through end():
+ *   umount, fusermount3 -u    the descriptor says ENODEV
+ *   a lazy unmount            mountinfo: nothing with our device is mounted
+ *   abort, a kernel time-out  ENODEV, while we are still in the list
+ *   mount_stop
+ *
+ * Unmounting ourselves. fuse_session_unmount closes the descriptor before it
+ * detaches the mount point: the kernel cuts the connection at that moment and
+ * every request in it ends, so nothing that blocks on us can block us. But
+ * libfuse detaches whatever is at the path, unless poll says POLLERR on the
+ * descriptor. So detach() decides: it puts another file in the descriptor's
+ * place first (which closes ours as well), one that never has an error when
+ * the mount on top is ours, and one that always has when it is not.
+ *
+ * Failure modes: a mount point that is not in the list of mounts (a
+ * descriptor handed over as /dev/fd/N, another namespace) is served without
+ * the watch; lazy unmounts then go unnoticed until the last file is closed.
+ *
+ * Threads: loop only. The mount itself is never touched from here: a stat of
+ * it would wait for the loop that asks. */
+#include "fs/mount.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "fs/fs_limits.h"
+#include "fs/handle.h"
+#include "fs/mount_internal.h"
+#include "fs/nameop.h"
+#include "fs/ops.h"
+#include "fs/readop.h"
+#include "net/torrent.h"
+
+enum { WHY_BYTES = 160 };
+
+/* ---- libfuse's words into our log ---- */
+
+static void on_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	char line[1024];
+	size_t len;
+
+	vsnprintf(line, sizeof(line), fmt, ap);
+	len = strlen(line);
+	if (len > 0 && line[len - 1] == '\n')
+		line[len - 1] = '\0';
+	log_line(level <= FUSE_LOG_ERR ? LOG_LEVEL_ERR
+				       : (enum log_level)level,
+		 "%s", line);
+}
+
+/* ---- the end ---- */
+
+/* A descriptor that polls as POLLERR, or one that never does. */
+static int stand_in(bool with_error)
+{
+	int fds[2];
+
+	if (!with_error)
+		return open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return -1;
+	close(fds[0]);
+	return fds[1];
+}
+
+/* Close the connection, and detach the mount point if what is on top of it is
+ * ours. What was not mounted by us libfuse does not detach in any case. */
+static void detach(struct mount *m)
+{
+	bool is_ours = m->info == NULL || mountinfo_is_on_top(m->info);
+	int fd = stand_in(!is_ours);
+
+	if (fd >= 0) {
+		(void)dup3(fd, fuse_session_fd(m->se), O_CLOEXEC);
+		close(fd);
+	}
+	fuse_session_unmount(m->se);
+}
+
+static void on_end_turn(void *arg)
+{
+	struct mount *m = arg;
+
+	m->on_end(m->arg, m->why);
+}
+
+static void end(struct mount *m, enum mount_end why)
+{
+	if (m->is_over)
+		return;
+	m->is_over = true;
+	m->why = why;
+	loop_task_cancel(m->loop, &m->up_task);
+	loop_io_free(m->io);
+	m->io = NULL;
+	fuse_session_exit(m->se); /* replies that nobody takes are no error */
+	readop_end_all(m);
+	nameop_end_all(m);
+	handle_close_all(m);
+	detach(m);
+	mountinfo_close(m->info);
+	m->info = NULL;
+	loop_defer(m->loop, &m->end_task);
+}
+
+static void on_gone(void *arg)
+{
+	end(arg, MOUNT_END_UNMOUNTED);
+}
+
+/* The descriptor is of no more use. */
+static void on_cut(struct mount *m)
+{
+	bool still = m->info != NULL && mountinfo_is_mounted(m->info);
+
+	end(m, still ? MOUNT_END_ABORTED : MOUNT_END_UNMOUNTED);
+}
+
+void mount_stop(struct mount *m)
+{
+	ASSERT_LOOP(m->loop);
+	end(m, MOUNT_END_STOPPED);
+}
+
+/* ---- serving ---- */
+
+static void on_request(void *arg, int fd, unsigned events)
+{
+	struct mount *m = arg;
+
+	for (int n = 0; n < MOUNT_TURN_REQUESTS && !m->is_over; n++) {
+		int r = fuse_session_receive_buf(m->se, &m->in);
+
+		if (r == -EAGAIN || r == -EINTR)
+			return;
+		if (r <= 0) {
+			on_cut(m);
+			return;
+		}
+		fuse_session_process_buf(m->se, &m->in);
+	}
+}
+
+static void on_up_turn(void *arg)
+{
+	struct mount *m = arg;
+
+	if (m->on_up != NULL)
+		m->on_up(m->up_arg);
+}
+
+int mount_serve(struct mount *m, void (*on_up)(void *arg), void *arg)
+{
+	int r;
+
+	ASSERT_LOOP(m->loop);
+	assert(m->io == NULL && !m->is_over);
+	m->on_up = on_up;
+	m->up_arg = arg;
+	if (m->info != NULL) {
+		r = mountinfo_watch(m->info, m->loop, on_gone, m);
+		if (r != 0)
+			return r;
+	}
+	r = loop_io_new(m->loop, fuse_session_fd(m->se), on_request, m, &m->io);
+	if (r == 0)
+		r = loop_io_want(m->io, LOOP_READ);
+	return r;
+}
+
+int mount_show(struct mount *m, struct torrent *t)
+{
+	struct shown *s;
+	int r;
+
+	ASSERT_LOOP(m->loop);
+	r = roster_add(&m->roster, t, &s);
+	if (r != 0)
+		return r;
+	m->changed_s = clock_wall_s();
+	nameop_on_change(m, t);
+	return 0;
+}
+
+void mount_on_failed(struct mount *m, const struct torrent *t)
+{
+	ASSERT_LOOP(m->loop);
+	nameop_on_change(m, t);
+}
+
+/* ---- making ---- */
+
+/* Seconds in a sysctl; 0 when there is none. */
+static uint64_t read_sysctl_s(const char *path)
+{
+	unsigned long long v = 0;
+	FILE *f = fopen(path, "re");
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%llu", &v) != 1)
+		v = 0;
+	fclose(f);
+	return v;
+}
+
+/* How old a request may become: three quarters of what makes the kernel cut
+ * the connection. */
+static uint64_t request_limit_us(void)
+{
+	uint64_t max = read_sysctl_s("/proc/sys/fs/fuse/max_request_timeout");
+	uint64_t s = read_sysctl_s("/proc/sys/fs/fuse/default_request_timeout");
+
+	if (max != 0 && (s == 0 || s > max))
+		s = max;
+	return s != 0 ? s * 750000 : UINT64_MAX;
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int init_fields(struct mount *m, const struct mount_cfg *cfg)
+{
+	m->loop = cfg->loop;
+	m->engine = cfg->engine;
+	m->uid = cfg->uid;
+	m->gid = cfg->gid;
+	m->umask = cfg->umask & 0777;
+	m->on_end = cfg->on_end;
+	m->arg = cfg->arg;
+	m->request_limit_us = request_limit_us();
+	m->read_timeout_us = (uint64_t)cfg->read_timeout_ms * 1000;
+	m->lookup_wait_us = min_u64((uint64_t)cfg->lookup_wait_ms * 1000,
+				    m->request_limit_us);
+	m->born_us = loop_now_us(m->loop);
+	m->changed_s = clock_wall_s();
+	TAILQ_INIT(&m->reads);
+	TAILQ_INIT(&m->names);
+	LIST_INIT(&m->handles);
+	loop_task_init(&m->up_task, on_up_turn, m);
+	loop_task_init(&m->end_task, on_end_turn, m);
+	m->out = mem_alloc(MOUNT_BUFFER_BYTES);
+	return m->out != NULL ? roster_init(&m->roster) : ENOMEM;
+}
+
+/* What every mount gets comes last: of two options that contradict each other
+ * the later one counts. */
+static int new_session(struct mount *m, const struct mount_cfg *cfg)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	const char *user = cfg->fuse_options;
+	int r = fuse_opt_add_arg(&args, "shoalfs");
+
+	if (r == 0)
+		r = fuse_opt_add_arg(&args, "-ofsname=shoalfs");
+	if (r == 0 && user != NULL && user[0] != '\0') {
+		r = fuse_opt_add_arg(&args, "-o");
+		if (r == 0)
+			r = fuse_opt_add_arg(&args, user);
+	}
+	if (r == 0)
+		r = fuse_opt_add_arg(&args, "-oro,nosuid,nodev,default_"
+					    "permissions,subtype=shoalfs");
+	if (r == 0 && cfg->debug)
+		r = fuse_opt_add_arg(&args, "-d");
+	if (r == 0) {
+		fuse_set_log_func(on_fuse_log);
+		m->se = fuse_session_new(&args, &ops_table, sizeof(ops_table),
+					 m);
+	}
+	fuse_opt_free_args(&args);
+	return r != 0 ? ENOMEM : m->se != NULL ? 0 : EINVAL;
+}
+
+static int make(const struct mount_cfg *cfg, struct mount **out)
+{
+	struct mount *m = mem_new(struct mount);
+	int r;
+
+	if (m == NULL)
+		return ENOMEM;
+	r = init_fields(m, cfg);
+	if (r == 0)
+		r = new_session(m, cfg);
+	if (r != 0) {
+		m->is_over = true;
+		mount_free(m);
+		return r;
+	}
+	*out = m;
+	return 0;
+}
+
+static int set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+		return errno;
+	return 0;
+}
+
+/* Resolved before the mount: afterwards it would have to ask us. */
+static int check_point(const char *point, char **resolved, char why[WHY_BYTES])
+{
+	char *path = realpath(point, NULL);
+	struct stat st;
+	int r = 0;
+
+	if (path == NULL || stat(path, &st) != 0)
+		r = errno;
+	else if (!S_ISDIR(st.st_mode))
+		r = ENOTDIR;
+	if (r == 0) {
+		*resolved = mem_strdup(path);
+		r = *resolved != NULL ? 0 : ENOMEM;
+	}
+	free(path); /* NOLINT: realpath's own */
+	if (r != 0)
+		snprintf(why, WHY_BYTES, "%s: %s", point, err_text(r));
+	return r;
+}
+
+/* libfuse says more in the log; what it may have hit most often is asked
+ * here, for it gives no errno. */
+static int mount_it(struct mount *m, const char *point, char why[WHY_BYTES])
+{
+	int r;
+
+	if (access("/dev/fuse", F_OK) != 0) {
+		snprintf(why, WHY_BYTES, "/dev/fuse: %s (modprobe fuse?)",
+			 err_text(errno));
+		return ENODEV;
+	}
+	if (fuse_session_mount(m->se, point) != 0) {
+		snprintf(why, WHY_BYTES, "%s: the system refused the mount",
+			 point);
+		return EPERM;
+	}
+	r = set_nonblocking(fuse_session_fd(m->se));
+	if (r == 0 && m->point != NULL) {
+		r = mountinfo_open(m->point, &m->info);
+		if (r == ENOENT) {
+			log_warn("%s is not in the list of mounts: a lazy "
+				 "unmount will go unnoticed",
+				 point);
+			r = 0;
+		}
+	}
+	if (r != 0)
+		snprintf(why, WHY_BYTES, "%s: %s", point, err_text(r));
+	return r;
+}
+
+/* mount.fuse3 may have mounted already and hand over the descriptor. */
+static bool is_handed_over(const char *point)
+{
+	return strncmp(point, "/dev/fd/", strlen("/dev/fd/")) == 0;
+}
+
+int mount_new(const struct mount_cfg *cfg, struct mount **out,
+	      char why[WHY_BYTES])
+{
+	struct mount *m;
+	int r;
+
+	ASSERT_LOOP(cfg->loop);
+	r = make(cfg, &m);
+	if (r != 0) {
+		snprintf(why, WHY_BYTES, "%s",
+			 r == EINVAL ? "a mount option is not known"
+				     : err_text(r));
+		return r;
+	}
+	if (!is_handed_over(cfg->mountpoint))
+		r = check_point(cfg->mountpoint, &m->point, why);
+	if (r == 0)
+		r = mount_it(m, cfg->mountpoint, why);
+	if (r != 0) {
+		mount_free(m);
+		return r;
+	}
+	*out = m;
+	return 0;
+}
+
+int mount_new_on_fd(const struct mount_cfg *cfg, int fd,
+		    const struct fuse_custom_io *io, struct mount **out)
+{
+	struct mount *m;
+	int r = make(cfg, &m);
+
+	if (r != 0)
+		goto close_fd;
+	r = set_nonblocking(fd);
+	if (r == 0 && fuse_session_custom_io(m->se, io, fd) != 0)
+		r = ENOMEM;
+	if (r != 0)
+		goto free_m;
+	*out = m;
+	return 0;
+free_m:
+	mount_free(m);
+close_fd:
+	close(fd);
+	return r;
+}
+
+void mount_free(struct mount *m)
+{
+	if (m == NULL)
+		return;
+	if (!m->is_over)
+		end(m, MOUNT_END_STOPPED);
+	loop_task_cancel(m->loop, &m->up_task);
+	loop_task_cancel(m->loop, &m->end_task);
+	if (m->se != NULL)
+		fuse_session_destroy(m->se);
+	free(m->in.mem); /* NOLINT: libfuse's own */
+	roster_fini(&m->roster);
+	mem_free(m->out);
+	mem_free(m->point);
+	mem_free(m);
+}

@@ -1,0 +1,142 @@
+/* xattr — the extended attributes user.shoalfs.*.
+ *
+ *   infohash  every node of a torrent: v1's if there is one, in hex
+ *   held      files and the torrent's directory: bytes verified and kept
+ *   pieces    the same: "held/all"; a file's are those that it has bytes in
+ *   why       a file some reader waits on: what for
+ *
+ * Everything else is ENODATA, never ENOSYS: after that the kernel would not
+ * ask again for any attribute of the mount. */
+#include "fs/xattr.h"
+
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/metainfo.h"
+#include "fs/node.h"
+#include "fs/readop.h"
+#include "fs/roster.h"
+#include "fs/tree.h"
+#include "net/torrent.h"
+
+static bool is_top(const struct node *n)
+{
+	return n->kind == NODE_DIR && n->ix == TREE_TOP;
+}
+
+static int get_infohash(const struct mount *m, const struct node *n,
+			struct buf *out)
+{
+	char hex[TORRENT_HEX_BYTES];
+
+	if (n->shown == NULL)
+		return ENODATA;
+	buf_add_str(out, torrent_id_hex(&n->shown->mi->id, hex));
+	return 0;
+}
+
+static int get_held(const struct mount *m, const struct node *n,
+		    struct buf *out)
+{
+	struct torrent_view v;
+	uint64_t held;
+
+	if (n->kind == NODE_FILE) {
+		held = torrent_file_held(n->shown->torrent, tree_file(n->ix));
+	} else if (is_top(n)) {
+		torrent_view(n->shown->torrent, &v);
+		held = v.held_bytes;
+	} else {
+		return ENODATA;
+	}
+	buf_addf(out, "%llu", (unsigned long long)held);
+	return 0;
+}
+
+static void add_file_pieces(const struct node *n, struct buf *out)
+{
+	const struct metainfo *mi = n->shown->mi;
+	const struct mi_file *f = &mi->files[tree_file(n->ix)];
+	uint32_t first, last, held = 0;
+
+	if (f->len_bytes == 0) {
+		buf_add_str(out, "0/0");
+		return;
+	}
+	first = (uint32_t)(f->off_bytes / mi->piece_bytes);
+	last = (uint32_t)((f->off_bytes + f->len_bytes - 1) / mi->piece_bytes);
+	for (uint32_t ix = first; ix <= last; ix++)
+		held += torrent_piece_held(n->shown->torrent, ix);
+	buf_addf(out, "%u/%u", held, last - first + 1);
+}
+
+static int get_pieces(const struct mount *m, const struct node *n,
+		      struct buf *out)
+{
+	struct torrent_view v;
+
+	if (n->kind == NODE_FILE) {
+		add_file_pieces(n, out);
+		return 0;
+	}
+	if (!is_top(n))
+		return ENODATA;
+	torrent_view(n->shown->torrent, &v);
+	buf_addf(out, "%u/%u", v.held_pieces, v.n_pieces);
+	return 0;
+}
+
+static int get_why(const struct mount *m, const struct node *n,
+		   struct buf *out)
+{
+	const char *why;
+
+	if (n->kind != NODE_FILE)
+		return ENODATA;
+	why = readop_why(m, n->shown, tree_file(n->ix));
+	if (why == NULL)
+		return ENODATA;
+	buf_add_str(out, why);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*get)(const struct mount *m, const struct node *n,
+		   struct buf *out);
+} attrs[] = {
+	{"user.shoalfs.infohash", get_infohash},
+	{"user.shoalfs.held", get_held},
+	{"user.shoalfs.pieces", get_pieces},
+	{"user.shoalfs.why", get_why},
+};
+
+enum { N_ATTRS = sizeof(attrs) / sizeof(attrs[0]) };
+
+int xattr_get(const struct mount *m, const struct node *n, const char *name,
+	      struct buf *out)
+{
+	for (unsigned i = 0; i < N_ATTRS; i++) {
+		int r;
+
+		if (strcmp(name, attrs[i].name) != 0)
+			continue;
+		r = attrs[i].get(m, n, out);
+		return r != 0 ? r : buf_err(out);
+	}
+	return ENODATA;
+}
+
+int xattr_list(const struct mount *m, const struct node *n, struct buf *out)
+{
+	struct buf value = {0};
+
+	for (unsigned i = 0; i < N_ATTRS; i++) {
+		buf_reset(&value);
+		if (attrs[i].get(m, n, &value) == 0)
+			buf_add(out, attrs[i].name, strlen(attrs[i].name) + 1);
+	}
+	buf_fini(&value);
+	return buf_err(out);
+}

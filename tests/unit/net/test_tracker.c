@@ -3,6 +3,7 @@
 #include "tests/lib/tiny_udp.h"
 
 #include "core/core_limits.h"
+#include "core/mem.h"
 #include "core/worker.h"
 #include "net/http.h"
 #include "net/tracker_internal.h"
@@ -482,6 +483,44 @@ static void own_info_hash(void **state)
 	assert_int_equal(view_of(f, f->url[1]).state, TRACKER_FAILED);
 }
 
+/* Whichever one allocation fails, nothing is lost but time: the announce is
+ * made in the end, the stop is done, and no memory is left behind. */
+static void no_memory(void **state)
+{
+	struct fx *f = *state;
+	char *urls[] = {f->url[0], f->uurl};
+	const struct mi_tier tier[] = {{urls, 1}, {urls + 1, 1}};
+	const struct trackers_cfg cfg = {.loop = f->loop,
+					 .http = f->http,
+					 .udp = f->udp,
+					 .tiers = tier,
+					 .n_tiers = 2,
+					 .ops = &ops,
+					 .arg = f};
+
+	for (unsigned n = 0; n < 60; n++) {
+		int err;
+
+		f->peers = 0;
+		f->stopped = 0;
+		mem_fail_after(n, 0);
+		err = trackers_new(&cfg, &f->t);
+		if (err) {
+			assert_int_equal(err, ENOMEM);
+			f->t = NULL;
+			continue;
+		}
+		trackers_set_times(f->t, &quick);
+		trackers_start(f->t);
+		assert_true(spin(f->loop, &f->peers, 2));
+		trackers_stop(f->t, on_stopped, f);
+		assert_true(spin(f->loop, &f->stopped, 1));
+		trackers_free(f->t);
+		f->t = NULL;
+	}
+	mem_fail_after(UINT64_MAX, 0);
+}
+
 /* The query goes where the URL has room for it. */
 static void urls(void **state)
 {
@@ -528,6 +567,7 @@ int main(void)
 		TEST(udp),
 		TEST(adds),
 		TEST(own_info_hash),
+		TEST(no_memory),
 		cmocka_unit_test(urls),
 	};
 

@@ -134,6 +134,8 @@ static int on_request(void *arg, char *ip, char *own_ip, int port, int own_port)
 	const char *url = "";
 	bool https, local = is_local(ip);
 
+	/* What on_open said was of an address that was not taken after all. */
+	g->refused = NULL;
 	(void)curl_easy_getinfo(g->easy, CURLINFO_EFFECTIVE_URL, &url);
 	https = strncasecmp(url, "https:", 6) == 0;
 	if (g->was_https && !https)

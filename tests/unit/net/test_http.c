@@ -1,8 +1,33 @@
 /* http: what a server may answer, and what it may not do with us. */
 #include "tests/lib/tiny_http.h"
 
+#include <dlfcn.h>
+#include <netdb.h>
+#include <semaphore.h>
+
 #include "net/http.h"
 #include "net/net_limits.h"
+
+/* ---- a name server that hangs ---- */
+
+static sem_t hang_begun, hang_on, hang_over;
+
+/* Stands before libc's: libcurl's threads ask it. */
+int getaddrinfo(const char *host, const char *service,
+		const struct addrinfo *hints, struct addrinfo **out)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *,
+		    struct addrinfo **);
+
+	if (host && strcmp(host, "hang.example") == 0) {
+		(void)sem_post(&hang_begun);
+		(void)sem_wait(&hang_on);
+		(void)sem_post(&hang_over);
+		return EAI_AGAIN;
+	}
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	return real(host, service, hints, out);
+}
 
 /* ---- fixture ---- */
 
@@ -61,35 +86,48 @@ static const uint8_t bomb[] = {
 
 };
 
+/* Answers that are the same each time. */
+static const struct {
+	const char *mode, *text;
+} fixed[] = {
+	{"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+		    "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"},
+	{"boast", "HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\nx"},
+	{"cut", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello"},
+	{"tofile", "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n"
+		   "Content-Length: 0\r\n\r\n"},
+	{"tocloud", "HTTP/1.1 302 Found\r\n"
+		    "Location: http://169.254.169.254/latest\r\n"
+		    "Content-Length: 0\r\n\r\n"},
+	{"once", "HTTP/1.1 301 Moved\r\nLocation: /landed\r\n"
+		 "Content-Length: 0\r\nConnection: close\r\n\r\n"},
+	{"noise", "what do you want?\r\n\r\n"},
+};
+
+static void endless_headers(struct buf *out)
+{
+	buf_add_str(out, "HTTP/1.1 200 OK\r\n");
+	for (unsigned i = 0; i < HTTP_HEADERS_MAX / 16; i++)
+		buf_addf(out, "X-Header-%06u: abc\r\n", i);
+	buf_add_str(out, "Content-Length: 0\r\n\r\n");
+}
+
 static bool answer(void *arg, const char *request, struct buf *out)
 {
 	struct fx *f = arg;
 	const char *m = f->mode;
 
 	(void)snprintf(f->request, sizeof(f->request), "%s", request);
-	if (strcmp(m, "plain") == 0) {
+	if (strcmp(m, "plain") == 0 || strstr(request, "/landed")) {
 		tiny_http_body(out, "200 OK", "hello", 5);
 	} else if (strcmp(m, "404") == 0) {
 		tiny_http_body(out, "404 Not Found", "gone", 4);
-	} else if (strcmp(m, "chunked") == 0) {
-		buf_add_str(out, "HTTP/1.1 200 OK\r\n"
-				 "Transfer-Encoding: chunked\r\n\r\n"
-				 "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n");
 	} else if (strcmp(m, "endless") == 0) {
 		buf_add_str(out, "HTTP/1.1 200 OK\r\n\r\n");
 		for (unsigned i = 0; i < 8192; i++)
 			buf_add_u8(out, 'x');
-	} else if (strcmp(m, "boast") == 0) {
-		buf_add_str(out, "HTTP/1.1 200 OK\r\n"
-				 "Content-Length: 9999999999\r\n\r\nx");
-	} else if (strcmp(m, "cut") == 0) {
-		buf_add_str(out, "HTTP/1.1 200 OK\r\n"
-				 "Content-Length: 100\r\n\r\nhello");
 	} else if (strcmp(m, "headers") == 0) {
-		buf_add_str(out, "HTTP/1.1 200 OK\r\n");
-		for (unsigned i = 0; i < HTTP_HEADERS_MAX / 16; i++)
-			buf_addf(out, "X-Header-%06u: abc\r\n", i);
-		buf_add_str(out, "Content-Length: 0\r\n\r\n");
+		endless_headers(out);
 	} else if (strcmp(m, "bomb") == 0) {
 		buf_addf(out,
 			 "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
@@ -102,28 +140,11 @@ static bool answer(void *arg, const char *request, struct buf *out)
 			 "http://127.0.0.1:%u/again\r\n"
 			 "Content-Length: 0\r\nConnection: close\r\n\r\n",
 			 f->srv.port);
-	} else if (strcmp(m, "once") == 0) {
-		if (strstr(request, "/landed"))
-			tiny_http_body(out, "200 OK", "hello", 5);
-		else
-			buf_add_str(out, "HTTP/1.1 301 Moved\r\n"
-					 "Location: /landed\r\n"
-					 "Content-Length: 0\r\n"
-					 "Connection: close\r\n\r\n");
-	} else if (strcmp(m, "tofile") == 0) {
-		buf_add_str(out, "HTTP/1.1 302 Found\r\n"
-				 "Location: file:///etc/passwd\r\n"
-				 "Content-Length: 0\r\n\r\n");
-	} else if (strcmp(m, "tocloud") == 0) {
-		buf_add_str(out, "HTTP/1.1 302 Found\r\n"
-				 "Location: http://169.254.169.254/latest\r\n"
-				 "Content-Length: 0\r\n\r\n");
-	} else if (strcmp(m, "noise") == 0) {
-		buf_add_str(out, "what do you want?\r\n\r\n");
-	} else {
-		return false; /* "slow" */
 	}
-	return true;
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		if (out->len == 0 && strcmp(m, fixed[i].mode) == 0)
+			buf_add_str(out, fixed[i].text);
+	return out->len > 0; /* "slow" says nothing */
 }
 
 static void on_done(void *arg, int err, int status, struct span body,
@@ -302,6 +323,32 @@ static void cancel(void **state)
 	assert_int_equal(f->ended, 0);
 }
 
+/* A name server that hangs holds nobody: not the deadline, not a cancel, not
+ * the end. (Were it joined, this test would never end.) */
+static void name_hangs(void **state)
+{
+	struct fx *f = *state;
+	struct http_get *g;
+
+	(void)sem_init(&hang_begun, 0, 0);
+	(void)sem_init(&hang_on, 0, 0);
+	(void)sem_init(&hang_over, 0, 0);
+	(void)begin(f, "plain", "http://hang.example/", 30);
+	assert_true(spin(f->loop, &f->ended, 1));
+	assert_int_equal(f->err, ETIMEDOUT);
+	(void)sem_wait(&hang_begun);
+	g = begin(f, "plain", "http://hang.example/", 5000);
+	while (sem_trywait(&hang_begun) != 0)
+		spin_ms(f->loop, 1);
+	http_get_cancel(g);
+	assert_int_equal(get(f, "plain"), 0);
+	for (unsigned i = 0; i < 2; i++)
+		(void)sem_post(&hang_on);
+	for (unsigned i = 0; i < 2; i++)
+		(void)sem_wait(&hang_over);
+	spin_ms(f->loop, 10); /* for the threads to be gone */
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -309,7 +356,7 @@ int main(void)
 		TEST(plain),	       TEST(other_status),  TEST(chunked),
 		TEST(too_long),	       TEST(broken),	    TEST(redirects),
 		TEST(refused_targets), TEST(no_connection), TEST(slow),
-		TEST(cancel),
+		TEST(cancel),	       TEST(name_hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

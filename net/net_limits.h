@@ -13,7 +13,17 @@ enum {
 	PEERIO_BLOCK_MAX = 128 << 10, /* what we send or accept in one PIECE */
 	PEERIO_READ_BYTES = 1 << 20, /* one readv */
 	PEERIO_READ_SLOTS = 64,
+	PEERIO_STAGE_BYTES = 64 << 10, /* behind it, for what is not expected */
+	PEERIO_TURN_BYTES = 1 << 20, /* read in one turn: others wait */
+	PEERIO_EXT_MAX = 256 << 10, /* an EXTENDED message */
 	PEERIO_OUT_MAX = 4 << 20, /* queued control bytes before we give up */
+	PEERIO_NOTSENT_BYTES = 256 << 10, /* TCP_NOTSENT_LOWAT: what is beyond
+					     it can still be taken back */
+	EXT_REQQ_MAX = 1 << 16,
+
+	/* ---- the listening port ---- */
+	LISTENER_TURN = 64,       /* connections accepted in one turn */
+	LISTENER_REST_MS = 1000,  /* when descriptors have run out */
 
 	/* ---- requests ---- */
 	PEER_REQQ = 500,          /* what we let others queue, and say so */
@@ -21,6 +31,11 @@ enum {
 	PEER_INVALID_MAX = 300,   /* senseless requests before we hang up */
 	PEER_UPLOAD_QUEUE_BYTES = 512 << 10, /* in the socket queue, a peer */
 	PEER_ALLOWED_FAST = 10,   /* BEP 6's k */
+	PEER_REQQ_DEFAULT = 250,  /* theirs, when they do not say */
+	PEER_UNASKED_MAX = 64,    /* blocks without a reason before we hang up */
+	PEER_HOLD_MS = 1000,      /* a rejecting peer is left alone, doubling … */
+	PEER_HOLD_MAX_MS = 30000,
+	PEER_RTT_EVERY_MS = 100,  /* a system call each */
 
 	/* ---- a torrent's peers ---- */
 	SWARM_PEERS_MAX = 64,       /* connected, a torrent */
@@ -31,12 +46,20 @@ enum {
 	ENGINE_PENDING_MAX = 64,    /* accepted, no handshake yet */
 	SWARM_REDIAL_MS = 5000,     /* first back-off, doubling … */
 	SWARM_REDIAL_MAX_MS = 600000,
+	SWARM_CANDIDATE_TRIES = 8,  /* in a row, then it is forgotten */
+	SWARM_NAMED_MS = 1000,      /* addresses that a person gave */
+	SWARM_NAMED_MAX_MS = 5000,
+	SWARM_NAMED_PEERS_MAX = 128, /* host names, a torrent */
+	NET_BANS_MAX = 4096,
 
 	/* ---- metadata ---- */
 	METAGET_PEER_REQUESTS = 4,
 	METAGET_STALE_US = 2000000,
 	METAGET_SERVE_QUEUE = 64,
-	METAGET_SIZES_MAX = 16, /* different sizes remembered */
+	METAGET_GIVE_UP_US = 4000000, /* nothing came: the next candidate */
+	METAGET_FORGET_US = 30000000, /* a request that is not answered */
+	METAGET_PEERS_MAX = 256,
+	METAGET_SIZES_MAX = 16, /* sizes that failed, remembered */
 
 	/* ---- trackers ---- */
 	TRACKER_TIMEOUT_MS = 20000,

@@ -165,7 +165,7 @@ class Shoalfs(Mounted):
         return torrent.name, torrent.name
 
     def command(self, torrent, store):
-        return [program(), "-f", "-o", f"store={store}/store,nodht,nolsd",
+        return [program(), "-f", "-o", f"store={store}/store",
                 torrent.file, self.path]
 
 

@@ -334,15 +334,24 @@ class Lab:
         for path in sorted(glob.glob("/run/netns/*")):
             self.ip("netns", "del", os.path.basename(path))
 
+    def processes(self):
+        """{pid: command line} of all that run in the lab, however they were
+        started, but for the test itself."""
+        found, ours = {}, {proc.pid for proc in self.procs}
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            if int(name) not in ours:   # those are reaped by their Proc
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(int(name), os.WNOHANG)
+            if int(name) != os.getpid() and _alive(int(name)):
+                with contextlib.suppress(FileNotFoundError), \
+                        open(f"/proc/{name}/cmdline") as line:
+                    found[int(name)] = line.read().replace("\0", " ").strip()
+        return found
+
     def leaks(self):
         """What is left of the experiment after take_down()."""
-        left = []
-        me = os.getpid()
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            if int(name) != me and _alive(int(name)):
-                with open(f"/proc/{name}/cmdline") as line:
-                    words = line.read().replace("\0", " ").strip()
-                left.append(f"process {name}: {words}")
+        left = [f"process {pid}: {words}"
+                for pid, words in self.processes().items()]
         with open("/proc/self/mountinfo") as table:
             for line in table:
                 path = line.split()[4]
@@ -379,9 +388,7 @@ def _gso_size(rate):
 
 
 def _alive(pid):
-    """True for a process that runs; one that ended is reaped on the way."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+    """True for a process that runs, and not for a zombie."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rsplit(")", 1)[1].split()[0] != "Z"

@@ -6,8 +6,11 @@ import contextlib
 import glob
 import json
 import os
+import shutil
+import sqlite3
 
 from lab import Skip, until
+from swarm import digest, tree_digest
 
 MOUNT_SECONDS = 30
 
@@ -21,8 +24,7 @@ def program(name="shoalfs"):
 
 
 class Mount:
-    """A shoalfs in front, on its own store. `options` are those of -o; what
-    would look for the world outside is off."""
+    """A shoalfs in front, on its own store. `options` are those of -o."""
 
     def __init__(self, host, *sources, options=(), name="mnt", store=None,
                  wait=True):
@@ -31,7 +33,7 @@ class Mount:
         self.path = lab.path(f"{host.name}-{name}")
         self.store = store or lab.path(f"{host.name}-{name}.store")
         os.makedirs(self.path, exist_ok=True)
-        words = ["nodht", "nolsd", f"store={self.store}", *options]
+        words = [f"store={self.store}", *options]
         self.proc = host.start([program(), "-f", "-o", ",".join(words),
                                 *sources, self.path])
         if wait:
@@ -79,14 +81,40 @@ class Mount:
             self.host.run(["fusermount3", "-uz", self.path])
         until(lambda: not self.lab.mounted(self.path), 5, "cleared")
 
-    def index_copy(self, name="index"):
-        """A copy of the store's SQLite index, journal and all, to read while
-        the original stays untouched."""
-        copy = self.lab.mkdir(name)
-        for path in glob.glob(os.path.join(self.store, "*")):
-            if os.path.isfile(path) and ".db" in path or "sqlite" in path:
-                with open(path, "rb") as source, \
-                        open(os.path.join(copy, os.path.basename(path)),
-                             "wb") as target:
-                    target.write(source.read())
-        return copy
+    def committed(self):
+        """The pieces that the index on disk says are held, by torrent number.
+        A copy is read, journal and all: the original stays as it was left."""
+        copy = self.lab.fresh_dir("index")
+        for path in glob.glob(os.path.join(self.store, "index.db*")):
+            shutil.copy(path, copy)
+        base = sqlite3.connect(os.path.join(copy, "index.db"))
+        held = {}
+        with contextlib.closing(base):
+            for torrent, chunk, bits in base.execute(
+                    "SELECT torrent, chunk, bits FROM held"):
+                held.setdefault(torrent, set()).update(
+                    chunk * len(bits) * 8 + at for at in range(len(bits) * 8)
+                    if bits[at // 8] & 0x80 >> at % 8)
+        return held
+
+
+def content_path(mount, torrent):
+    """Where the torrent's content stands below the mount: its directory, or
+    the file in it."""
+    if os.path.isdir(torrent.path):
+        return mount.wait_path(torrent.name)
+    return mount.wait_path(torrent.name, torrent.name)
+
+
+def assert_same(got, want):
+    """Two files, or two trees: names, kinds and every byte."""
+    if not os.path.isdir(want):
+        assert os.path.getsize(got) == os.path.getsize(want), got
+        assert digest(got) == digest(want), got
+        return
+    shapes = [sorted((os.path.relpath(folder, root), sorted(folders),
+                      sorted(names))
+                     for folder, folders, names in os.walk(root))
+              for root in (got, want)]
+    assert shapes[0] == shapes[1], shapes
+    assert tree_digest(got) == tree_digest(want)

@@ -1,0 +1,48 @@
+"""Goal: only what is read is fetched. Mounting, ls -lR, find, du and stat cost
+no byte of payload; `head -c1` costs one piece at most. Counted by the mount
+and by the seed."""
+
+from lab import run, until
+from shoal import Mount, content_path
+from swarm import make_torrent, start_seed, write_blob
+
+PIECE = 256 * 1024
+
+
+def scenario(lab):
+    reader, seed = lab.hosts("reader", "seed")
+    lab.link(reader, seed)
+    for name in ("film.bin", "sub/other.bin"):
+        write_blob(lab.path("c", "pack", name), 32 * PIECE, 7)
+    torrent = make_torrent(lab.path("c", "pack"), piece=PIECE)
+    source = start_seed(seed, torrent)
+    mount = Mount(reader, torrent.file, options=[f"peer={source.address}"])
+    top = content_path(mount, torrent)
+
+    def figures():
+        return mount.status()["torrents"][0]
+    for words in (["ls", "-lR", mount.path], ["find", top, "-size", "+1k"],
+                  ["du", "-s", top], ["stat", f"{top}/film.bin"]):
+        done = reader.run(words)
+        assert done.returncode == 0 and done.stdout, done
+    # A torrent nobody reads may have no peer at all; if it has, it asks
+    # nothing of it.
+    assert figures()["down_bytes"] == 0 and figures()["held_bytes"] == 0
+    assert source.status()["up"] == 0
+
+    done = reader.run(["sh", "-c", f"head -c1 '{top}/sub/other.bin' | wc -c"])
+    assert done.stdout.strip() == "1", done
+
+    def held():
+        return mount.held(torrent.name, "sub", "other.bin")
+    until(held, 10, "the piece is kept")
+    assert held() == figures()["held_bytes"] == PIECE
+    assert mount.held(torrent.name, "film.bin") == 0
+    assert figures()["down_bytes"] == PIECE
+    until(lambda: source.status()["up"], 5, "the seed's count")
+    assert source.status()["up"] == PIECE
+    assert mount.stop() == 0
+
+
+if __name__ == "__main__":
+    run(scenario)

@@ -1,0 +1,62 @@
+"""Goal: shoalfs by itself, without anybody's program: `shoalctl create --seed`
+prints a magnet link, a mount of that link in the background shows the same
+bytes, `shoalctl status` tells of it, and `shoal-cat` writes one of its files."""
+
+import json
+import os
+import subprocess
+
+from lab import run, until
+from shoal import assert_same, program
+from swarm import digest, libtorrent, write_tree
+
+
+def scenario(lab):
+    reader, seed = lab.hosts("reader", "seed")
+    lab.link(reader, seed)
+    tree, file = write_tree(lab.path("c", "tree"), 16), lab.path("t.torrent")
+    seeder = seed.start([program("shoalctl"), "create", "-o", file, "--seed",
+                         tree], "create", stdout=subprocess.PIPE)
+    link = seeder.stdout.readline().decode().strip()
+    assert link.startswith("magnet:?xt=urn:btih:") and "x.pe=" in link, link
+    info = libtorrent().torrent_info(file)
+    assert str(info.info_hash()) in link and info.name() == "tree"
+
+    point, store = lab.mkdir("mnt"), lab.path("store")
+    done = reader.run([program(), "-o", f"store={store}", link, point])
+    assert done.returncode == 0, done
+    lab.defer(reader.run, ["fusermount3", "-uz", point])
+    assert os.path.isdir(f"{point}/tree"), "it returned before it was ready"
+    assert_same(f"{point}/tree", tree)
+
+    told = reader.run([program("shoalctl"), "status"])
+    assert told.returncode == 0 and "tree" in told.stdout, told
+    told = reader.run([program("shoalctl"), "-m", point, "status", "--json"])
+    state, = json.loads(told.stdout)["torrents"]
+    assert state["held_bytes"] == state["size_bytes"] > 0, state
+
+    name = "sub/deeper/größe – 東京 🐟.txt"
+    got = lab.path("got")
+    for source in (link, file):
+        with open(got, "wb") as out:
+            cat = reader.start(
+                [program("shoal-cat"), "-o", f"peer={peer_of(link)}", source,
+                 name], "cat", stdout=out)
+            assert cat.wait(20) == 0, cat.text()
+        assert digest(got) == digest(os.path.join(tree, name))
+
+    assert reader.run(["fusermount3", "-u", point]).returncode == 0
+    until(lambda: not [words for words in lab.processes().values()
+                       if words.startswith(program() + " ")], 10,
+          "the daemon's end")
+    assert seeder.stop() == 0
+
+
+def peer_of(link):
+    """The first x.pe."""
+    return next(word[5:] for word in link.split("&")
+                if word.startswith("x.pe="))
+
+
+if __name__ == "__main__":
+    run(scenario)

@@ -211,10 +211,8 @@ void peerio_set_times(struct peerio *io, const struct peerio_times *times)
 static void on_full(struct peerio *io)
 {
 	io->is_full = true;
-	if (io->tx.out.len > PEERIO_OUT_MAX)
-		end(io, PEER_END_TIMEOUT);
-	else if (earlier(io->timer_at_us, io->stuck_us, io->times.stuck_ms) <
-		 io->timer_at_us)
+	if (earlier(io->timer_at_us, io->stuck_us, io->times.stuck_ms) <
+	    io->timer_at_us)
 		set_timer(io);
 }
 
@@ -258,10 +256,14 @@ static void on_flush(void *arg)
 {
 	struct peerio *io = arg;
 
-	if (io->state != PEERIO_OPEN || io->is_full)
+	if (!is_alive(io))
 		return;
 	enter(io);
-	send_all(io);
+	if (io->state == PEERIO_OPEN && !io->is_full)
+		send_all(io);
+	/* What the socket does not take is asked about each time it grows. */
+	if (io->tx.out.len > PEERIO_OUT_MAX)
+		end(io, PEER_END_TIMEOUT);
 	leave(io);
 }
 

@@ -682,17 +682,32 @@ static void stuck_peer_is_dropped(void **state)
 	rig_free(r);
 }
 
+static bool a_heard_or_ended(struct rig *r)
+{
+	return a_got_have(r) || a_ended(r);
+}
+
 /* Control messages to a peer who does not read have a limit. */
 static void control_queue_is_limited(void **state)
 {
 	static const uint8_t body[16 << 10];
 	struct rig *r = rig_shaken();
+	struct blk *data = filled(r, 0);
 
+	/* The socket is filled first; then the queue grows while it is full. */
 	peerio_pause(r->b.io, true);
-	for (int i = 0; i < 1024; i++)
-		wire_put_extended(peerio_out(r->a.io), 1,
-				  span_of(body, sizeof(body)));
-	run_until(r, a_ended);
+	for (int i = 0; i < 16; i++)
+		send_piece(r->a.io, 0, data);
+	blk_drop(data);
+	while (r->a.n_ended == 0) {
+		for (int i = 0; i < 64; i++)
+			wire_put_extended(peerio_out(r->a.io), 1,
+					  span_of(body, sizeof(body)));
+		assert_in_range(peerio_queued_bytes(r->a.io), 0, 32 << 20);
+		wire_put_ix(peerio_out(r->b.io), WIRE_HAVE, 1);
+		r->a.n_msgs[WIRE_HAVE] = 0;
+		run_until(r, a_heard_or_ended);
+	}
 	assert_int_equal(r->a.why, PEER_END_TIMEOUT);
 	rig_free(r);
 }

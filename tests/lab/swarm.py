@@ -223,7 +223,8 @@ def _transmission_rpc(host, session, method, **arguments):
 
 
 def start_transmission(host, torrent):
-    """transmission-daemon seeding the content in place; it verifies first."""
+    """transmission-daemon seeding the content in place. It has verified it and
+    told a tracker of it when this returns."""
     program = need("transmission-daemon")
     home = host.lab.fresh_dir("transmission")
     settings = {
@@ -242,16 +243,20 @@ def start_transmission(host, torrent):
     _transmission_rpc(host, session, "torrent-add", filename=torrent.file)
 
     def seeds():
-        listed = _transmission_rpc(host, session, "torrent-get",
-                                   fields=["status", "percentDone"])
-        return listed["torrents"] and \
-            listed["torrents"][0] == {"status": 6, "percentDone": 1}
+        listed = _transmission_rpc(
+            host, session, "torrent-get",
+            fields=["status", "percentDone", "trackerStats"])["torrents"]
+        return listed and listed[0]["status"] == 6 \
+            and listed[0]["percentDone"] == 1 \
+            and any(tracker["lastAnnounceSucceeded"]
+                    for tracker in listed[0]["trackerStats"])
     until(seeds, 30, "transmission seeds")
     return proc
 
 
 def start_aria2(host, torrent, into):
-    """aria2 fetching; its exit code 0 means that it has everything."""
+    """aria2 fetching; its exit code 0 means that it has everything. It speaks
+    HTTP to trackers only."""
     return host.start([
         need("aria2c"), "--dir", into, "--seed-time=0", "--enable-dht=false",
         "--enable-dht6=false", "--bt-enable-lpd=false",

@@ -38,8 +38,8 @@ def scenario(lab):
               "the seed's count of what it sent")
         target.stop()
         source.stop()
-    torrent = make_torrent(tree, "v1", trackers=[tracker_url(third, "udp"),
-                                                 tracker_url(third)])
+    torrent = make_torrent(tree, "v1", trackers=[
+        tracker_url(third), tracker_url(third, "udp")])
     start_opentracker(third, [torrent.v1])
     start_transmission(seed, torrent)
     into = lab.mkdir("got-aria2")

@@ -51,6 +51,7 @@ enum {
 	SWARM_NAMED_MAX_MS = 5000,
 	SWARM_NAMED_PEERS_MAX = 128, /* host names, a torrent */
 	NET_BANS_MAX = 4096,
+	ENGINE_DRAIN_MS = 2000,     /* for jobs still hashing at the end */
 
 	/* ---- metadata ---- */
 	METAGET_PEER_REQUESTS = 4,

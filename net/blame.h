@@ -1,0 +1,27 @@
+/* blame — whose bytes were wrong. For intake.c. Thread: loop. */
+#ifndef SHOAL_NET_BLAME_H
+#define SHOAL_NET_BLAME_H
+
+#include <stdint.h>
+
+struct bits;
+struct intake;
+struct intake_piece;
+struct peer;
+
+/* blame_on_bad — the piece's bytes, still in its buffer, do not match. */
+void blame_on_bad(struct intake *in, struct intake_piece *ip);
+
+/* blame_on_good — they do now: compare them with what was wrong before. */
+void blame_on_good(struct intake *in, struct intake_piece *ip);
+
+/* blame_choose — for each suspect piece the one peer that is asked for it.
+ * Before each pass. */
+void blame_choose(struct intake *in);
+
+/* blame_have — what `p` may be asked for: what it has, less the suspect pieces
+ * that another one is asked for. NULL without memory: nothing now. Lends
+ * until the next call for this peer. */
+const struct bits *blame_have(struct intake *in, struct peer *p);
+
+#endif

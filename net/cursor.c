@@ -1,0 +1,75 @@
+/* cursor — one reader's read-ahead window on a torrent's pieces.
+ *
+ * The window is a range of pieces that are counted in fetch.c. Moving it adds
+ * what is new before it takes out what is old, so that nothing in both is
+ * ever unwanted in between. Without memory the window ends early: read-ahead
+ * is a courtesy.
+ *
+ * A cursor outlives its torrent's READY state: after that it counts nothing.
+ * The owner closes it before the torrent is freed. */
+#include "core/err.h"
+#include "core/mem.h"
+#include "net/fetch.h"
+#include "net/torrent.h"
+#include "net/torrent_internal.h"
+
+struct cursor {
+	struct torrent *t;   /* Owner: the layer above; t outlives it */
+	uint32_t first, end; /* pieces counted: [first, end) */
+};
+
+int cursor_open(struct torrent *t, struct cursor **out)
+{
+	struct cursor *c = mem_new(struct cursor);
+
+	if (c == NULL)
+		return ENOMEM;
+	c->t = t;
+	*out = c;
+	return 0;
+}
+
+static void move_to(struct cursor *c, uint32_t first, uint32_t end)
+{
+	struct fetch *f = c->t->fetch;
+	uint64_t piece_bytes = c->t->mi->piece_bytes;
+	uint32_t old_first = c->first, old_end = c->end, ix;
+
+	for (ix = first; ix < end; ix++) {
+		if (ix >= old_first && ix < old_end)
+			continue;
+		if (fetch_add_window(f, ix, (ix - first) * piece_bytes) != 0)
+			break;
+	}
+	c->first = first;
+	c->end = ix;
+	for (ix = old_first; ix < old_end; ix++)
+		if (ix < c->first || ix >= c->end)
+			fetch_del_window(f, ix);
+}
+
+void cursor_set(struct cursor *c, uint64_t off_bytes, uint64_t len_bytes)
+{
+	struct torrent *t = c->t;
+	uint64_t end;
+
+	if (t->state != TORRENT_READY)
+		return;
+	if (off_bytes >= t->mi->total_bytes || len_bytes == 0) {
+		move_to(c, 0, 0);
+		return;
+	}
+	if (len_bytes > t->mi->total_bytes - off_bytes)
+		len_bytes = t->mi->total_bytes - off_bytes;
+	end = (off_bytes + len_bytes - 1) / t->mi->piece_bytes + 1;
+	move_to(c, (uint32_t)(off_bytes / t->mi->piece_bytes), (uint32_t)end);
+}
+
+void cursor_close(struct cursor *c)
+{
+	if (c == NULL)
+		return;
+	if (c->t->state == TORRENT_READY)
+		move_to(c, 0, 0);
+	mem_free(c);
+}

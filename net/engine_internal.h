@@ -1,0 +1,58 @@
+/* engine_internal — struct engine, for engine.c, incoming.c and those below
+ * that need the program-wide things it owns. */
+#ifndef SHOAL_NET_ENGINE_INTERNAL_H
+#define SHOAL_NET_ENGINE_INTERNAL_H
+
+#include "core/loop.h"
+#include "core/queue.h"
+#include "net/engine.h"
+#include "net/handshake.h"
+
+struct bans;
+struct hmap;
+struct http;
+struct incoming;
+struct listener;
+struct piece_mem;
+struct udp_tracker;
+
+TAILQ_HEAD(torrent_list, torrent);
+
+struct engine {
+	struct engine_cfg cfg; /* its peers are our copies */
+	char **peers;
+	uint8_t peer_id[PEER_ID_BYTES];
+	struct piece_mem *mem;
+	struct http *http;
+	struct udp_tracker *udp;
+	struct incoming *incoming;
+	struct listener *listener;
+	struct bans *bans;
+	struct hmap *by_hash; /* the 20 bytes of the wire, both kinds */
+	struct torrent_list torrents;
+	unsigned n_peers; /* connections of all torrents */
+
+	/* Pieces that were opened and are not gone: while one is left, `mem`
+	 * and this struct are needed. */
+	unsigned n_open;
+	unsigned n_untold; /* torrents whose trackers are being told */
+	bool is_stopping, is_freed;
+	struct loop_task stopped;
+	struct loop_timer *limit;
+	void (*on_stopped)(void *arg);
+	void *stopped_arg;
+};
+
+/* engine_on_gone — the pieces of a torrent are gone. */
+void engine_on_gone(struct engine *e);
+
+/* engine_on_told — a torrent's trackers have been told. */
+void engine_on_told(struct engine *e);
+
+/* engine_by_wire — the torrent of a handshake's hash, or NULL. */
+struct torrent *engine_by_wire(const struct engine *e, const uint8_t hash[20]);
+
+/* engine_learn_hash — the metadata told the torrent's other hash. */
+void engine_learn_hash(struct engine *e, struct torrent *t);
+
+#endif

@@ -1,0 +1,397 @@
+/* intake — from the socket into the piece.
+ *
+ * Words. Place: a block's own bytes in the buffer of its piece. Holder: the
+ * peer to which a place was last handed out. Copy: a block that is asked of
+ * several peers because the first is late.
+ *
+ * Happy path
+ *   1. The picker opens a piece: its buffer is made (intake_open).
+ *   2. A peer is about to read and asks where the next blocks go: in place.
+ *   3. A block is whole: the picker is told, copies elsewhere are cancelled,
+ *      the sender is noted.
+ *   4. The last block came: nobody writes into the buffer any more, and it is
+ *      handed over to be hashed.
+ *   5. Verified: the record goes. Bad: blame.c.
+ *
+ * Invariants
+ *   1. At most one peer is half way through a block with its bytes going to
+ *      the block's place, and that peer is the block's holder: a place is
+ *      handed out anew only if its holder is not receiving that very block.
+ *      A second peer gets its scratch block, copied into place at the end if
+ *      the block is still missing then.
+ *   2. Once a block has arrived no place is handed out for it, and who was
+ *      half way through it is made to forget its place first.
+ *   3. So when a piece is whole no peer writes into its buffer; all are told
+ *      to forget it all the same before pieces_filled.
+ *   4. A buffer is given up (abandon) only after every peer forgot it.
+ *
+ * Failure modes. No memory, or the cap on unverified bytes is reached:
+ * is_short, the pass gives back idle pieces and tries again, else waits for
+ * pieces' on_room. A block that nobody asked for is dropped and counted; too
+ * many end the peer. */
+#include "net/intake.h"
+
+#include <string.h>
+
+#include "cache/pieces.h"
+#include "core/blk.h"
+#include "core/err.h"
+#include "core/hmap.h"
+#include "core/loop.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+#include "core/rng.h"
+#include "net/blame.h"
+#include "net/fetch.h"
+#include "net/net_limits.h"
+#include "net/peer.h"
+#include "net/swarm.h"
+#include "net/swarm_internal.h"
+#include "net/torrent_internal.h"
+
+int intake_new(struct swarm *sw, struct intake **out)
+{
+	struct intake *in = mem_new(struct intake);
+	int r;
+
+	if (in == NULL)
+		return ENOMEM;
+	in->sw = sw;
+	LIST_INIT(&in->pieces);
+	rng_bytes(&in->key, sizeof(in->key));
+	r = hmap_new(sizeof(uint32_t), &in->by_ix);
+	if (r != 0) {
+		mem_free(in);
+		return r;
+	}
+	*out = in;
+	return 0;
+}
+
+static void piece_free(struct intake_piece *ip)
+{
+	mem_free(ip->holder);
+	mem_free(ip->sender);
+	mem_free(ip->bad_sender);
+	mem_free(ip->bad_digest);
+	mem_free(ip);
+}
+
+void intake_free(struct intake *in)
+{
+	struct intake_piece *ip;
+
+	if (in == NULL)
+		return;
+	while ((ip = LIST_FIRST(&in->pieces)) != NULL) {
+		LIST_REMOVE(ip, link);
+		piece_free(ip);
+	}
+	hmap_free(in->by_ix);
+	mem_free(in);
+}
+
+struct intake_piece *intake_find(const struct intake *in, uint32_t piece_ix)
+{
+	return hmap_get(in->by_ix, &piece_ix);
+}
+
+static struct pieces *pieces_of(const struct intake *in)
+{
+	return in->sw->t->ps;
+}
+
+/* ---- opening and giving up ---- */
+
+static struct intake_piece *piece_new(struct intake *in, uint32_t ix)
+{
+	uint32_t len = metainfo_piece_bytes(in->sw->t->mi, ix);
+	struct intake_piece *ip = mem_new(struct intake_piece);
+
+	if (ip == NULL)
+		return NULL;
+	ip->ix = ix;
+	ip->n_blocks = (len + WIRE_BLOCK_BYTES - 1) / WIRE_BLOCK_BYTES;
+	ip->holder = mem_zalloc(ip->n_blocks, sizeof(*ip->holder));
+	ip->sender = mem_zalloc(ip->n_blocks, sizeof(*ip->sender));
+	if (ip->holder == NULL || ip->sender == NULL ||
+	    hmap_put(in->by_ix, &ix, ip) != 0) {
+		piece_free(ip);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&in->pieces, ip, link);
+	return ip;
+}
+
+static void piece_drop(struct intake *in, struct intake_piece *ip)
+{
+	if (ip->is_suspect)
+		in->n_suspects--;
+	(void)hmap_del(in->by_ix, &ip->ix);
+	LIST_REMOVE(ip, link);
+	piece_free(ip);
+}
+
+bool intake_open(struct intake *in, uint32_t piece_ix)
+{
+	enum piece_state state = pieces_state(pieces_of(in), piece_ix);
+	struct intake_piece *ip;
+
+	if (state != PIECE_ABSENT && state != PIECE_WANTED)
+		return false;
+	ip = piece_new(in, piece_ix);
+	if (ip != NULL && pieces_begin(pieces_of(in), piece_ix) == 0)
+		return true;
+	if (ip != NULL)
+		piece_drop(in, ip);
+	in->is_short = true;
+	return false;
+}
+
+static void forget_everywhere(struct intake *in, const struct blk *buffer)
+{
+	struct peer *p;
+
+	TAILQ_FOREACH (p, &in->sw->peers, link)
+		peerio_forget_dst(p->io, buffer->data, buffer->len);
+}
+
+static void abandon(struct intake *in, struct intake_piece *ip)
+{
+	struct blk *buffer = pieces_buffer(pieces_of(in), ip->ix);
+	uint32_t ix = ip->ix;
+	struct peer *p;
+
+	if (buffer == NULL)
+		return; /* being hashed: too late, and no harm */
+	TAILQ_FOREACH (p, &in->sw->peers, link)
+		peer_ask_cancel_piece(p, ix);
+	forget_everywhere(in, buffer);
+	piece_drop(in, ip);
+	picker_drop(in->sw->picker, ix);
+	pieces_abandon(pieces_of(in), ix);
+}
+
+bool intake_reclaim(struct intake *in)
+{
+	uint32_t ix = picker_first_idle(in->sw->picker);
+	struct intake_piece *ip;
+
+	if (ix == UINT32_MAX)
+		return false;
+	ip = intake_find(in, ix);
+	if (ip == NULL || pieces_buffer(pieces_of(in), ix) == NULL)
+		return false;
+	in->sw->waste_bytes += (uint64_t)ip->n_arrived * WIRE_BLOCK_BYTES;
+	abandon(in, ip);
+	return true;
+}
+
+void intake_unwant(struct intake *in, uint32_t piece_ix)
+{
+	struct intake_piece *ip = intake_find(in, piece_ix);
+	struct peer *p;
+
+	if (ip == NULL)
+		return;
+	if (ip->n_arrived == 0) {
+		abandon(in, ip);
+		return;
+	}
+	TAILQ_FOREACH (p, &in->sw->peers, link)
+		peer_ask_cancel_piece(p, piece_ix);
+}
+
+/* ---- where the bytes go ---- */
+
+static uint8_t *place_of(struct intake *in, const struct wire_block *b)
+{
+	struct blk *buffer = pieces_buffer(pieces_of(in), b->piece_ix);
+
+	return buffer == NULL ? NULL : buffer->data + b->begin_bytes;
+}
+
+void intake_begin_slots(struct peer *p)
+{
+	struct wire_block now;
+
+	p->scratch_taken = p->scratch_taken && peerio_receiving(p->io, &now) &&
+			   wire_block_eq(&now, &p->scratch_for);
+}
+
+static uint8_t *use_scratch(struct peer *p, const struct wire_block *b)
+{
+	if (p->scratch_taken)
+		return NULL;
+	if (p->scratch == NULL)
+		p->scratch = mem_alloc(WIRE_BLOCK_BYTES);
+	if (p->scratch == NULL)
+		return NULL;
+	p->scratch_taken = true;
+	p->scratch_for = *b;
+	return p->scratch;
+}
+
+/* Is somebody else's socket filling the block's place right now? */
+static struct peer *writer_of(struct intake *in, const struct intake_piece *ip,
+			      const struct wire_block *b,
+			      const struct peer *but)
+{
+	uint32_t id = ip->holder[b->begin_bytes / WIRE_BLOCK_BYTES];
+	struct wire_block now;
+	struct peer *p;
+
+	if (id == 0 || id == but->id)
+		return NULL;
+	p = swarm_peer(in->sw, id);
+	if (p == NULL || !peerio_receiving(p->io, &now) ||
+	    !wire_block_eq(&now, b))
+		return NULL;
+	return p;
+}
+
+uint8_t *intake_place(struct peer *p, const struct wire_block *b)
+{
+	struct intake *in = p->sw->intake;
+	struct intake_piece *ip;
+	uint8_t *place;
+
+	if (in == NULL || !picker_is_missing(p->sw->picker, b))
+		return NULL;
+	if (p->scratch_taken && wire_block_eq(b, &p->scratch_for))
+		return p->scratch;
+	ip = intake_find(in, b->piece_ix);
+	place = place_of(in, b);
+	if (ip == NULL || place == NULL)
+		return NULL;
+	if (writer_of(in, ip, b, p) != NULL)
+		return use_scratch(p, b);
+	ip->holder[b->begin_bytes / WIRE_BLOCK_BYTES] = p->id;
+	return place;
+}
+
+/* ---- arrival ---- */
+
+static void drop(struct peer *p, const struct wire_block *b,
+		 enum peer_ask_was was)
+{
+	p->sw->waste_bytes += b->len_bytes;
+	if (was == PEER_ASK_OUT) {
+		picker_on_gone(p->sw->picker, p->id, b);
+		swarm_kick(p->sw);
+	} else if (was == PEER_ASK_NOT) {
+		if (p->credit > 0)
+			p->credit--;
+		else if (++p->unasked > PEER_UNASKED_MAX)
+			peer_end(p, PEER_END_PROTOCOL);
+	}
+}
+
+/* The copies that others were asked for, and the releases of stalled peers
+ * that the picker does not know of any more. */
+static void cancel_copies(struct peer *p, const struct wire_block *b,
+			  const uint32_t *others, unsigned n_others)
+{
+	struct swarm *sw = p->sw;
+	struct peer *o;
+	unsigned i;
+
+	for (i = 0; i < n_others; i++) {
+		o = swarm_peer(sw, others[i]);
+		if (o != NULL)
+			peer_ask_cancel(o, b);
+	}
+	TAILQ_FOREACH (o, &sw->peers, link)
+		if (o != p && o->n_released > 0)
+			peer_ask_cancel(o, b);
+}
+
+static void whole(struct intake *in, struct intake_piece *ip)
+{
+	struct blk *buffer = pieces_buffer(pieces_of(in), ip->ix);
+
+	forget_everywhere(in, buffer);
+	pieces_filled(pieces_of(in), ip->ix);
+}
+
+/* The bytes are at `dst` and the block is missing: it is ours. */
+static void take_block(struct peer *p, struct intake_piece *ip,
+		       const struct wire_block *b, const uint8_t *dst)
+{
+	struct intake *in = p->sw->intake;
+	uint8_t *place = place_of(in, b);
+	struct peer *writer = writer_of(in, ip, b, p);
+	uint32_t others[PICKER_COPIES_MAX];
+	enum picker_arrival was;
+	unsigned n_others = 0;
+
+	if (writer != NULL)
+		peerio_forget_dst(writer->io, place, b->len_bytes);
+	if (dst != place)
+		memcpy(place, dst, b->len_bytes);
+	ip->holder[b->begin_bytes / WIRE_BLOCK_BYTES] = 0;
+	ip->sender[b->begin_bytes / WIRE_BLOCK_BYTES] = p->addr;
+	ip->n_arrived++;
+	p->hold_ms = 0;
+	p->hold_until_us = 0;
+	was = picker_on_arrived(p->sw->picker, p->id, b, others, &n_others);
+	cancel_copies(p, b, others, n_others);
+	fetch_on_block(p->sw->t->fetch, b->piece_ix, loop_now_us(p->sw->loop));
+	if (was == PICKER_WHOLE)
+		whole(in, ip);
+}
+
+void intake_on_block(struct peer *p, const struct wire_block *b, uint8_t *dst)
+{
+	struct swarm *sw = p->sw;
+	struct intake_piece *ip;
+	enum peer_ask_was was;
+
+	if (sw->intake == NULL) {
+		drop(p, b, PEER_ASK_NOT);
+		return;
+	}
+	was = peer_ask_take(p, b);
+	ip = intake_find(sw->intake, b->piece_ix);
+	if (dst == NULL || ip == NULL || !picker_is_missing(sw->picker, b) ||
+	    place_of(sw->intake, b) == NULL ||
+	    (was == PEER_ASK_NOT && p->credit == 0)) {
+		drop(p, b, was);
+	} else {
+		if (was == PEER_ASK_NOT)
+			p->credit--;
+		take_block(p, ip, b, dst);
+	}
+	if (dst != NULL && dst == p->scratch)
+		p->scratch_taken = false;
+	swarm_kick(sw);
+}
+
+/* ---- what the hash said ---- */
+
+void intake_on_verified(struct intake *in, uint32_t piece_ix)
+{
+	struct intake_piece *ip = intake_find(in, piece_ix);
+
+	if (ip != NULL) {
+		blame_on_good(in, ip);
+		piece_drop(in, ip);
+	}
+	picker_drop(in->sw->picker, piece_ix);
+}
+
+void intake_on_bad(struct intake *in, uint32_t piece_ix)
+{
+	struct intake_piece *ip = intake_find(in, piece_ix);
+	uint32_t i;
+
+	if (ip == NULL)
+		return;
+	in->sw->waste_bytes += metainfo_piece_bytes(in->sw->t->mi, piece_ix);
+	picker_restart(in->sw->picker, piece_ix);
+	blame_on_bad(in, ip);
+	for (i = 0; i < ip->n_blocks; i++)
+		ip->holder[i] = 0;
+	ip->n_arrived = 0;
+	swarm_kick(in->sw);
+}

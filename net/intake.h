@@ -1,0 +1,72 @@
+/* intake — blocks on their way into pieces: where their bytes go, who sent
+ * them, what a whole piece leads to. Thread: loop. Owner: the swarm, from
+ * READY on. */
+#ifndef SHOAL_NET_INTAKE_H
+#define SHOAL_NET_INTAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/addr.h"
+#include "core/queue.h"
+#include "core/siphash.h"
+#include "net/picker.h"
+#include "net/wire.h"
+
+struct hmap;
+struct peer;
+struct swarm;
+
+/* A piece under way. `holder` of a block: the id of the peer to which its
+ * place in the buffer was last handed out; 0: nobody. `sender`: who delivered
+ * what lies there now. The suspect part is blame.c's. */
+struct intake_piece {
+	LIST_ENTRY(intake_piece) link;
+	uint32_t ix, n_blocks, n_arrived;
+	uint32_t *holder;
+	struct addr *sender;
+
+	bool is_suspect;
+	uint32_t only_peer;	 /* the one peer that is asked; 0: nobody yet */
+	struct addr *bad_sender; /* of the version that was wrong */
+	uint64_t *bad_digest;
+};
+
+struct intake {
+	struct swarm *sw; /* Owner: */
+	struct hmap *by_ix;
+	LIST_HEAD(, intake_piece) pieces;
+	unsigned n_suspects;
+	bool is_short; /* a piece could not be opened for want of memory */
+	struct siphash_key key;
+};
+
+int intake_new(struct swarm *sw, struct intake **out);
+void intake_free(struct intake *in);
+
+/* intake_open — picker_open_fn's work. */
+bool intake_open(struct intake *in, uint32_t piece_ix);
+
+/* intake_reclaim — give back the memory of a piece nobody wants. False when
+ * there is none. */
+bool intake_reclaim(struct intake *in);
+
+/* intake_unwant — nobody wants the piece any more: keep what has come, give
+ * back what has not begun. */
+void intake_unwant(struct intake *in, uint32_t piece_ix);
+
+/* intake_begin_slots — `p` is about to ask for places. intake_place — where
+ * the bytes of this block go; NULL: drop them. */
+void intake_begin_slots(struct peer *p);
+uint8_t *intake_place(struct peer *p, const struct wire_block *b);
+
+/* intake_on_block — a block is whole and lies at `dst` (NULL: dropped). */
+void intake_on_block(struct peer *p, const struct wire_block *b, uint8_t *dst);
+
+/* intake_on_verified / intake_on_bad — what the hash of a piece said. */
+void intake_on_verified(struct intake *in, uint32_t piece_ix);
+void intake_on_bad(struct intake *in, uint32_t piece_ix);
+
+struct intake_piece *intake_find(const struct intake *in, uint32_t piece_ix);
+
+#endif

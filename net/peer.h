@@ -1,0 +1,98 @@
+/* peer — one peer of a torrent: its life, what it has, what it was told.
+ * Thread: loop. Owner: the swarm. A peer is ended from anywhere; its memory
+ * goes at the end of the turn (STYLE habit 22).
+ *
+ * In peer.c: life and connection; peer_msg.c: what it says; peer_ask.c: what
+ * we ask of it; upload.c: what it asks of us. */
+#ifndef SHOAL_NET_PEER_H
+#define SHOAL_NET_PEER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/peerio.h"
+
+struct cand;
+struct handshake;
+struct peer;
+struct swarm;
+
+/* ---- life (peer.c) ---- */
+
+/* peer_dial — connect to a candidate, which is in use by the peer when 0 is
+ * returned. 0, ENOMEM, or an errno of socket(2). */
+int peer_dial(struct swarm *sw, struct cand *c);
+
+/* peer_adopt — an incoming connection that shook hands for this torrent: bind
+ * it to a new peer and answer. PEER_END_NONE, or why not. */
+enum peer_end peer_adopt(struct swarm *sw, struct peerio *io,
+			 const struct handshake *hs);
+
+/* peer_end — close it and let go of all it owes and is owed. Safe from every
+ * callback; a second call does nothing. */
+void peer_end(struct peer *p, enum peer_end why);
+
+/* peer_free — the swarm's reap, of an ended peer. */
+void peer_free(struct peer *p);
+
+/* ---- what it has and what it hears of us (peer.c) ---- */
+
+/* peer_learn — the metadata is known from now on. */
+void peer_learn(struct peer *p);
+
+/* peer_on_verified / peer_on_lost — we have the piece now, or no longer. */
+void peer_on_verified(struct peer *p, uint32_t piece_ix);
+void peer_on_lost(struct peer *p, uint32_t piece_ix);
+
+/* peer_count_useful — after its bit set was replaced. */
+void peer_count_useful(struct peer *p);
+
+/* peer_tell_interest — say INTERESTED or not, as `useful` has it; end the
+ * connection when nobody can ever want anything of the other. */
+void peer_tell_interest(struct peer *p);
+
+/* ---- messages (peer_msg.c) ---- */
+
+void peer_msg_on(struct peer *p, const struct wire_msg *m);
+
+/* peer_msg_greet — what is said right after the handshakes. */
+void peer_msg_greet(struct peer *p);
+
+/* ---- our requests (peer_ask.c) ---- */
+
+/* peer_ask_room — blocks that may be asked of it now. */
+uint32_t peer_ask_room(const struct peer *p, uint64_t now_us);
+void peer_ask_block(struct peer *p, const struct wire_block *b,
+		    uint64_t now_us);
+
+enum peer_ask_was { PEER_ASK_NOT, PEER_ASK_RELEASED, PEER_ASK_OUT };
+
+/* peer_ask_take — the request is over: out of the queue with it. Says what it
+ * was; the picker is not told. */
+enum peer_ask_was peer_ask_take(struct peer *p, const struct wire_block *b);
+
+/* peer_ask_cancel — the block came from elsewhere: CANCEL. The picker is not
+ * told. */
+void peer_ask_cancel(struct peer *p, const struct wire_block *b);
+
+/* peer_ask_cancel_piece — the piece is not wanted any more: CANCEL all of it,
+ * but not a block that is arriving, and tell the picker. */
+void peer_ask_cancel_piece(struct peer *p, uint32_t piece_ix);
+
+/* peer_ask_drop_all — the peer has forgotten our requests (choke, end). */
+void peer_ask_drop_all(struct peer *p);
+
+/* peer_ask_stall_us — when the peer counts as stalled; UINT64_MAX: it owes
+ * nothing or is known to be. peer_ask_on_stall — it is. */
+uint64_t peer_ask_stall_us(const struct peer *p);
+void peer_ask_on_stall(struct peer *p, uint64_t now_us);
+
+/* peer_ask_on_payload — bytes came; peer_ask_on_block — a block is whole and
+ * was not thrown away. */
+void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us);
+void peer_ask_on_reject(struct peer *p, const struct wire_block *b);
+
+unsigned peer_ask_expect(struct peer *p, struct peerio_slot *slots,
+			 unsigned max);
+
+#endif

@@ -1,0 +1,288 @@
+/* peer_ask — what we ask of one peer: the queue of requests that are out, the
+ * window that says how many may be, and what happens when the peer does not
+ * deliver.
+ *
+ * Words. Out: asked and not settled. Released: out, but so late that the
+ * picker was told the block is free again; should it come it is used all the
+ * same. Credit: blocks that may still come though they are not in the queue,
+ * because our CANCEL or the peer's choke crossed them on the way.
+ *
+ * Happy path: the swarm's pass calls peer_ask_block for each pick; the
+ * requests leave in one write. `expect` names them in order, the peer sends
+ * in that order, and each is taken out at the head of the queue.
+ *
+ * Failure modes
+ *   choke        without BEP 6 every request is gone; with it, rejects follow
+ *   reject       gone; a peer that rejects while it does not choke us is left
+ *                alone for PEER_HOLD_MS, doubling: else request and reject
+ *                would run in a circle
+ *   stall        nothing came for rate_window_timeout_us: all is released, the
+ *                window shrinks, and nothing urgent is asked until it delivers
+ *   end          gone
+ *
+ * Invariant: a block is in a peer's queue at most once. */
+#include "net/peer.h"
+
+#include "core/err.h"
+#include "core/mem.h"
+#include "net/intake.h"
+#include "net/net_limits.h"
+#include "net/picker.h"
+#include "net/swarm.h"
+#include "net/swarm_internal.h"
+
+static struct peer_ask *at(struct peer *p, uint32_t i)
+{
+	return &p->asks.v[p->asks.head + i];
+}
+
+/* The place in the queue, counted from its head; n when it is not in. */
+static uint32_t find(const struct peer *p, const struct wire_block *b)
+{
+	const struct peer_asks *q = &p->asks;
+	uint32_t i;
+
+	for (i = 0; i < q->n; i++)
+		if (wire_block_eq(&q->v[q->head + i].block, b))
+			break;
+	return i;
+}
+
+/* The head is the usual case and costs nothing. */
+static void take_at(struct peer *p, uint32_t i)
+{
+	struct peer_asks *q = &p->asks;
+	struct peer_ask *a = at(p, i);
+
+	p->out_bytes -= a->block.len_bytes;
+	if (a->is_released)
+		p->n_released--;
+	for (; i > 0; i--)
+		*at(p, i) = *at(p, i - 1);
+	q->head++;
+	q->n--;
+	if (q->n == 0)
+		q->head = 0;
+}
+
+static int make_room(struct peer_asks *q)
+{
+	uint32_t room = q->room == 0 ? 64 : q->room * 2;
+	struct peer_ask *v;
+	uint32_t i;
+
+	if (q->head + q->n < q->room)
+		return 0;
+	if (q->head > 0 && q->head >= q->room / 2) {
+		for (i = 0; i < q->n; i++)
+			q->v[i] = q->v[q->head + i];
+		q->head = 0;
+		return 0;
+	}
+	v = mem_grow(q->v, room, sizeof(*v));
+	if (v == NULL)
+		return ENOMEM;
+	q->v = v;
+	q->room = room;
+	return 0;
+}
+
+uint32_t peer_ask_room(const struct peer *p, uint64_t now_us)
+{
+	uint32_t most =
+		p->reqq < PEER_REQUESTS_MAX ? p->reqq : PEER_REQUESTS_MAX;
+	uint32_t room;
+
+	if (now_us < p->hold_until_us || p->asks.n >= most ||
+	    p->out_bytes >= p->window.window_bytes)
+		return 0;
+	room = (p->window.window_bytes - p->out_bytes + WIRE_BLOCK_BYTES - 1) /
+	       WIRE_BLOCK_BYTES;
+	return room < most - p->asks.n ? room : most - p->asks.n;
+}
+
+void peer_ask_block(struct peer *p, const struct wire_block *b, uint64_t now_us)
+{
+	uint32_t i = find(p, b);
+
+	if (i < p->asks.n) { /* released, and now it is its turn again */
+		if (at(p, i)->is_released) {
+			at(p, i)->is_released = false;
+			p->n_released--;
+		}
+		return;
+	}
+	if (make_room(&p->asks) != 0) {
+		picker_on_gone(p->sw->picker, p->id, b);
+		return;
+	}
+	if (p->asks.n == 0) {
+		p->probe_us = now_us;
+		p->payload_us = now_us;
+	}
+	p->asks.n++;
+	*at(p, p->asks.n - 1) = (struct peer_ask){.block = *b};
+	p->out_bytes += b->len_bytes;
+	wire_put_block(peerio_out(p->io), WIRE_REQUEST, b);
+}
+
+enum peer_ask_was peer_ask_take(struct peer *p, const struct wire_block *b)
+{
+	uint32_t i = find(p, b);
+	bool was_released;
+
+	if (i == p->asks.n)
+		return PEER_ASK_NOT;
+	was_released = at(p, i)->is_released;
+	take_at(p, i);
+	return was_released ? PEER_ASK_RELEASED : PEER_ASK_OUT;
+}
+
+void peer_ask_cancel(struct peer *p, const struct wire_block *b)
+{
+	struct wire_block now;
+
+	if (peer_ask_take(p, b) == PEER_ASK_NOT)
+		return;
+	p->credit++;
+	if (peerio_receiving(p->io, &now) && wire_block_eq(&now, b))
+		return; /* too late for a CANCEL */
+	wire_put_block(peerio_out(p->io), WIRE_CANCEL, b);
+}
+
+void peer_ask_cancel_piece(struct peer *p, uint32_t piece_ix)
+{
+	struct wire_block now = {.piece_ix = UINT32_MAX};
+	uint32_t i = 0;
+
+	(void)peerio_receiving(p->io, &now);
+	while (i < p->asks.n) {
+		struct peer_ask a = *at(p, i);
+
+		if (a.block.piece_ix != piece_ix ||
+		    wire_block_eq(&a.block, &now)) {
+			i++;
+			continue;
+		}
+		if (!a.is_released)
+			picker_on_gone(p->sw->picker, p->id, &a.block);
+		peer_ask_cancel(p, &a.block);
+	}
+}
+
+void peer_ask_drop_all(struct peer *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->asks.n; i++)
+		if (!at(p, i)->is_released)
+			picker_on_gone(p->sw->picker, p->id, &at(p, i)->block);
+	p->credit += p->asks.n;
+	p->asks.n = 0;
+	p->asks.head = 0;
+	p->out_bytes = 0;
+	p->n_released = 0;
+	p->probe_us = 0;
+}
+
+uint64_t peer_ask_stall_us(const struct peer *p)
+{
+	if (p->asks.n == p->n_released)
+		return UINT64_MAX;
+	return p->payload_us + rate_window_timeout_us(&p->window, p->out_bytes);
+}
+
+void peer_ask_on_stall(struct peer *p, uint64_t now_us)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->asks.n; i++) {
+		struct peer_ask *a = at(p, i);
+
+		if (a->is_released)
+			continue;
+		a->is_released = true;
+		p->n_released++;
+		picker_on_gone(p->sw->picker, p->id, &a->block);
+	}
+	p->is_snubbed = true;
+	p->probe_us = 0;
+	p->payload_us = now_us;
+	rate_window_on_stall(&p->window, now_us);
+}
+
+static void ask_kernel_rtt(struct peer *p, uint64_t now_us)
+{
+	uint32_t rtt_us;
+
+	if (now_us < p->rtt_asked_us + (uint64_t)PEER_RTT_EVERY_MS * 1000)
+		return;
+	p->rtt_asked_us = now_us;
+	rtt_us = peerio_rtt_us(p->io);
+	if (rtt_us > 0)
+		rate_window_on_rtt(&p->window, rtt_us);
+}
+
+void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us)
+{
+	bool is_limited =
+		p->out_bytes + WIRE_BLOCK_BYTES < p->window.window_bytes;
+
+	if (p->probe_us != 0 && now_us > p->probe_us) {
+		uint64_t rtt_us = now_us - p->probe_us;
+
+		rate_window_on_rtt(&p->window, rtt_us < UINT32_MAX
+						       ? (uint32_t)rtt_us
+						       : UINT32_MAX);
+	}
+	p->probe_us = 0;
+	p->payload_us = now_us;
+	p->is_snubbed = false;
+	ask_kernel_rtt(p, now_us);
+	rate_window_on_bytes(&p->window, bytes, is_limited, now_us);
+	rate_meter_add(&p->down, bytes, now_us);
+	p->down_bytes += bytes;
+}
+
+static void hold(struct peer *p, uint64_t now_us)
+{
+	if (now_us < p->hold_until_us)
+		return; /* the rest of one volley */
+	p->hold_ms = p->hold_ms == 0 ? PEER_HOLD_MS : p->hold_ms * 2;
+	if (p->hold_ms > PEER_HOLD_MAX_MS)
+		p->hold_ms = PEER_HOLD_MAX_MS;
+	p->hold_until_us = now_us + (uint64_t)p->hold_ms * 1000;
+}
+
+void peer_ask_on_reject(struct peer *p, const struct wire_block *b)
+{
+	switch (peer_ask_take(p, b)) {
+	case PEER_ASK_NOT:
+		if (p->credit > 0)
+			p->credit--;
+		return;
+	case PEER_ASK_OUT:
+		picker_on_gone(p->sw->picker, p->id, b);
+		break;
+	case PEER_ASK_RELEASED:
+		break;
+	}
+	if (!p->choked_us)
+		hold(p, loop_now_us(p->sw->loop));
+	else if (p->allowed.data != NULL && bits_has(&p->allowed, b->piece_ix))
+		bits_clear(&p->allowed, b->piece_ix); /* it takes it back */
+	swarm_kick(p->sw);
+}
+
+unsigned peer_ask_expect(struct peer *p, struct peerio_slot *slots,
+			 unsigned max)
+{
+	unsigned n;
+
+	intake_begin_slots(p);
+	for (n = 0; n < max && n < p->asks.n; n++) {
+		slots[n].block = at(p, n)->block;
+		slots[n].dst = intake_place(p, &slots[n].block);
+	}
+	return n;
+}

@@ -1,0 +1,309 @@
+/* peer_msg — what a peer says, and what that means for us: BEP 3's flags and
+ * sets, BEP 6's additions, BEP 10's handshake.
+ *
+ * Before the metadata is known (a magnet) what a peer has is kept as it was
+ * said, bounded by the largest torrent there may be, and believed or not in
+ * peer_learn.
+ *
+ * A broken rule ends the peer: a set that does not fit the torrent or comes
+ * twice, a piece that does not exist, BEP 6 from one who did not say he speaks
+ * it. What is only useless (a SUGGEST, a port) is passed over. */
+#include "net/peer.h"
+
+#include <string.h>
+
+#include "cache/pieces.h"
+#include "core/bits.h"
+#include "core/core_limits.h"
+#include "core/err.h"
+#include "core/metainfo.h"
+#include "net/addrbook.h"
+#include "net/engine_internal.h"
+#include "net/metafetch.h"
+#include "net/net_limits.h"
+#include "net/picker.h"
+#include "net/swarm.h"
+#include "net/swarm_internal.h"
+#include "net/torrent_internal.h"
+#include "net/upload.h"
+
+static bool knows_pieces(const struct peer *p)
+{
+	return p->have.data != NULL;
+}
+
+/* ---- greeting ---- */
+
+static void say_have(struct peer *p)
+{
+	const struct bits *ours = pieces_have(p->sw->t->ps);
+	struct buf *out = peerio_out(p->io);
+
+	if (p->has_fast && bits_is_full(ours))
+		wire_put_plain(out, WIRE_HAVE_ALL);
+	else if (p->has_fast && ours->n_set == 0)
+		wire_put_plain(out, WIRE_HAVE_NONE);
+	else if (ours->n_set > 0)
+		wire_put_bitfield(out,
+				  span_of(ours->data, bits_bytes(ours->n)));
+}
+
+static void say_ext(struct peer *p)
+{
+	const struct torrent *t = p->sw->t;
+	uint32_t info_bytes = t->mi != NULL ? (uint32_t)t->mi->info.len : 0;
+	struct buf body = {0};
+
+	ext_put_handshake(&body, info_bytes, PEER_REQQ, engine_port(t->e),
+			  &p->addr);
+	if (buf_err(&body) == 0)
+		wire_put_extended(peerio_out(p->io), EXT_ID_HANDSHAKE,
+				  buf_span(&body));
+	buf_fini(&body);
+}
+
+void peer_msg_greet(struct peer *p)
+{
+	struct swarm *sw = p->sw;
+
+	if (sw->picker != NULL) {
+		if (bits_init(&p->have, sw->t->mi->n_pieces) != 0) {
+			peer_end(p, PEER_END_NOMEM);
+			return;
+		}
+		say_have(p);
+	} else if (p->has_fast) {
+		wire_put_plain(peerio_out(p->io), WIRE_HAVE_NONE);
+	}
+	if (p->has_ext)
+		say_ext(p);
+	if (sw->picker != NULL)
+		upload_grant(p);
+}
+
+/* ---- what it has ---- */
+
+static void on_have_early(struct peer *p, uint32_t ix)
+{
+	if (ix >= METAINFO_MAX_PIECES) {
+		peer_end(p, PEER_END_PROTOCOL);
+		return;
+	}
+	while (p->early.len <= ix / 8 && buf_err(&p->early) == 0)
+		buf_add_u8(&p->early, 0);
+	if (buf_err(&p->early) != 0)
+		peer_end(p, PEER_END_NOMEM);
+	else
+		p->early.data[ix / 8] |= (uint8_t)(0x80u >> (ix % 8));
+}
+
+static void on_have(struct peer *p, uint32_t ix)
+{
+	if (!knows_pieces(p)) {
+		on_have_early(p, ix);
+		return;
+	}
+	if (ix >= p->have.n) {
+		peer_end(p, PEER_END_PROTOCOL);
+		return;
+	}
+	if (bits_has(&p->have, ix))
+		return;
+	bits_set(&p->have, ix);
+	if (!bits_has(pieces_have(p->sw->t->ps), ix)) {
+		p->useful++;
+		swarm_kick(p->sw);
+	}
+	peer_tell_interest(p);
+}
+
+/* One of the three that say all: only once, and before any HAVE counts. */
+static bool may_say_all(struct peer *p, bool needs_fast)
+{
+	if (p->said_have || (needs_fast && !p->has_fast)) {
+		peer_end(p, PEER_END_PROTOCOL);
+		return false;
+	}
+	p->said_have = true;
+	return true;
+}
+
+static void on_set(struct peer *p)
+{
+	peer_count_useful(p);
+	peer_tell_interest(p);
+	swarm_kick(p->sw);
+}
+
+static void on_bitfield(struct peer *p, struct span body)
+{
+	if (!may_say_all(p, false))
+		return;
+	if (knows_pieces(p)) {
+		if (bits_load(&p->have, body.ptr, body.len) != 0)
+			peer_end(p, PEER_END_PROTOCOL);
+		else
+			on_set(p);
+		return;
+	}
+	buf_reset(&p->early);
+	buf_add(&p->early, body.ptr, body.len);
+	p->early_is_whole = true;
+	if (buf_err(&p->early) != 0)
+		peer_end(p, PEER_END_NOMEM);
+}
+
+static void on_have_all(struct peer *p)
+{
+	if (!may_say_all(p, true))
+		return;
+	if (!knows_pieces(p)) {
+		p->early_all = true;
+		return;
+	}
+	bits_set_all(&p->have);
+	on_set(p);
+}
+
+/* ---- flags ---- */
+
+static void on_choke(struct peer *p)
+{
+	p->choked_us = true;
+	/* BEP 6: requests stay out until each is rejected; BEP 3: they are
+	 * forgotten. */
+	if (!p->has_fast)
+		peer_ask_drop_all(p);
+	swarm_kick(p->sw);
+}
+
+static void on_interest(struct peer *p, bool is_interested)
+{
+	if (p->interested_them == is_interested)
+		return;
+	p->interested_them = is_interested;
+	upload_on_interest(p);
+}
+
+static void on_allowed_fast(struct peer *p, uint32_t ix)
+{
+	if (!knows_pieces(p))
+		return; /* it is only a favour */
+	if (ix >= p->have.n) {
+		peer_end(p, PEER_END_PROTOCOL);
+		return;
+	}
+	if (p->allowed.data == NULL && bits_init(&p->allowed, p->have.n) != 0)
+		return;
+	if (!bits_has(&p->allowed, ix))
+		bits_set(&p->allowed, ix);
+	swarm_kick(p->sw);
+}
+
+/* ---- extensions ---- */
+
+/* Who came in is known by a port of no use; this one can be dialled. */
+static void on_listen_port(struct peer *p, uint16_t port)
+{
+	struct addrbook *book = p->sw->book;
+	struct addr a = p->addr;
+	struct cand *c = NULL;
+	int r;
+
+	if (!p->is_incoming || p->cand != NULL || port == 0)
+		return;
+	addr_set_port(&a, port);
+	r = addrbook_add(book, &a, false, loop_now_us(p->sw->loop), &c);
+	if ((r == 0 || r == EEXIST) && addrbook_use(book, c))
+		p->cand = c;
+}
+
+static void on_ext_handshake(struct peer *p, struct span body)
+{
+	struct ext_handshake hs;
+
+	if (ext_decode_handshake(body, &hs) != 0) {
+		peer_end(p, PEER_END_PROTOCOL);
+		return;
+	}
+	p->ut_metadata = hs.ut_metadata;
+	if (hs.reqq > 0)
+		p->reqq = hs.reqq;
+	memcpy(p->client, hs.client, sizeof(p->client));
+	on_listen_port(p, hs.listen_port);
+	if (hs.ut_metadata != 0 && hs.metadata_bytes != 0)
+		metafetch_on_claim(p->sw->t->meta, p, hs.metadata_bytes);
+}
+
+static void on_extended(struct peer *p, const struct wire_msg *m)
+{
+	if (!p->has_ext)
+		peer_end(p, PEER_END_PROTOCOL);
+	else if (m->ext_id == EXT_ID_HANDSHAKE)
+		on_ext_handshake(p, m->body);
+	else if (m->ext_id == EXT_ID_UT_METADATA)
+		metafetch_on_msg(p->sw->t->meta, p, m->body);
+}
+
+/* ---- all of them ---- */
+
+static bool is_fast(enum wire_id id)
+{
+	return id == WIRE_SUGGEST || id == WIRE_HAVE_ALL ||
+	       id == WIRE_HAVE_NONE || id == WIRE_REJECT ||
+	       id == WIRE_ALLOWED_FAST;
+}
+
+void peer_msg_on(struct peer *p, const struct wire_msg *m)
+{
+	if (is_fast(m->id) && !p->has_fast) {
+		peer_end(p, PEER_END_PROTOCOL);
+		return;
+	}
+	switch (m->id) {
+	case WIRE_CHOKE:
+		on_choke(p);
+		break;
+	case WIRE_UNCHOKE:
+		p->choked_us = false;
+		swarm_kick(p->sw);
+		break;
+	case WIRE_INTERESTED:
+		on_interest(p, true);
+		break;
+	case WIRE_NOT_INTERESTED:
+		on_interest(p, false);
+		break;
+	case WIRE_HAVE:
+		on_have(p, m->block.piece_ix);
+		break;
+	case WIRE_BITFIELD:
+		on_bitfield(p, m->body);
+		break;
+	case WIRE_REQUEST:
+		upload_on_request(p, &m->block);
+		break;
+	case WIRE_CANCEL:
+		upload_on_cancel(p, &m->block);
+		break;
+	case WIRE_HAVE_ALL:
+		on_have_all(p);
+		break;
+	case WIRE_HAVE_NONE:
+		(void)may_say_all(p, true);
+		break;
+	case WIRE_REJECT:
+		peer_ask_on_reject(p, &m->block);
+		break;
+	case WIRE_ALLOWED_FAST:
+		on_allowed_fast(p, m->block.piece_ix);
+		break;
+	case WIRE_EXTENDED:
+		on_extended(p, m);
+		break;
+	case WIRE_PIECE: /* never here: blocks go by on_block */
+	case WIRE_PORT:
+	case WIRE_SUGGEST:
+		break;
+	}
+}

@@ -1,0 +1,515 @@
+/* swarm — the peers of one torrent, and the pass that gives them work.
+ *
+ * Words. Candidate: an address where a peer may be (addrbook.c). Pass: one
+ * look at all demand and all peers, which asks for every block that can be
+ * asked for now.
+ *
+ * The pass runs at the end of a turn in which something changed (swarm_kick):
+ * new demand, a block, an unchoke, a HAVE, a lost peer, memory. There is no
+ * tick; what depends on time alone (late blocks, stalled and held peers) has
+ * the `wake` timer, set by each pass to the earliest of them.
+ *
+ *   1. Peers that stalled are snubbed and their blocks are free again.
+ *   2. Every peer that may be asked is described to the picker; its decisions
+ *      become REQUESTs, which leave in one write for each peer.
+ *   3. Short of memory: pieces nobody wants any more give theirs back, and 2
+ *      runs again.
+ *   4. Hungry and nobody to ask: the trackers hear of it.
+ *
+ * Dialling: due candidates at once, up to the limits; the `dial` timer is set
+ * to the next that falls due.
+ *
+ * Ended peers stay in a list until the turn's end (`reap`), for they may be on
+ * the call stack. Invariants: swarm_check. */
+#include "net/swarm.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "cache/pieces.h"
+#include "core/err.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+#include "net/addrbook.h"
+#include "net/bans.h"
+#include "net/blame.h"
+#include "net/engine_internal.h"
+#include "net/fetch.h"
+#include "net/intake.h"
+#include "net/named.h"
+#include "net/net_limits.h"
+#include "net/peer.h"
+#include "net/picker.h"
+#include "net/swarm_internal.h"
+#include "net/torrent_internal.h"
+#include "net/tracker.h"
+#include "net/upload.h"
+
+enum {
+	PICKS = 256, /* decisions fetched from the picker at a time */
+	NOMEM_RETRY_US = 200000, /* nothing else would wake us */
+	METER_SPAN_US = 4000000,
+};
+
+static void swarm_check(const struct swarm *sw)
+{
+#ifdef SHOAL_CHECKS
+	unsigned n = 0, n_incoming = 0, n_dialing = 0;
+	const struct peer *p;
+
+	TAILQ_FOREACH (p, &sw->peers, link) {
+		assert(p->end == PEER_END_NONE && p->io != NULL);
+		assert(p->n_released <= p->asks.n);
+		n++;
+		n_incoming += p->is_incoming;
+		n_dialing += !p->is_up && !p->is_incoming;
+	}
+	assert(n == sw->n_peers && n_incoming == sw->n_incoming);
+	assert(n_dialing == sw->n_dialing);
+	if (sw->picker != NULL)
+		picker_check(sw->picker);
+#else
+	(void)sw;
+#endif
+}
+
+/* ---- life ---- */
+
+static void on_pass(void *arg);
+
+static void on_reap(void *arg)
+{
+	struct swarm *sw = arg;
+	struct peer *p;
+
+	while ((p = TAILQ_FIRST(&sw->ended)) != NULL) {
+		TAILQ_REMOVE(&sw->ended, p, link);
+		peer_free(p);
+	}
+}
+
+static void on_wake(void *arg)
+{
+	swarm_kick(arg);
+}
+
+static void on_dial(void *arg)
+{
+	swarm_dial(arg);
+}
+
+static void on_round(void *arg)
+{
+	upload_round(arg);
+}
+
+static void on_named(void *arg, const struct addr *addrs, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		swarm_add_addr(arg, &addrs[i], true);
+}
+
+static int make_parts(struct swarm *sw)
+{
+	int r = addrbook_new(&sw->book);
+
+	if (r == 0)
+		r = named_new(sw->loop, sw->e->cfg.names, on_named, sw,
+			      &sw->named);
+	if (r == 0)
+		r = loop_timer_new(sw->loop, on_wake, sw, &sw->wake);
+	if (r == 0)
+		r = loop_timer_new(sw->loop, on_dial, sw, &sw->dial);
+	if (r == 0)
+		r = loop_timer_new(sw->loop, on_round, sw, &sw->round);
+	return r;
+}
+
+int swarm_new(struct torrent *t, struct swarm **out)
+{
+	struct swarm *sw = mem_new(struct swarm);
+	uint64_t now_us;
+	int r;
+
+	if (sw == NULL)
+		return ENOMEM;
+	sw->t = t;
+	sw->e = t->e;
+	sw->loop = t->e->cfg.loop;
+	now_us = loop_now_us(sw->loop);
+	TAILQ_INIT(&sw->peers);
+	TAILQ_INIT(&sw->ended);
+	loop_task_init(&sw->pass, on_pass, sw);
+	loop_task_init(&sw->reap, on_reap, sw);
+	choker_init(&sw->choker, CHOKER_SLOTS);
+	rng_seed(&sw->rng, rng_u64());
+	rate_meter_init(&sw->down, METER_SPAN_US, now_us);
+	rate_meter_init(&sw->up, METER_SPAN_US, now_us);
+	r = make_parts(sw);
+	if (r != 0) {
+		swarm_free(sw);
+		return r;
+	}
+	*out = sw;
+	return 0;
+}
+
+void swarm_start(struct swarm *sw)
+{
+	if (sw->is_running)
+		return;
+	sw->is_running = true;
+	named_start(sw->named);
+	swarm_dial(sw);
+}
+
+static bool open_piece(void *arg, uint32_t piece_ix)
+{
+	struct swarm *sw = arg;
+
+	return intake_open(sw->intake, piece_ix);
+}
+
+static uint32_t piece_len(void *arg, uint32_t piece_ix)
+{
+	const struct swarm *sw = arg;
+
+	return metainfo_piece_bytes(sw->t->mi, piece_ix);
+}
+
+int swarm_on_ready(struct swarm *sw)
+{
+	struct picker_cfg cfg = {
+		.open = open_piece, .len = piece_len, .arg = sw};
+	struct peer *p, *next;
+	int r;
+
+	r = picker_new(&cfg, &sw->picker);
+	if (r == 0)
+		r = intake_new(sw, &sw->intake);
+	if (r != 0)
+		return r;
+	TAILQ_FOREACH_SAFE (p, &sw->peers, link, next)
+		if (p->is_up)
+			peer_learn(p);
+	return 0;
+}
+
+void swarm_stop(struct swarm *sw, enum peer_end why)
+{
+	struct peer *p;
+
+	sw->is_running = false;
+	while ((p = TAILQ_FIRST(&sw->peers)) != NULL)
+		peer_end(p, why);
+	loop_task_cancel(sw->loop, &sw->pass);
+	loop_timer_stop(sw->wake);
+	loop_timer_stop(sw->dial);
+	loop_timer_stop(sw->round);
+	named_free(sw->named); /* cancels its look-ups */
+	sw->named = NULL;
+}
+
+void swarm_free(struct swarm *sw)
+{
+	if (sw == NULL)
+		return;
+	assert(TAILQ_EMPTY(&sw->peers));
+	loop_task_cancel(sw->loop, &sw->reap);
+	loop_task_cancel(sw->loop, &sw->pass);
+	on_reap(sw);
+	intake_free(sw->intake);
+	picker_free(sw->picker);
+	named_free(sw->named);
+	addrbook_free(sw->book);
+	loop_timer_free(sw->wake);
+	loop_timer_free(sw->dial);
+	loop_timer_free(sw->round);
+	mem_free(sw);
+}
+
+/* ---- whom to know ---- */
+
+void swarm_add_addr(struct swarm *sw, const struct addr *a, bool is_named)
+{
+	if (bans_has(sw->e->bans, a))
+		return;
+	/* A full book or no memory: there are enough others. */
+	if (addrbook_add(sw->book, a, is_named, loop_now_us(sw->loop), NULL) ==
+	    0)
+		swarm_dial(sw);
+}
+
+int swarm_add_name(struct swarm *sw, const char *text)
+{
+	int r = named_add(sw->named, text);
+
+	if (r == 0 && sw->is_running)
+		named_start(sw->named);
+	return r;
+}
+
+void swarm_ban(struct swarm *sw, const struct addr *a)
+{
+	struct peer *p, *next;
+
+	bans_add_host(sw->e->bans, a);
+	TAILQ_FOREACH_SAFE (p, &sw->peers, link, next)
+		if (bans_has(sw->e->bans, &p->addr))
+			peer_end(p, PEER_END_BAD_HASH);
+}
+
+bool swarm_may_accept(const struct swarm *sw)
+{
+	return sw->is_running && sw->n_peers < SWARM_PEERS_MAX &&
+	       sw->n_incoming < SWARM_INCOMING_MAX &&
+	       sw->e->n_peers < ENGINE_PEERS_MAX;
+}
+
+static bool may_dial(const struct swarm *sw)
+{
+	return sw->is_running && sw->n_dialing < SWARM_DIALS_MAX &&
+	       sw->n_peers < SWARM_PEERS_MAX &&
+	       sw->e->n_peers < ENGINE_PEERS_MAX;
+}
+
+void swarm_dial(struct swarm *sw)
+{
+	uint64_t now_us = loop_now_us(sw->loop), next_us;
+	struct cand *c;
+
+	while (may_dial(sw) && (c = addrbook_take(sw->book, now_us)) != NULL) {
+		if (bans_has(sw->e->bans, addrbook_addr(c)))
+			addrbook_on_end(sw->book, c, ADDRBOOK_NEVER, now_us);
+		else if (peer_dial(sw, c) != 0)
+			addrbook_on_end(sw->book, c, ADDRBOOK_FAILED, now_us);
+	}
+	next_us = addrbook_next_us(sw->book);
+	/* At a limit the next peer that ends comes back here. */
+	if (!may_dial(sw) || next_us == UINT64_MAX)
+		loop_timer_stop(sw->dial);
+	else
+		loop_timer_start(sw->dial,
+				 next_us > now_us ? next_us - now_us : 0);
+}
+
+/* ---- the pass ---- */
+
+void swarm_kick(struct swarm *sw)
+{
+	if (sw->is_running && sw->picker != NULL)
+		loop_defer(sw->loop, &sw->pass);
+}
+
+static bool describe(struct swarm *sw, struct peer *p, uint64_t now_us,
+		     struct pick_peer *out)
+{
+	const struct bits *have;
+
+	if (p->have.data == NULL || p->have.n_set == 0)
+		return false;
+	if (p->choked_us && (p->allowed.data == NULL || p->allowed.n_set == 0))
+		return false;
+	have = blame_have(sw->intake, p);
+	if (have == NULL)
+		return false;
+	*out = (struct pick_peer){
+		.id = p->id,
+		.have = have,
+		.only = p->choked_us ? &p->allowed : NULL,
+		.rate_Bps = p->window.rate_Bps,
+		.rtt_us = p->window.srtt_us,
+		.out_bytes = p->out_bytes,
+		.room = peer_ask_room(p, now_us),
+		.is_snubbed = p->is_snubbed,
+	};
+	return true;
+}
+
+/* The requests that can leave now; how many peers could be asked at all. */
+static unsigned assign(struct swarm *sw, uint64_t now_us)
+{
+	struct pick_peer desc[SWARM_PEERS_MAX];
+	struct peer *peers[SWARM_PEERS_MAX];
+	struct pick picks[PICKS];
+	unsigned n_peers = 0, n, i;
+	struct peer *p;
+
+	blame_choose(sw->intake);
+	TAILQ_FOREACH (p, &sw->peers, link) {
+		if (n_peers == SWARM_PEERS_MAX)
+			break;
+		if (describe(sw, p, now_us, &desc[n_peers]))
+			peers[n_peers++] = p;
+	}
+	if (n_peers == 0)
+		return 0;
+	do {
+		n = picker_assign(sw->picker, desc, n_peers, now_us, picks,
+				  PICKS);
+		for (i = 0; i < n; i++)
+			peer_ask_block(peers[picks[i].peer_ix], &picks[i].block,
+				       now_us);
+	} while (n == PICKS);
+	return n_peers;
+}
+
+static void find_stalled(struct swarm *sw, uint64_t now_us)
+{
+	struct peer *p;
+
+	TAILQ_FOREACH (p, &sw->peers, link)
+		if (peer_ask_stall_us(p) <= now_us)
+			peer_ask_on_stall(p, now_us);
+}
+
+static void set_wake(struct swarm *sw, uint64_t now_us)
+{
+	uint64_t wake_us = picker_next_late_us(sw->picker);
+	const struct peer *p;
+
+	TAILQ_FOREACH (p, &sw->peers, link) {
+		uint64_t us = peer_ask_stall_us(p);
+
+		if (us < wake_us)
+			wake_us = us;
+		if (p->hold_until_us > now_us && p->hold_until_us < wake_us)
+			wake_us = p->hold_until_us;
+	}
+	if (sw->intake->is_short && wake_us > now_us + NOMEM_RETRY_US)
+		wake_us = now_us + NOMEM_RETRY_US;
+	if (wake_us == UINT64_MAX)
+		loop_timer_stop(sw->wake);
+	else
+		loop_timer_start(sw->wake,
+				 wake_us > now_us ? wake_us - now_us : 0);
+}
+
+static void on_pass(void *arg)
+{
+	struct swarm *sw = arg;
+	uint64_t now_us = loop_now_us(sw->loop);
+	unsigned n_peers;
+
+	swarm_check(sw);
+	find_stalled(sw, now_us);
+	sw->intake->is_short = false;
+	n_peers = assign(sw, now_us);
+	while (sw->intake->is_short && intake_reclaim(sw->intake)) {
+		sw->intake->is_short = false;
+		n_peers = assign(sw, now_us);
+	}
+	set_wake(sw, now_us);
+	if (n_peers == 0 && sw->n_dialing == 0 && sw->t->trackers != NULL &&
+	    fetch_is_hungry(sw->t->fetch))
+		trackers_want_more(sw->t->trackers);
+	swarm_check(sw);
+}
+
+/* ---- what we hold ---- */
+
+void swarm_on_verified(struct swarm *sw, uint32_t piece_ix)
+{
+	struct peer *p, *next;
+
+	intake_on_verified(sw->intake, piece_ix);
+	TAILQ_FOREACH_SAFE (p, &sw->peers, link, next)
+		if (p->is_up)
+			peer_on_verified(p, piece_ix);
+	swarm_kick(sw);
+}
+
+void swarm_on_lost(struct swarm *sw, uint32_t piece_ix)
+{
+	struct peer *p;
+
+	TAILQ_FOREACH (p, &sw->peers, link)
+		if (p->is_up)
+			peer_on_lost(p, piece_ix);
+	/* Seeds whom we left when we needed nothing are needed again. */
+	addrbook_hurry(sw->book, loop_now_us(sw->loop));
+	swarm_dial(sw);
+	swarm_kick(sw);
+}
+
+/* ---- for the peers ---- */
+
+struct peer *swarm_peer(const struct swarm *sw, uint32_t id)
+{
+	struct peer *p;
+
+	TAILQ_FOREACH (p, &sw->peers, link)
+		if (p->id == id)
+			return p;
+	return NULL;
+}
+
+struct peer *swarm_same(const struct swarm *sw, const struct peer *but,
+			const uint8_t peer_id[20])
+{
+	struct peer *p;
+
+	TAILQ_FOREACH (p, &sw->peers, link)
+		if (p != but && p->is_up &&
+		    memcmp(p->peer_id, peer_id, PEER_ID_BYTES) == 0)
+			return p;
+	return NULL;
+}
+
+void swarm_on_up(struct swarm *sw, struct peer *p)
+{
+	if (!p->is_incoming)
+		sw->n_dialing--;
+	p->is_up = true;
+	swarm_dial(sw);
+}
+
+/* What an end says of the address: is it worth another try? */
+static enum addrbook_end book_end(const struct peer *p)
+{
+	switch (p->end) {
+	case PEER_END_SELF:
+	case PEER_END_BAD_HASH:
+		return ADDRBOOK_NEVER;
+	case PEER_END_USELESS:
+	case PEER_END_DUPLICATE:
+		return ADDRBOOK_IDLE;
+	case PEER_END_HANDSHAKE:
+	case PEER_END_PROTOCOL:
+	case PEER_END_TOO_LONG:
+		return ADDRBOOK_FAILED;
+	case PEER_END_NONE:
+	case PEER_END_CLOSED:
+	case PEER_END_CONNECT:
+	case PEER_END_EOF:
+	case PEER_END_IO:
+	case PEER_END_TIMEOUT:
+	case PEER_END_LIMIT:
+	case PEER_END_NOMEM:
+	case PEER_END_STOPPING:
+	case PEER_END_N:
+		break;
+	}
+	return p->is_up && p->said_have ? ADDRBOOK_WORKED : ADDRBOOK_FAILED;
+}
+
+void swarm_on_peer_end(struct swarm *sw, struct peer *p)
+{
+	TAILQ_REMOVE(&sw->peers, p, link);
+	TAILQ_INSERT_TAIL(&sw->ended, p, link);
+	sw->n_peers--;
+	sw->e->n_peers--;
+	if (p->is_incoming)
+		sw->n_incoming--;
+	else if (!p->is_up)
+		sw->n_dialing--;
+	if (p->cand != NULL)
+		addrbook_on_end(sw->book, p->cand, book_end(p),
+				loop_now_us(sw->loop));
+	p->cand = NULL;
+	loop_defer(sw->loop, &sw->reap);
+	swarm_dial(sw);
+	swarm_kick(sw);
+}

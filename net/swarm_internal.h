@@ -1,0 +1,144 @@
+/* swarm_internal — struct swarm and struct peer, for the files that are the
+ * swarm: swarm.c, peer*.c, intake.c, blame.c, upload.c, metafetch.c and the
+ * torrent's views. */
+#ifndef SHOAL_NET_SWARM_INTERNAL_H
+#define SHOAL_NET_SWARM_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/addr.h"
+#include "core/bits.h"
+#include "core/buf.h"
+#include "core/loop.h"
+#include "core/queue.h"
+#include "core/rng.h"
+#include "net/choker.h"
+#include "net/ext.h"
+#include "net/handshake.h"
+#include "net/peerio.h"
+#include "net/rate.h"
+#include "net/wire.h"
+
+struct addrbook;
+struct cand;
+struct engine;
+struct intake;
+struct named;
+struct picker;
+struct torrent;
+struct upload_read;
+
+/* One request of ours that is out. */
+struct peer_ask {
+	struct wire_block block;
+	/* The peer stalled and the block was given free for others: the
+	 * picker does not count it, but should it come it is welcome. */
+	bool is_released;
+};
+
+/* A queue in the order of asking: v[head] … v[head + n - 1]. */
+struct peer_asks {
+	struct peer_ask *v;
+	uint32_t head, n, room;
+};
+
+/* What a peer asked of us, in order. */
+struct peer_serves {
+	struct wire_block *v;
+	uint32_t head, n, room;
+};
+
+/* One peer.
+ *
+ *   1 live (end == NONE)   io is there, in sw->peers
+ *   2 ended                io is NULL, in sw->ended, freed by the reap task
+ *   3 have.data            there iff the metadata is known and the peer is up
+ *   4 out_bytes            sum over asks; n_released counts is_released
+ *   5 useful               pieces it has and we lack; interest follows it */
+struct peer {
+	struct swarm *sw; /* Owner: the swarm */
+	TAILQ_ENTRY(peer) link;
+	struct peerio *io;
+	enum peer_end end;
+	uint32_t id; /* never used twice in a swarm; never 0 */
+	struct addr addr;
+	struct cand *cand; /* the address it was dialled by, or listens on */
+	uint8_t peer_id[PEER_ID_BYTES];
+	char client[EXT_CLIENT_BYTES];
+	uint64_t since_us;
+	bool is_incoming;
+	bool is_up; /* both handshakes are through */
+	bool has_fast, has_ext;
+	uint8_t ut_metadata; /* their id; 0: not spoken */
+	uint32_t reqq;
+
+	/* what it has */
+	struct bits have;
+	struct bits allowed; /* allowed-fast pieces it granted; may be unset */
+	struct bits masked;  /* blame.c's: have without suspect pieces */
+	struct buf early;    /* bits said before the metadata was known */
+	bool early_is_whole, early_all;
+	bool said_have; /* BITFIELD, HAVE_ALL or HAVE_NONE came */
+	uint32_t useful;
+
+	/* the four flags of BEP 3 */
+	bool choked_us, interested_us; /* they choke us; we want of them */
+	bool choked_them, interested_them;
+
+	/* what we ask of it */
+	struct peer_asks asks;
+	uint32_t out_bytes, n_released;
+	uint32_t credit;  /* blocks that may come though not in asks */
+	uint32_t unasked; /* blocks that came without any reason */
+	struct rate_window window;
+	uint64_t probe_us;     /* asked at, when nothing was out; 0: none */
+	uint64_t rtt_asked_us; /* when the kernel was asked for its rtt */
+	uint64_t payload_us;   /* last sign of life while blocks are owed */
+	uint64_t hold_until_us;
+	uint32_t hold_ms; /* it rejects: ask nothing for so long */
+	bool is_snubbed;
+	uint8_t *scratch; /* one block, for a copy that may not go in place */
+	struct wire_block scratch_for;
+	bool scratch_taken;
+
+	/* what it asks of us */
+	struct peer_serves serves;
+	LIST_HEAD(, upload_read) reads;
+	uint32_t reading_bytes;
+	uint32_t senseless;
+	uint32_t fast[10]; /* the allowed-fast pieces we granted it */
+	uint32_t n_fast;
+	bool is_optimistic;
+	uint64_t unchoked_us, turn_bytes;
+
+	uint64_t down_bytes, up_bytes;
+	struct rate_meter down, up;
+};
+
+TAILQ_HEAD(peer_list, peer);
+
+struct swarm {
+	struct torrent *t; /* Owner: the torrent */
+	struct engine *e;
+	struct loop *loop;
+	struct peer_list peers; /* live */
+	struct peer_list ended; /* freed by `reap` */
+	unsigned n_peers, n_incoming, n_dialing;
+	uint32_t last_peer_id;
+	struct addrbook *book;
+	struct named *named;
+	struct picker *picker; /* NULL before READY */
+	struct intake *intake; /* NULL before READY */
+	struct loop_task pass, reap;
+	struct loop_timer *wake;  /* late blocks, stalls, holds */
+	struct loop_timer *dial;  /* the next candidate falls due */
+	struct loop_timer *round; /* the choker's */
+	struct choker choker;
+	struct rng rng;
+	struct rate_meter down, up;
+	uint64_t down_bytes, up_bytes, waste_bytes;
+	bool is_running;
+};
+
+#endif

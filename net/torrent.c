@@ -1,0 +1,429 @@
+/* torrent — the life of one torrent, from being added to being closed; states
+ * and fields are in torrent_internal.h.
+ *
+ * Happy path of a .torrent: the store's handle is opened, then the swarm
+ * starts: peers are dialled and trackers asked at once, so that the first
+ * read finds connections; nothing is asked of them before it.
+ * A magnet: the store may remember the metadata; if not, the swarm starts
+ * first and peers are asked for it.
+ *
+ * The husk. Jobs of the store and of the hashers go on after pieces_close, and
+ * read the metainfo. So metainfo and the word to the engine lie in a small
+ * struct of their own, which goes when both the pieces and the torrent are
+ * gone. It is made before the store is opened, so that closing needs no
+ * memory.
+ *
+ * Failure modes: the store refuses, or the metadata is malformed: FAILED, with
+ * a line for a person. The owner above hears of READY and FAILED by a task,
+ * never from inside engine_add. */
+#include "net/torrent.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cache/pieces.h"
+#include "cache/store.h"
+#include "core/bits.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/magnet.h"
+#include "core/mem.h"
+#include "net/engine_internal.h"
+#include "net/fetch.h"
+#include "net/intake.h"
+#include "net/metafetch.h"
+#include "net/net_limits.h"
+#include "net/swarm.h"
+#include "net/swarm_internal.h"
+#include "net/torrent_internal.h"
+#include "net/tracker.h"
+
+struct torrent_husk {
+	struct engine *e;
+	struct metainfo *mi;
+	bool has_pieces, has_torrent; /* who still needs it */
+};
+
+/* ---- what trackers ask and say ---- */
+
+static void on_facts(void *arg, struct tracker_facts *out)
+{
+	const struct torrent *t = arg;
+
+	*out = (struct tracker_facts){
+		.port = engine_port(t->e),
+		.uploaded_bytes = t->swarm->up_bytes,
+		.downloaded_bytes = t->swarm->down_bytes,
+		.left_bytes = UINT64_MAX,
+		.want_peers = SWARM_PEERS_MAX,
+	};
+	memcpy(out->info_hash, t->wire, sizeof(out->info_hash));
+	memcpy(out->peer_id, t->e->peer_id, sizeof(out->peer_id));
+	if (t->mi != NULL)
+		out->left_bytes = t->mi->total_bytes - t->held_bytes;
+}
+
+static void on_tracker_peers(void *arg, const struct addr *peers, unsigned n)
+{
+	struct torrent *t = arg;
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		swarm_add_addr(t->swarm, &peers[i], false);
+}
+
+static const struct trackers_ops tracker_ops = {
+	.facts = on_facts,
+	.on_peers = on_tracker_peers,
+};
+
+/* ---- birth ---- */
+
+static int add_magnet_hints(struct torrent *t, const struct magnet *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->n_trackers; i++)
+		if (trackers_add(t->trackers, m->trackers[i]) == ENOMEM)
+			return ENOMEM;
+	for (i = 0; i < m->n_peers; i++)
+		if (swarm_add_name(t->swarm, m->peers[i]) == ENOMEM)
+			return ENOMEM;
+	return 0;
+}
+
+static int make_name(struct torrent *t, const struct engine_source *src)
+{
+	char hex[TORRENT_HEX_BYTES];
+	const char *name = torrent_id_hex(&t->id, hex);
+
+	if (src->magnet != NULL && src->magnet->name != NULL)
+		name = src->magnet->name;
+	t->name = mem_strdup(name);
+	return t->name == NULL ? ENOMEM : 0;
+}
+
+static int make_parts(struct torrent *t, const struct engine_source *src)
+{
+	struct engine *e = t->e;
+	struct trackers_cfg cfg = {
+		.loop = e->cfg.loop,
+		.http = e->http,
+		.udp = e->udp,
+		.tiers = t->mi != NULL ? t->mi->tiers : NULL,
+		.n_tiers = t->mi != NULL ? t->mi->n_tiers : 0,
+		.ops = &tracker_ops,
+		.arg = t,
+	};
+	unsigned i;
+	int r = make_name(t, src);
+
+	if (r == 0)
+		r = metafetch_new(t, &t->meta);
+	if (r == 0)
+		r = swarm_new(t, &t->swarm);
+	if (r == 0)
+		r = trackers_new(&cfg, &t->trackers);
+	for (i = 0; r == 0 && i < e->cfg.n_peers; i++)
+		if (swarm_add_name(t->swarm, e->peers[i]) == ENOMEM)
+			r = ENOMEM;
+	if (r == 0 && src->magnet != NULL)
+		r = add_magnet_hints(t, src->magnet);
+	return r;
+}
+
+static void on_tell(void *arg)
+{
+	struct torrent *t = arg;
+	const struct engine_ops *ops = t->e->cfg.ops;
+
+	if (t->state == TORRENT_READY)
+		ops->on_ready(t->e->cfg.arg, t);
+	else if (t->state == TORRENT_FAILED)
+		ops->on_failed(t->e->cfg.arg, t);
+}
+
+int torrent_new(struct engine *e, const struct engine_source *src,
+		struct torrent **out)
+{
+	struct torrent *t = mem_new(struct torrent);
+	int r;
+
+	if (t == NULL) {
+		metainfo_free(src->mi);
+		return ENOMEM;
+	}
+	t->e = e;
+	t->mi = src->mi;
+	t->id = src->mi != NULL ? src->mi->id : src->magnet->id;
+	memcpy(t->wire, torrent_id_wire(&t->id), sizeof(t->wire));
+	t->added_s = clock_wall_s();
+	TAILQ_INIT(&t->reads);
+	loop_task_init(&t->tell, on_tell, t);
+	r = make_parts(t, src);
+	if (r != 0) {
+		torrent_free(t);
+		return r;
+	}
+	*out = t;
+	return 0;
+}
+
+void torrent_add_hints(struct torrent *t, const struct engine_source *src)
+{
+	uint32_t i, k;
+
+	if (t->state == TORRENT_FAILED || t->state == TORRENT_CLOSED)
+		return;
+	/* Hints: what is there already, malformed or too much is left out. */
+	if (src->magnet != NULL)
+		(void)add_magnet_hints(t, src->magnet);
+	for (i = 0; src->mi != NULL && i < src->mi->n_tiers; i++)
+		for (k = 0; k < src->mi->tiers[i].n; k++)
+			(void)trackers_add(t->trackers,
+					   src->mi->tiers[i].urls[k]);
+}
+
+/* ---- ends ---- */
+
+static void husk_release(struct torrent_husk *husk)
+{
+	if (husk->has_pieces || husk->has_torrent)
+		return;
+	metainfo_free(husk->mi);
+	mem_free(husk);
+}
+
+static void on_pieces_gone(void *arg)
+{
+	struct torrent_husk *husk = arg;
+	struct engine *e = husk->e;
+
+	husk->has_pieces = false;
+	husk_release(husk);
+	engine_on_gone(e);
+}
+
+static void on_told(void *arg)
+{
+	struct torrent *t = arg;
+
+	engine_on_told(t->e);
+}
+
+/* Peers, trackers and the store's handle go; what can be asked of a torrent
+ * that is no more stays. */
+static void wind_up(struct torrent *t)
+{
+	swarm_stop(t->swarm, PEER_END_STOPPING);
+	metafetch_stop(t->meta);
+	if (!t->is_told) {
+		t->is_told = true;
+		t->e->n_untold++;
+		trackers_stop(t->trackers, on_told, t);
+	}
+	if (t->ps != NULL) {
+		struct pieces *ps = t->ps;
+
+		t->ps = NULL;
+		pieces_close(ps, on_pieces_gone, t->husk);
+	}
+}
+
+void torrent_fail(struct torrent *t, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(t->why, sizeof(t->why), fmt, args);
+	va_end(args);
+	log_warn("%s: %s", torrent_name(t), t->why);
+	t->state = TORRENT_FAILED;
+	torrent_read_end_all(t, EIO);
+	wind_up(t);
+	loop_defer(t->e->cfg.loop, &t->tell);
+}
+
+void torrent_stop(struct torrent *t, int err)
+{
+	if (t->state == TORRENT_CLOSED)
+		return;
+	t->state = TORRENT_CLOSED;
+	torrent_read_end_all(t, err);
+	wind_up(t);
+}
+
+void torrent_free(struct torrent *t)
+{
+	if (t == NULL)
+		return;
+	loop_task_cancel(t->e->cfg.loop, &t->tell);
+	trackers_free(t->trackers);
+	swarm_free(t->swarm);
+	metafetch_free(t->meta);
+	fetch_free(t->fetch);
+	mem_free(t->name);
+	if (t->husk != NULL) {
+		t->husk->has_torrent = false;
+		husk_release(t->husk);
+	} else {
+		metainfo_free(t->mi);
+	}
+	mem_free(t);
+}
+
+/* ---- pieces ---- */
+
+static void on_verified(void *arg, uint32_t piece_ix)
+{
+	struct torrent *t = arg;
+
+	t->held_bytes += metainfo_piece_bytes(t->mi, piece_ix);
+	fetch_on_verified(t->fetch, piece_ix);
+	swarm_on_verified(t->swarm, piece_ix);
+	if (!t->was_complete && bits_is_full(pieces_have(t->ps))) {
+		t->was_complete = true;
+		trackers_completed(t->trackers);
+	}
+}
+
+static void on_bad(void *arg, uint32_t piece_ix)
+{
+	struct torrent *t = arg;
+
+	intake_on_bad(t->swarm->intake, piece_ix);
+}
+
+static void on_room(void *arg)
+{
+	struct torrent *t = arg;
+
+	swarm_kick(t->swarm);
+}
+
+static void on_lost(void *arg, uint32_t piece_ix)
+{
+	struct torrent *t = arg;
+
+	t->held_bytes -= metainfo_piece_bytes(t->mi, piece_ix);
+	fetch_on_lost(t->fetch, piece_ix);
+	swarm_on_lost(t->swarm, piece_ix);
+}
+
+static const struct pieces_ops pieces_ops = {
+	.on_verified = on_verified,
+	.on_bad = on_bad,
+	.on_room = on_room,
+	.on_lost = on_lost,
+};
+
+/* ---- opening ---- */
+
+static void start_swarm(struct torrent *t)
+{
+	if (t->swarm->is_running)
+		return;
+	swarm_start(t->swarm);
+	trackers_start(t->trackers);
+}
+
+static void count_held(struct torrent *t)
+{
+	const struct bits *have = pieces_have(t->ps);
+	uint32_t ix = bits_next(have, 0);
+
+	t->held_bytes = 0;
+	for (; ix < have->n; ix = bits_next(have, ix + 1))
+		t->held_bytes += metainfo_piece_bytes(t->mi, ix);
+	t->was_complete = bits_is_full(have);
+}
+
+static void on_open(void *arg, int err, struct pieces *ps)
+{
+	struct torrent *t = arg;
+
+	if (err != 0) {
+		t->ps = NULL;
+		t->husk->has_pieces = false;
+		torrent_fail(t, "the store cannot open it: %s", err_text(err));
+		engine_on_gone(t->e);
+		return;
+	}
+	t->ps = ps;
+	count_held(t);
+	err = fetch_new(t, &t->fetch);
+	if (err == 0)
+		err = swarm_on_ready(t->swarm);
+	if (err != 0) {
+		torrent_fail(t, "%s", err_text(err));
+		return;
+	}
+	t->state = TORRENT_READY;
+	start_swarm(t);
+	loop_defer(t->e->cfg.loop, &t->tell);
+}
+
+static void open_store(struct torrent *t)
+{
+	struct pieces_cfg cfg = {
+		.loop = t->e->cfg.loop,
+		.workers = t->e->cfg.workers,
+		.store = t->e->cfg.store,
+		.mem = t->e->mem,
+		.mi = t->mi,
+		.ops = &pieces_ops,
+		.arg = t,
+	};
+	int r;
+
+	t->state = TORRENT_OPENING;
+	t->husk = mem_new(struct torrent_husk);
+	if (t->husk == NULL) {
+		torrent_fail(t, "%s", err_text(ENOMEM));
+		return;
+	}
+	*t->husk = (struct torrent_husk){
+		.e = t->e, .mi = t->mi, .has_torrent = true};
+	r = pieces_open_start(&cfg, on_open, t, &t->ps);
+	if (r != 0) {
+		torrent_fail(t, "the store cannot open it: %s", err_text(r));
+		return;
+	}
+	t->husk->has_pieces = true;
+	t->e->n_open++;
+}
+
+void torrent_begin(struct torrent *t)
+{
+	int r;
+
+	if (t->mi != NULL) {
+		open_store(t);
+		return;
+	}
+	r = metafetch_load(t->meta);
+	if (r != 0)
+		torrent_fail(t, "%s", err_text(r));
+}
+
+void torrent_on_info(struct torrent *t, struct metainfo *mi)
+{
+	t->mi = mi;
+	t->id = mi->id;
+	engine_learn_hash(t->e, t);
+	open_store(t);
+}
+
+void torrent_on_no_info(struct torrent *t)
+{
+	int r = metafetch_start(t->meta);
+
+	if (r != 0) {
+		torrent_fail(t, "%s", err_text(r));
+		return;
+	}
+	t->state = TORRENT_META;
+	start_swarm(t);
+}

@@ -1,0 +1,99 @@
+/* torrent_internal — struct torrent, for torrent*.c, fetch.c, metafetch.c, the
+ * swarm's files and the engine. */
+#ifndef SHOAL_NET_TORRENT_INTERNAL_H
+#define SHOAL_NET_TORRENT_INTERNAL_H
+
+#include "core/buf.h"
+#include "core/loop.h"
+#include "core/queue.h"
+#include "net/torrent.h"
+
+struct engine;
+struct fetch;
+struct magnet;
+struct metafetch;
+struct pieces;
+struct swarm;
+struct trackers;
+
+TAILQ_HEAD(torrent_reads, torrent_read);
+
+/*   state     mi      ps       fetch, picker  swarm
+ *   OPENING   either  opening  no             running iff it was in META
+ *   META      NULL    NULL     no             running
+ *   READY     there   there    yes            running
+ *   FAILED    either  NULL     no             stopped
+ *   CLOSED    either  NULL     maybe          stopped
+ *
+ *   OPENING -> META    a magnet that the store does not know
+ *   META -> OPENING    peers gave the metadata
+ *   OPENING -> READY   the store's handle is there
+ *   OPENING, META -> FAILED; any -> CLOSED */
+struct torrent {
+	struct engine *e; /* Owner: the engine */
+	TAILQ_ENTRY(torrent) link;
+	struct torrent_id id;
+	uint8_t wire[20]; /* the hash by which its swarm knows it */
+	enum torrent_state state;
+	char why[160];
+	char *name; /* the magnet's or the hash; the metadata's wins */
+	int64_t added_s;
+	void *user;
+
+	struct metainfo *mi;
+	struct pieces *ps;
+	struct metafetch *meta;
+	struct trackers *trackers;
+	struct swarm *swarm;
+	struct fetch *fetch;
+	struct torrent_reads reads;
+	unsigned n_reads;
+
+	struct torrent_husk *husk; /* there once ps was; see torrent.c */
+	uint64_t held_bytes;
+	bool is_told;	       /* trackers_stop was called */
+	bool was_complete;     /* once in this session */
+	struct loop_task tell; /* on_ready or on_failed */
+	char text[256];	       /* torrent_read_why's */
+};
+
+struct engine_source;
+
+/* torrent_new — in state OPENING, linked nowhere; the source is taken also on
+ * failure. 0 or ENOMEM. */
+int torrent_new(struct engine *e, const struct engine_source *src,
+		struct torrent **out);
+
+/* torrent_begin — look into the store. Failures end in FAILED. */
+void torrent_begin(struct torrent *t);
+
+/* torrent_add_hints — more trackers and peers for a torrent that is there. */
+void torrent_add_hints(struct torrent *t, const struct engine_source *src);
+
+/* torrent_stop — CLOSED: reads end with `err`, peers are closed, the store's
+ * handle too. e->n_open and e->n_untold say what still goes on; their ends are
+ * told to engine_on_gone and engine_on_told. */
+void torrent_stop(struct torrent *t, int err);
+void torrent_free(struct torrent *t);
+
+/* torrent_fail — FAILED with a line for a person. */
+void torrent_fail(struct torrent *t, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* torrent_on_info — the metadata is known and right; takes it. */
+void torrent_on_info(struct torrent *t, struct metainfo *mi);
+
+/* torrent_on_no_info — the store does not remember it: ask peers. */
+void torrent_on_no_info(struct torrent *t);
+
+/* ---- torrent_read.c ---- */
+
+/* torrent_read_end_all — every read ends with `err` on this turn. */
+void torrent_read_end_all(struct torrent *t, int err);
+
+/* torrent_read_first_missing — the piece a read waits for; UINT32_MAX. */
+uint32_t torrent_read_first_missing(const struct torrent_read *rd);
+
+struct torrent *torrent_read_torrent(const struct torrent_read *rd);
+
+#endif

@@ -1,0 +1,309 @@
+/* torrent_status — what a torrent can be asked: numbers, and why a read waits.
+ *
+ * The reason is made from what is true at the moment of asking, the narrowest
+ * that holds: nobody known, nobody reached, nobody has the piece, all who have
+ * it choke us, blocks are on their way. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cache/pieces.h"
+#include "cache/store.h"
+#include "core/bits.h"
+#include "core/err.h"
+#include "core/mem.h"
+#include "net/addrbook.h"
+#include "net/engine_internal.h"
+#include "net/swarm_internal.h"
+#include "net/torrent_internal.h"
+#include "net/tracker.h"
+
+/* ---- plain getters ---- */
+
+enum torrent_state torrent_state(const struct torrent *t)
+{
+	return t->state;
+}
+
+const char *torrent_why(const struct torrent *t)
+{
+	return t->why;
+}
+
+const struct torrent_id *torrent_id(const struct torrent *t)
+{
+	return &t->id;
+}
+
+const struct metainfo *torrent_metainfo(const struct torrent *t)
+{
+	return t->fetch != NULL ? t->mi : NULL;
+}
+
+const char *torrent_name(const struct torrent *t)
+{
+	return t->mi != NULL ? t->mi->name : t->name;
+}
+
+int64_t torrent_added_s(const struct torrent *t)
+{
+	return t->mi != NULL && t->mi->created_s > 0 ? t->mi->created_s
+						     : t->added_s;
+}
+
+void torrent_set_user(struct torrent *t, void *user)
+{
+	t->user = user;
+}
+
+void *torrent_user(const struct torrent *t)
+{
+	return t->user;
+}
+
+/* ---- numbers ---- */
+
+static void view_peers(const struct torrent *t, struct torrent_view *out)
+{
+	const struct peer *p;
+
+	TAILQ_FOREACH (p, &t->swarm->peers, link) {
+		if (!p->is_up)
+			continue;
+		out->peers++;
+		out->seeds += p->have.data != NULL && bits_is_full(&p->have);
+		out->unchoked_us += !p->choked_us;
+		out->unchoked_them += !p->choked_them;
+		if (p->window.srtt_us > 0 &&
+		    (out->rtt_us == 0 || p->window.srtt_us < out->rtt_us))
+			out->rtt_us = p->window.srtt_us;
+	}
+	out->dialing = t->swarm->n_dialing;
+}
+
+void torrent_view(const struct torrent *t, struct torrent_view *out)
+{
+	struct swarm *sw = t->swarm;
+	uint64_t now_us = loop_now_us(t->e->cfg.loop);
+
+	*out = (struct torrent_view){
+		.state = t->state,
+		.down_bytes = sw->down_bytes,
+		.up_bytes = sw->up_bytes,
+		.waste_bytes = sw->waste_bytes,
+		.down_Bps = rate_meter_Bps(&sw->down, now_us),
+		.up_Bps = rate_meter_Bps(&sw->up, now_us),
+		.reads_waiting = t->n_reads,
+	};
+	if (t->fetch != NULL) {
+		out->size_bytes = t->mi->total_bytes;
+		out->n_pieces = t->mi->n_pieces;
+		out->held_bytes = t->held_bytes;
+	}
+	if (t->ps != NULL && t->state == TORRENT_READY) {
+		out->held_pieces = pieces_have(t->ps)->n_set;
+		out->hashed_pieces = pieces_hashed(t->ps);
+	}
+	view_peers(t, out);
+}
+
+bool torrent_piece_held(const struct torrent *t, uint32_t piece_ix)
+{
+	return t->state == TORRENT_READY &&
+	       bits_has(pieces_have(t->ps), piece_ix);
+}
+
+uint64_t torrent_file_held(const struct torrent *t, uint32_t file_ix)
+{
+	const struct mi_file *file;
+	const struct bits *have;
+	uint64_t held = 0, end;
+	uint32_t ix;
+
+	if (t->state != TORRENT_READY || file_ix >= t->mi->n_files)
+		return 0;
+	file = &t->mi->files[file_ix];
+	have = pieces_have(t->ps);
+	end = file->off_bytes + file->len_bytes;
+	if (bits_is_full(have))
+		return file->len_bytes;
+	ix = bits_next(have, (uint32_t)(file->off_bytes / t->mi->piece_bytes));
+	for (; ix < have->n; ix = bits_next(have, ix + 1)) {
+		uint64_t from = (uint64_t)ix * t->mi->piece_bytes;
+		uint64_t to = from + metainfo_piece_bytes(t->mi, ix);
+
+		if (from >= end)
+			break;
+		if (from < file->off_bytes)
+			from = file->off_bytes;
+		if (to > end)
+			to = end;
+		held += to > from ? to - from : 0;
+	}
+	return held;
+}
+
+static void view_peer(struct peer *p, uint64_t now_us,
+		      struct torrent_peer_view *out)
+{
+	*out = (struct torrent_peer_view){
+		.addr = p->addr,
+		.down_Bps = rate_meter_Bps(&p->down, now_us),
+		.up_Bps = rate_meter_Bps(&p->up, now_us),
+		.down_bytes = p->down_bytes,
+		.up_bytes = p->up_bytes,
+		.rtt_us = p->window.srtt_us,
+		.out_requests = p->asks.n,
+		.have_pieces = p->have.data != NULL ? p->have.n_set : 0,
+		.is_incoming = p->is_incoming,
+		.choked_us = p->choked_us,
+		.choked_them = p->choked_them,
+		.interested_us = p->interested_us,
+		.interested_them = p->interested_them,
+	};
+	(void)snprintf(out->client, sizeof(out->client), "%s", p->client);
+}
+
+unsigned torrent_peers(const struct torrent *t, struct torrent_peer_view *out,
+		       unsigned max)
+{
+	uint64_t now_us = loop_now_us(t->e->cfg.loop);
+	struct peer *p;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (p, &t->swarm->peers, link)
+		if (p->is_up && n < max)
+			view_peer(p, now_us, &out[n++]);
+	return n;
+}
+
+uint32_t torrent_tracker_count(const struct torrent *t)
+{
+	return trackers_count(t->trackers);
+}
+
+void torrent_tracker(const struct torrent *t, uint32_t ix,
+		     struct tracker_view *out)
+{
+	trackers_view(t->trackers, ix, out);
+}
+
+/* ---- why ---- */
+
+static const char *say(struct torrent *t, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static const char *say(struct torrent *t, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(t->text, sizeof(t->text), fmt, args);
+	va_end(args);
+	return t->text;
+}
+
+/* What a failing tracker says, if all that were asked fail. */
+static const char *tracker_trouble(const struct torrent *t)
+{
+	uint32_t n = trackers_count(t->trackers), i;
+	const char *why = NULL;
+
+	for (i = 0; i < n; i++) {
+		struct tracker_view tv;
+
+		trackers_view(t->trackers, i, &tv);
+		if (tv.state == TRACKER_OK)
+			return NULL;
+		if (tv.state == TRACKER_FAILED && tv.why != NULL &&
+		    tv.why[0] != '\0')
+			why = tv.why;
+	}
+	return why;
+}
+
+static const char *why_no_peers(struct torrent *t)
+{
+	const char *trouble = tracker_trouble(t);
+	unsigned known = addrbook_count(t->swarm->book);
+
+	if (t->swarm->n_dialing > 0)
+		return say(t, "connecting to %u of %u known peers",
+			   t->swarm->n_dialing, known);
+	if (known == 0 && trouble != NULL)
+		return say(t, "no peers known; tracker: %s", trouble);
+	if (known == 0 && trackers_count(t->trackers) == 0)
+		return say(t, "no peers known, and no tracker to ask");
+	if (known == 0)
+		return say(t, "no peers known; the trackers name none");
+	if (trouble != NULL)
+		return say(t, "none of %u known peers answers; tracker: %s",
+			   known, trouble);
+	return say(t, "none of %u known peers answers", known);
+}
+
+struct census {
+	unsigned up, has, open, snubbed, blocks, from;
+};
+
+static struct census count_peers(const struct torrent *t, uint32_t ix)
+{
+	struct census c = {0};
+	const struct peer *p;
+	uint32_t i;
+
+	TAILQ_FOREACH (p, &t->swarm->peers, link) {
+		unsigned blocks = 0;
+
+		if (!p->is_up)
+			continue;
+		c.up++;
+		for (i = 0; i < p->asks.n; i++)
+			blocks += p->asks.v[p->asks.head + i].block.piece_ix ==
+				  ix;
+		c.blocks += blocks;
+		c.from += blocks > 0;
+		if (p->have.data == NULL || !bits_has(&p->have, ix))
+			continue;
+		c.has++;
+		c.open += !p->choked_us;
+		c.snubbed += !p->choked_us && p->is_snubbed;
+	}
+	return c;
+}
+
+const char *torrent_read_why(const struct torrent_read *rd)
+{
+	struct torrent *t = torrent_read_torrent(rd);
+	uint32_t ix = torrent_read_first_missing(rd);
+	struct census c;
+
+	if (t->state != TORRENT_READY)
+		return say(t, "the torrent is closed");
+	if (ix == UINT32_MAX) {
+		int err = store_err(t->e->cfg.store);
+
+		return err != 0 ? say(t, "the store failed: %s", err_text(err))
+				: say(t, "the store is reading");
+	}
+	if (pieces_state(t->ps, ix) == PIECE_CHECKING)
+		return say(t, "piece %u is being checked", ix);
+	c = count_peers(t, ix);
+	if (c.up == 0)
+		return why_no_peers(t);
+	if (c.has == 0)
+		return say(t, "none of %u connected peers has piece %u", c.up,
+			   ix);
+	if (c.blocks > 0 && c.open > 0 && c.open == c.snubbed)
+		return say(t, "all %u peers with piece %u have stalled", c.open,
+			   ix);
+	if (c.blocks > 0)
+		return say(t, "waiting for %u blocks of piece %u from %u peers",
+			   c.blocks, ix, c.from);
+	if (c.open == 0)
+		return say(t, "all %u peers with piece %u choke us", c.has, ix);
+	if (t->swarm->intake != NULL && pieces_state(t->ps, ix) == PIECE_WANTED)
+		return say(t, "piece %u waits for memory or for a peer's turn",
+			   ix);
+	return say(t, "piece %u is about to be asked for", ix);
+}

@@ -1,0 +1,404 @@
+/* upload — serving others: a queue of requests for each peer, blocks read from
+ * pieces, and the choker's decisions carried out.
+ *
+ * Happy path: an unchoked peer's REQUEST goes to its queue; `pump` turns the
+ * queue into PIECE messages while less than PEER_UPLOAD_QUEUE_BYTES wait in
+ * its socket queue: from memory if the piece is there (one reference to the
+ * whole piece), else from the page cache, else by a worker. Bytes that left
+ * call pump again.
+ *
+ * A request that cannot be served (choked, queue full, senseless, cancelled,
+ * the store failed) is answered with REJECT where BEP 6 is spoken, as it
+ * wants each request answered once; else it is dropped, as BEP 3 wants.
+ *
+ * Choking: a round each CHOKER_PERIOD_US while anybody is interested, and a
+ * free slot is given away at once. With no_seed nobody is ever unchoked, and
+ * nothing is granted.
+ *
+ * A worker's read outlives its peer if it must: `p` is NULL then. */
+#include "net/upload.h"
+
+#include <string.h>
+
+#include "cache/pieces.h"
+#include "core/bits.h"
+#include "core/blk.h"
+#include "core/err.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+#include "net/engine_internal.h"
+#include "net/net_limits.h"
+#include "net/peer.h"
+#include "net/swarm.h"
+#include "net/swarm_internal.h"
+#include "net/torrent_internal.h"
+
+/* One block on its way from the store. */
+struct upload_read {
+	LIST_ENTRY(upload_read) link; /* in p->reads while p is there */
+	struct peer *p;		      /* Owner: NULL once it has ended */
+	struct wire_block block;
+	struct blk *data;
+	bool is_cancelled;
+};
+
+static void refuse(struct peer *p, const struct wire_block *b)
+{
+	if (p->has_fast)
+		wire_put_block(peerio_out(p->io), WIRE_REJECT, b);
+}
+
+/* ---- the queue ---- */
+
+static struct wire_block *at(struct peer *p, uint32_t i)
+{
+	return &p->serves.v[p->serves.head + i];
+}
+
+static void take_at(struct peer *p, uint32_t i)
+{
+	struct peer_serves *q = &p->serves;
+
+	for (; i > 0; i--)
+		*at(p, i) = *at(p, i - 1);
+	q->head++;
+	q->n--;
+	if (q->n == 0)
+		q->head = 0;
+}
+
+/* At most PEER_REQQ long; slides down instead of growing when it can. */
+static int push(struct peer *p, const struct wire_block *b)
+{
+	struct peer_serves *q = &p->serves;
+	uint32_t room = q->room == 0 ? 32 : q->room * 2;
+	struct wire_block *v;
+
+	if (q->head + q->n == q->room && q->head > 0) {
+		memmove(q->v, q->v + q->head, q->n * sizeof(*q->v));
+		q->head = 0;
+	}
+	if (q->n == q->room) {
+		v = mem_grow(q->v, room, sizeof(*v));
+		if (v == NULL)
+			return ENOMEM;
+		q->v = v;
+		q->room = room;
+	}
+	q->n++;
+	*at(p, q->n - 1) = *b;
+	return 0;
+}
+
+/* ---- from the queue into the socket ---- */
+
+static void on_read(void *arg, int err);
+
+static void send_block(struct peer *p, const struct wire_block *b,
+		       struct blk *data, size_t off_bytes)
+{
+	if (peerio_send_block(p->io, b, data, off_bytes) != 0)
+		refuse(p, b);
+}
+
+static int read_by_worker(struct peer *p, const struct wire_block *b,
+			  uint64_t off_bytes, struct blk *data)
+{
+	struct upload_read *ur = mem_new(struct upload_read);
+	int r;
+
+	if (ur == NULL)
+		return ENOMEM;
+	ur->p = p;
+	ur->block = *b;
+	ur->data = blk_hold(data);
+	r = pieces_read(p->sw->t->ps, off_bytes, b->len_bytes, data->data,
+			on_read, ur);
+	if (r != 0) {
+		blk_drop(ur->data);
+		mem_free(ur);
+		return r;
+	}
+	LIST_INSERT_HEAD(&p->reads, ur, link);
+	p->reading_bytes += b->len_bytes;
+	return 0;
+}
+
+static void serve(struct peer *p, const struct wire_block *b)
+{
+	struct torrent *t = p->sw->t;
+	uint64_t off =
+		(uint64_t)b->piece_ix * t->mi->piece_bytes + b->begin_bytes;
+	struct blk *data = pieces_peek(t->ps, b->piece_ix);
+	int r;
+
+	if (data != NULL) {
+		send_block(p, b, data, b->begin_bytes);
+		blk_drop(data);
+		return;
+	}
+	data = blk_new(p->sw->e->cfg.pool, b->len_bytes);
+	r = data == NULL
+		    ? ENOMEM
+		    : pieces_read_now(t->ps, off, b->len_bytes, data->data);
+	if (r == 0)
+		send_block(p, b, data, 0);
+	else if (r == EAGAIN)
+		r = read_by_worker(p, b, off, data);
+	if (r != 0)
+		refuse(p, b);
+	blk_drop(data);
+}
+
+static void pump(struct peer *p)
+{
+	while (p->serves.n > 0 &&
+	       peerio_queued_bytes(p->io) + p->reading_bytes <
+		       PEER_UPLOAD_QUEUE_BYTES) {
+		struct wire_block b = *at(p, 0);
+
+		take_at(p, 0);
+		serve(p, &b);
+	}
+}
+
+static void on_read(void *arg, int err)
+{
+	struct upload_read *ur = arg;
+	struct peer *p = ur->p;
+
+	if (p != NULL) {
+		LIST_REMOVE(ur, link);
+		p->reading_bytes -= ur->block.len_bytes;
+		if (err != 0 || ur->is_cancelled)
+			refuse(p, &ur->block);
+		else
+			send_block(p, &ur->block, ur->data, 0);
+		pump(p);
+	}
+	blk_drop(ur->data);
+	mem_free(ur);
+}
+
+void upload_on_sent(struct peer *p, uint32_t bytes)
+{
+	uint64_t now_us = loop_now_us(p->sw->loop);
+
+	p->up_bytes += bytes;
+	p->turn_bytes += bytes;
+	p->sw->up_bytes += bytes;
+	rate_meter_add(&p->up, bytes, now_us);
+	rate_meter_add(&p->sw->up, bytes, now_us);
+	pump(p);
+}
+
+/* ---- messages ---- */
+
+static bool makes_sense(const struct peer *p, const struct wire_block *b)
+{
+	const struct torrent *t = p->sw->t;
+	uint32_t len;
+
+	if (t->state != TORRENT_READY || b->piece_ix >= t->mi->n_pieces ||
+	    b->len_bytes == 0 || b->len_bytes > PEERIO_BLOCK_MAX)
+		return false;
+	len = metainfo_piece_bytes(t->mi, b->piece_ix);
+	return b->begin_bytes < len && b->len_bytes <= len - b->begin_bytes &&
+	       bits_has(pieces_have(t->ps), b->piece_ix);
+}
+
+static bool is_granted(const struct peer *p, uint32_t piece_ix)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->n_fast; i++)
+		if (p->fast[i] == piece_ix)
+			return true;
+	return false;
+}
+
+void upload_on_request(struct peer *p, const struct wire_block *b)
+{
+	if (!makes_sense(p, b)) {
+		refuse(p, b);
+		if (++p->senseless > PEER_INVALID_MAX)
+			peer_end(p, PEER_END_PROTOCOL);
+		return;
+	}
+	if ((p->choked_them && !is_granted(p, b->piece_ix)) ||
+	    p->serves.n >= PEER_REQQ || push(p, b) != 0) {
+		refuse(p, b);
+		return;
+	}
+	pump(p);
+}
+
+void upload_on_cancel(struct peer *p, const struct wire_block *b)
+{
+	struct upload_read *ur;
+	uint32_t i;
+
+	for (i = 0; i < p->serves.n; i++) {
+		if (!wire_block_eq(at(p, i), b))
+			continue;
+		take_at(p, i);
+		refuse(p, b);
+		return;
+	}
+	LIST_FOREACH (ur, &p->reads, link) {
+		if (!ur->is_cancelled && wire_block_eq(&ur->block, b)) {
+			ur->is_cancelled = true; /* refused when it is done */
+			return;
+		}
+	}
+	if (peerio_drop_block(p->io, b)) {
+		refuse(p, b);
+		pump(p);
+	}
+}
+
+void upload_forget(struct peer *p)
+{
+	struct upload_read *ur;
+
+	while ((ur = LIST_FIRST(&p->reads)) != NULL) {
+		LIST_REMOVE(ur, link);
+		ur->p = NULL;
+	}
+	mem_free(p->serves.v);
+	p->serves = (struct peer_serves){0};
+}
+
+void upload_grant(struct peer *p)
+{
+	const struct torrent *t = p->sw->t;
+	uint32_t i;
+
+	if (!p->has_fast || p->sw->e->cfg.no_seed)
+		return;
+	p->n_fast = wire_allowed_fast(&p->addr, t->wire, t->mi->n_pieces,
+				      PEER_ALLOWED_FAST, p->fast);
+	for (i = 0; i < p->n_fast; i++)
+		wire_put_ix(peerio_out(p->io), WIRE_ALLOWED_FAST, p->fast[i]);
+}
+
+/* ---- choking ---- */
+
+static void choke(struct peer *p)
+{
+	uint32_t i = 0;
+
+	p->choked_them = true;
+	wire_put_plain(peerio_out(p->io), WIRE_CHOKE);
+	/* BEP 6: the queue is refused but for what is allowed while choked;
+	 * BEP 3: it is dropped. */
+	while (i < p->serves.n) {
+		struct wire_block b = *at(p, i);
+
+		if (is_granted(p, b.piece_ix)) {
+			i++;
+			continue;
+		}
+		take_at(p, i);
+		refuse(p, &b);
+	}
+}
+
+static void unchoke(struct peer *p)
+{
+	p->choked_them = false;
+	p->turn_bytes = 0;
+	p->unchoked_us = loop_now_us(p->sw->loop);
+	wire_put_plain(peerio_out(p->io), WIRE_UNCHOKE);
+}
+
+static unsigned describe(struct swarm *sw, struct choke_peer *out)
+{
+	uint64_t now_us = loop_now_us(sw->loop);
+	struct peer *p;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (p, &sw->peers, link) {
+		if (!p->is_up || n == SWARM_PEERS_MAX)
+			continue;
+		out[n++] = (struct choke_peer){
+			.id = p->id,
+			.is_interested = p->interested_them,
+			.is_unchoked = !p->choked_them,
+			.given_Bps = rate_meter_Bps(&p->down, now_us),
+			.turn_bytes = p->turn_bytes,
+			.unchoked_us = p->unchoked_us,
+			.age_us = now_us - p->since_us,
+			.is_optimistic = p->is_optimistic,
+		};
+	}
+	return n;
+}
+
+/* The choker may have sorted them. */
+static void carry_out(struct swarm *sw, const struct choke_peer *decided,
+		      unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		struct peer *p = swarm_peer(sw, decided[i].id);
+
+		p->is_optimistic = decided[i].is_optimistic;
+		if (decided[i].unchoke && p->choked_them)
+			unchoke(p);
+		else if (!decided[i].unchoke && !p->choked_them)
+			choke(p);
+	}
+}
+
+static bool may_upload(const struct swarm *sw)
+{
+	return sw->is_running && sw->t->state == TORRENT_READY &&
+	       !sw->e->cfg.no_seed;
+}
+
+void upload_fill(struct swarm *sw)
+{
+	struct choke_peer decided[SWARM_PEERS_MAX];
+	unsigned n;
+
+	if (!may_upload(sw))
+		return;
+	n = describe(sw, decided);
+	choker_fill(&sw->choker, decided, n);
+	carry_out(sw, decided, n);
+}
+
+void upload_round(struct swarm *sw)
+{
+	struct choke_peer decided[SWARM_PEERS_MAX];
+	bool is_wanted = false;
+	unsigned n, i;
+
+	if (!may_upload(sw))
+		return;
+	n = describe(sw, decided);
+	for (i = 0; i < n; i++)
+		is_wanted = is_wanted || decided[i].is_interested ||
+			    decided[i].is_unchoked;
+	if (!is_wanted)
+		return; /* the next who is interested starts it again */
+	choker_round(&sw->choker, decided, n,
+		     bits_is_full(pieces_have(sw->t->ps)), &sw->rng);
+	carry_out(sw, decided, n);
+	loop_timer_start(sw->round, CHOKER_PERIOD_US);
+}
+
+void upload_on_interest(struct peer *p)
+{
+	struct swarm *sw = p->sw;
+
+	if (!may_upload(sw))
+		return;
+	if (!p->interested_them && !p->choked_them)
+		choke(p);
+	upload_fill(sw);
+	if (!loop_timer_is_armed(sw->round))
+		loop_timer_start(sw->round, CHOKER_PERIOD_US);
+}

@@ -1,0 +1,32 @@
+/* upload — what peers ask of us, and whom we serve. Thread: loop. */
+#ifndef SHOAL_NET_UPLOAD_H
+#define SHOAL_NET_UPLOAD_H
+
+#include <stdint.h>
+
+#include "net/wire.h"
+
+struct peer;
+struct swarm;
+
+/* upload_on_request / upload_on_cancel — the messages. */
+void upload_on_request(struct peer *p, const struct wire_block *b);
+void upload_on_cancel(struct peer *p, const struct wire_block *b);
+
+/* upload_on_sent — bytes of blocks have left: there may be room for more. */
+void upload_on_sent(struct peer *p, uint32_t bytes);
+
+/* upload_on_interest — the peer became interested, or lost its interest. */
+void upload_on_interest(struct peer *p);
+
+/* upload_grant — tell it the pieces it may ask for while choked (BEP 6). */
+void upload_grant(struct peer *p);
+
+/* upload_forget — the peer has ended: drop what it asked for. */
+void upload_forget(struct peer *p);
+
+/* upload_fill — a slot may be free. upload_round — the choker's round. */
+void upload_fill(struct swarm *sw);
+void upload_round(struct swarm *sw);
+
+#endif

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum {
-	AHEAD_MIN_BYTES = 1 << 20,  /* the first window after evidence */
+	AHEAD_MIN_BYTES = 1 << 20, /* the first window after evidence */
 	AHEAD_MAX_BYTES = 64 << 20,
 	AHEAD_REORDER_BYTES = 2 << 20, /* the kernel sends its reads in this
 					  much disorder */

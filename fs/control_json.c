@@ -123,8 +123,8 @@ static json_t *trackers(struct json_out *o, const struct torrent *t)
 		put_int(o, one, "peers", v.peers);
 		put(o, one, "next_s",
 		    v.next_us > now
-			    ? json_integer((json_int_t)((v.next_us - now) /
-							1000000))
+			    ? json_integer(
+				      (json_int_t)((v.next_us - now) / 1000000))
 			    : json_null());
 		put(o, one, "why", text(v.why));
 		push(o, j, one);
@@ -226,7 +226,8 @@ int control_json(const struct mount *m, struct buf *out)
 	json_t *j = everything(&o);
 	int r;
 
-	if (!o.failed && json_dump_callback(j, on_dump, out, JSON_INDENT(2)) != 0)
+	if (!o.failed &&
+	    json_dump_callback(j, on_dump, out, JSON_INDENT(2)) != 0)
 		o.failed = true;
 	json_decref(j);
 	buf_add_u8(out, '\n');

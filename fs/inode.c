@@ -12,7 +12,7 @@
 
 #include "core/be.h"
 
-#define IX_MASK   ((UINT64_C(1) << INODE_IX_BITS) - 1)
+#define IX_MASK	  ((UINT64_C(1) << INODE_IX_BITS) - 1)
 #define BASE_MASK (~(INODE_TWIN | IX_MASK))
 
 uint64_t inode_base(const struct torrent_id *id)

@@ -65,8 +65,7 @@ static void on_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
 	len = strlen(line);
 	if (len > 0 && line[len - 1] == '\n')
 		line[len - 1] = '\0';
-	log_line(level <= FUSE_LOG_ERR ? LOG_LEVEL_ERR
-				       : (enum log_level)level,
+	log_line(level <= FUSE_LOG_ERR ? LOG_LEVEL_ERR : (enum log_level)level,
 		 "%s", line);
 }
 

@@ -30,8 +30,8 @@ struct mount_cfg {
 				     them; may be NULL */
 	uid_t uid;
 	gid_t gid;
-	mode_t umask;             /* taken from 0444 and 0555 */
-	bool debug;               /* libfuse's own trace */
+	mode_t umask;		  /* taken from 0444 and 0555 */
+	bool debug;		  /* libfuse's own trace */
 	uint32_t read_timeout_ms; /* without one byte arriving → EIO */
 	uint32_t lookup_wait_ms;  /* how long naming an info-hash may wait for
 				     its metadata */

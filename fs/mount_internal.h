@@ -35,10 +35,10 @@ struct mount {
 	void *arg;
 
 	struct fuse_session *se;
-	struct fuse_buf in;    /* the request at hand; libfuse's memory */
-	uint8_t *out;          /* MOUNT_BUFFER_BYTES for the reply at hand */
-	struct loop_io *io;    /* NULL: not served (yet, any more) */
-	char *point;           /* resolved; NULL: not ours to unmount */
+	struct fuse_buf in;	/* the request at hand; libfuse's memory */
+	uint8_t *out;		/* MOUNT_BUFFER_BYTES for the reply at hand */
+	struct loop_io *io;	/* NULL: not served (yet, any more) */
+	char *point;		/* resolved; NULL: not ours to unmount */
 	struct mountinfo *info; /* NULL: not watched */
 	struct loop_task up_task;
 	struct loop_task end_task;

@@ -93,8 +93,7 @@ static const char *point_field(const char *line)
 	return line;
 }
 
-int mountinfo_at(const char *text, const char *point,
-		 struct mountinfo_dev *out)
+int mountinfo_at(const char *text, const char *point, struct mountinfo_dev *out)
 {
 	struct mountinfo_dev dev;
 	int r = ENOENT;

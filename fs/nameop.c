@@ -58,8 +58,7 @@ static void on_interrupt(fuse_req_t req, void *data)
 	loop_defer(op->m->loop, &op->interrupt);
 }
 
-static void park(struct mount *m, fuse_req_t req TAKES,
-		 const struct torrent *t)
+static void park(struct mount *m, fuse_req_t req TAKES, const struct torrent *t)
 {
 	struct nameop *op = mem_new(struct nameop);
 
@@ -141,7 +140,7 @@ void nameop_on_change(struct mount *m, const struct torrent *t)
 
 	if (r == EAGAIN)
 		return;
-	TAILQ_FOREACH_SAFE(op, &m->names, link, next)
+	TAILQ_FOREACH_SAFE (op, &m->names, link, next)
 		if (op->torrent == t)
 			reply(m, finish(op), r, &node);
 }

@@ -134,8 +134,7 @@ static int lookup_control(const char *name, struct node *out)
 	for (unsigned i = 0; i < N_CONTROL_FILES; i++) {
 		if (strcmp(name, control_files[i].name) != 0)
 			continue;
-		*out = own_node(control_files[i].kind,
-				control_files[i].number);
+		*out = own_node(control_files[i].kind, control_files[i].number);
 		return 0;
 	}
 	return ENOENT;
@@ -152,8 +151,8 @@ static int lookup_dir(const struct node *dir, const char *name,
 	return r;
 }
 
-int node_lookup(const struct mount *m, const struct node *dir,
-		const char *name, struct node *out)
+int node_lookup(const struct mount *m, const struct node *dir, const char *name,
+		struct node *out)
 {
 	if (strlen(name) > NAME_MAX)
 		return ENAMETOOLONG;
@@ -200,8 +199,8 @@ static bool list_dir(const struct node *dir, uint64_t n, struct node *out,
 {
 	uint32_t ix;
 
-	if (n > UINT32_MAX || !tree_child(dir->shown->tree, dir->ix,
-					  (uint32_t)n, &ix, name))
+	if (n > UINT32_MAX ||
+	    !tree_child(dir->shown->tree, dir->ix, (uint32_t)n, &ix, name))
 		return false;
 	*out = tree_node(dir->shown, ix, inode_is_twin(dir->number));
 	return true;
@@ -248,8 +247,8 @@ static void stat_file(const struct node *n, struct stat *st)
 	st->st_mode = S_IFREG | (is_exec ? 0555 : 0444);
 	st->st_size = (off_t)f->len_bytes;
 	if (f->len_bytes != 0)
-		st->st_blocks = blocks > FILE_BLOCKS_MIN ? blocks
-							 : FILE_BLOCKS_MIN;
+		st->st_blocks =
+			blocks > FILE_BLOCKS_MIN ? blocks : FILE_BLOCKS_MIN;
 }
 
 static void stat_dir(const struct mount *m, const struct node *n,

@@ -28,7 +28,7 @@ struct node {
 	enum node_kind kind;
 	uint64_t number;     /* the kernel's node id */
 	struct shown *shown; /* DIR and FILE */
-	uint32_t ix;         /* DIR and FILE: in the tree */
+	uint32_t ix;	     /* DIR and FILE: in the tree */
 };
 
 /* node_find — 0, or ESTALE: the number stands for nothing (any more). */
@@ -40,8 +40,8 @@ struct node node_top(struct shown *s, bool twin);
 /* node_lookup — a name in a directory, "." and ".." included, but not the
  * names of info-hashes in the root (fs/nameop.h). 0, ENOENT, ENOTDIR,
  * ENAMETOOLONG. */
-int node_lookup(const struct mount *m, const struct node *dir,
-		const char *name, struct node *out);
+int node_lookup(const struct mount *m, const struct node *dir, const char *name,
+		struct node *out);
 
 /* node_child — what readdir lists at `pos` = 0, 1, …: ".", "..", then the
  * entries. Positions are stable. False past the end. `name` is lent. */

@@ -240,8 +240,10 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		held += v.held_bytes;
 		sv.f_files += tree_count(s->tree);
 	}
+	if (held > size)
+		held = size;
 	sv.f_blocks = (size + UNIT_BYTES - 1) / UNIT_BYTES;
-	sv.f_bfree = size > held ? (size - held) / UNIT_BYTES : 0;
+	sv.f_bfree = sv.f_blocks - (held + UNIT_BYTES - 1) / UNIT_BYTES;
 	sv.f_bavail = sv.f_bfree;
 	sv.f_flag = ST_RDONLY | ST_NOSUID | ST_NODEV;
 	sv.f_namemax = 255;

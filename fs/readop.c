@@ -178,8 +178,7 @@ void readop_end_all(struct mount *m)
 
 /* ---- status ---- */
 
-const struct readop *readop_next(const struct mount *m,
-				 const struct readop *op)
+const struct readop *readop_next(const struct mount *m, const struct readop *op)
 {
 	return op == NULL ? TAILQ_FIRST(&m->reads) : TAILQ_NEXT(op, link);
 }
@@ -201,7 +200,7 @@ const char *readop_why(const struct mount *m, const struct shown *s,
 {
 	const struct readop *op;
 
-	TAILQ_FOREACH(op, &m->reads, link)
+	TAILQ_FOREACH (op, &m->reads, link)
 		if (op->h->shown == s && op->h->file_ix == file_ix)
 			return torrent_read_why(op->rd);
 	return NULL;

@@ -3,9 +3,10 @@
  * Names. The one that came first keeps the plain name; a later one of the
  * same name gets " [first 8 digits of its info-hash]", and if even that is
  * taken, its whole info-hash in brackets; who has taken that as well must
- * have meant to, and the later one is refused. So no name changes under a reader.
- * Names with a meaning of their own (an info-hash, ".shoalfs") always get the
- * suffix: whoever makes torrents must not be able to stand in for another.
+ * have meant to, and the later one is refused. So no name changes under a
+ * reader. Names with a meaning of their own (an info-hash, ".shoalfs") always
+ * get the suffix: whoever makes torrents must not be able to stand in for
+ * another.
  *
  * Order. The root is listed by age, so that a listing that is under way when
  * a torrent is added neither skips nor repeats one. */

@@ -32,7 +32,7 @@
 
 struct dir {
 	uint32_t first_file; /* smallest metainfo index below it */
-	uint32_t depth;      /* 0: the top */
+	uint32_t depth;	     /* 0: the top */
 	uint32_t parent;     /* in `dirs` */
 	uint32_t kid_at;     /* its slice */
 	uint32_t n_kids;
@@ -50,12 +50,12 @@ struct tree {
 /* What the making needs and drops. */
 struct build {
 	struct tree *t;
-	uint32_t *files;  /* shown, sorted by path */
-	uint32_t *home;   /* of files[i]: its directory */
+	uint32_t *files; /* shown, sorted by path */
+	uint32_t *home;	 /* of files[i]: its directory */
 	uint32_t n_files;
-	uint32_t *open;   /* stack of directories, by depth */
-	uint32_t room;    /* of t->dirs */
-	uint32_t *rank;   /* order of meeting → final number */
+	uint32_t *open; /* stack of directories, by depth */
+	uint32_t room;	/* of t->dirs */
+	uint32_t *rank; /* order of meeting → final number */
 };
 
 /* ---- which files are shown ---- */
@@ -380,8 +380,8 @@ static const char *name_of(const struct tree *t, uint32_t ix)
 	return t->mi->files[d->first_file].path[d->depth - 1];
 }
 
-bool tree_child(const struct tree *t, uint32_t dir_ix, uint32_t n,
-		uint32_t *ix, const char **name)
+bool tree_child(const struct tree *t, uint32_t dir_ix, uint32_t n, uint32_t *ix,
+		const char **name)
 {
 	const struct dir *d = dir_of(t, dir_ix);
 

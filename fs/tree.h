@@ -35,8 +35,8 @@ uint32_t tree_subdirs(const struct tree *t, uint32_t dir_ix);
 uint32_t tree_count(const struct tree *t);
 
 /* tree_child — the n-th entry of a directory, by name. False past the end. */
-bool tree_child(const struct tree *t, uint32_t dir_ix, uint32_t n,
-		uint32_t *ix, const char **name);
+bool tree_child(const struct tree *t, uint32_t dir_ix, uint32_t n, uint32_t *ix,
+		const char **name);
 
 /* tree_lookup — 0 or ENOENT. O(log n). */
 int tree_lookup(const struct tree *t, uint32_t dir_ix, const char *name,

@@ -87,8 +87,7 @@ static int get_pieces(const struct mount *m, const struct node *n,
 	return 0;
 }
 
-static int get_why(const struct mount *m, const struct node *n,
-		   struct buf *out)
+static int get_why(const struct mount *m, const struct node *n, struct buf *out)
 {
 	const char *why;
 

@@ -3,14 +3,16 @@
  * Between net/, which fills buffers, and the store, which keeps them. The only
  * place where a piece turns from received into verified.
  *
- *   state      in have   buffer            waiters  index row  job under way
- *   ABSENT     no        none              none     no         none
- *   WANTED     no        none              any      no         none
- *   FETCHING   no        being filled      any      no         none
- *   CHECKING   no        whole             any      no         hash
- *   SETTLING   yes       whole or (once    none     coming     store_put
- *                        written) maybe
- *   CLEAN      yes       maybe (recent)    none     yes        none
+ *   state      in have  buffer           waiters  unverified  job under way
+ *   ABSENT     no       none             none     no          none
+ *   WANTED     no       none             >= 1     no          none
+ *   FETCHING   no       being filled     any      yes         none
+ *   CHECKING   no       whole            any      yes         hash
+ *   SETTLING   yes      whole; once      none     until       store_put
+ *                       WRITTEN: recent           WRITTEN
+ *   CLEAN      yes      recent, if the   none     no          none
+ *                       store has it;
+ *                       whole, if not
  *
  *   ABSENT  -> WANTED    somebody waits for it
  *   WANTED  -> ABSENT    the last waiter left
@@ -20,14 +22,22 @@
  *   CHECKING -> SETTLING         the hash matched; waiters are called
  *   CHECKING -> FETCHING         it did not; on_bad, the buffer stays
  *   SETTLING -> CLEAN            the store says DURABLE
- *   SETTLING -> CLEAN            or it failed while the buffer is there: the
- *                                piece is kept in memory only ("unkept")
- *   CLEAN    -> ABSENT           pieces_lost: a read of it failed
+ *   SETTLING -> CLEAN            the store failed, the buffer is there: the
+ *                                piece is in memory only (unkept)
+ *   SETTLING -> ABSENT           the store failed after WRITTEN and the buffer
+ *                                is gone; or a read of it failed; on_lost
+ *   CLEAN    -> ABSENT           a read of it failed; or it was unkept and its
+ *                                buffer had to make room; on_lost
  *
  * "have" is what may be read by anybody and announced to peers: SETTLING and
  * CLEAN. No byte leaves this module from any other state.
  *
- * Thread: loop. Life: pieces_open … pieces_close. */
+ * "unverified" is what piece_mem's cap counts: bytes that are neither right
+ * nor on their way out of memory. A disk slower than the network is felt
+ * through it. "recent" is a buffer that may be dropped at any time, the one
+ * that was used longest ago first; an unkept piece ends with it.
+ *
+ * Thread: loop. Life: pieces_open_start … pieces_close. */
 #ifndef SHOAL_CACHE_PIECES_H
 #define SHOAL_CACHE_PIECES_H
 
@@ -61,12 +71,14 @@ enum piece_state {
 /* ---- memory shared by all torrents ---- */
 
 /* piece_mem_new — buffers come from `pool` (kept). At most `unverified_bytes`
- * are in FETCHING and CHECKING at once (one piece always may), and about
- * `recent_bytes` of verified pieces are kept for readers close behind. */
+ * are unverified at once (one piece always may), and `recent_bytes` of verified
+ * pieces are kept for readers close behind. Every pieces must have gone before
+ * piece_mem_free. */
 int piece_mem_new(struct blk_pool *pool, uint64_t unverified_bytes,
 		  uint64_t recent_bytes, struct piece_mem **out);
 void piece_mem_free(struct piece_mem *pm);
 uint64_t piece_mem_unverified_bytes(const struct piece_mem *pm);
+uint64_t piece_mem_recent_bytes(const struct piece_mem *pm);
 
 /* ---- one torrent ---- */
 
@@ -79,9 +91,10 @@ struct pieces_ops {
 	 * the bad bytes, so that they can be compared. */
 	void (*on_bad)(void *arg, uint32_t piece_ix);
 	/* Memory for unverified bytes is free again after pieces_begin said
-	 * EAGAIN. */
+	 * EAGAIN. Always on a turn of its own. */
 	void (*on_room)(void *arg);
-	/* A held piece turned out unreadable and is ABSENT now. */
+	/* A held piece turned out unreadable, or could be kept nowhere, and
+	 * is ABSENT now. */
 	void (*on_lost)(void *arg, uint32_t piece_ix);
 };
 
@@ -96,15 +109,17 @@ struct pieces_cfg {
 };
 
 /* pieces_open_start — load what the store holds; `done` as STYLE habit 21 has
- * it, with the struct or an error. No cancel: see pieces_close. */
+ * it, with the struct, or with an error and NULL: the struct is then freed.
+ * No cancel: see pieces_close. */
 typedef void pieces_open_fn(void *arg, int err, struct pieces *ps);
 int pieces_open_start(const struct pieces_cfg *cfg, pieces_open_fn *done,
 		      void *arg, struct pieces **out);
 
 /* pieces_close — end every waiter with ESTALE (on this turn, so only from a
- * place that expects it), call nothing else any more, let the jobs under way
- * finish by themselves. Also cancels an open that is not done. The metainfo
- * must live until `gone` runs. */
+ * place that expects it), call none of the ops any more, let the jobs under way
+ * finish by themselves. A pieces_read under way still ends, with ESTALE, when
+ * nobody writes into its `dst` any more. Also cancels an open that is not
+ * done. The metainfo must live until `gone` runs, on a later turn. */
 void pieces_close(struct pieces *ps TAKES, void (*gone)(void *arg), void *arg);
 
 enum piece_state pieces_state(const struct pieces *ps, uint32_t ix);
@@ -146,7 +161,9 @@ struct piece_wait {
 };
 
 /* pieces_wait — call w->fn when the piece is in have (err 0) or the torrent is
- * closed (ESTALE). The piece is not in have now. Never fails. */
+ * closed (ESTALE). The piece is not in have now. Never fails. The wait is over
+ * when w->fn runs; in it, the piece's bytes are in memory (pieces_peek).
+ * pieces_wait_cancel of a wait that is over does nothing. */
 void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w);
 void pieces_wait_cancel(struct pieces *ps, struct piece_wait *w);
 bool pieces_is_waited(const struct pieces *ps, uint32_t ix);
@@ -163,11 +180,12 @@ int pieces_read_now(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
 
 /* pieces_read — by a worker; `dst` is kept until `done`. When the store cannot
  * read what it claimed, the pieces concerned become ABSENT (on_lost) and
- * `done` says EIO. */
+ * `done` says EIO. ENOENT and ENOMEM are said at once, and nothing is started;
+ * other errors of the system leave the pieces as they are. */
 int pieces_read(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
 		uint8_t *dst, void (*done)(void *arg, int err), void *arg);
 
-/* pieces_check — assert every line of the table above. */
+/* pieces_check — assert every line of the table above, for every piece. */
 void pieces_check(const struct pieces *ps);
 
 #endif

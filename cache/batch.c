@@ -1,0 +1,323 @@
+/* batch — from store_put to DURABLE.
+ *
+ * Purpose: a sync a piece would cost more than the piece's write, so the disk
+ * store writes at once and syncs together.
+ *
+ * Happy path
+ *   1. batch_put plans the write and, unless too much is unsynced already,
+ *      hands it to a worker.
+ *   2. The write is done: WRITTEN; the put is READY, the timer runs.
+ *   3. The timer fires, or READY holds STORE_BATCH_BYTES or STORE_DIRTY_BLOBS,
+ *      or somebody flushes: everything dirty and everything READY goes to the
+ *      store thread as one commit.
+ *   4. It comes back: DURABLE for each; the next batch may begin.
+ *
+ * Back-pressure: while a commit runs, at most another STORE_BATCH_BYTES are
+ * written; later puts wait, and their owners do not hear WRITTEN. So a crash
+ * costs at most two batches, and a disk slower than the network is felt by
+ * whoever fills the buffers.
+ *
+ * Failure modes
+ *   a write fails   that put gets the error; what it wrote is in no row.
+ *   a sync fails    the store is FAILED (disk_fail): this batch's puts on the
+ *                   blob get EIO, and so does every put that was not durable
+ *                   yet, because the kernel reports a lost page only once.
+ *   the rows fail   ENOSPC or ENOMEM: the batch's puts get that, the store
+ *                   goes on. EIO: FAILED, too.
+ *
+ * Invariants
+ *   1. disk->puts holds every put whose last `done` has not run, by seq.
+ *   2. ready_bytes and writing_bytes are the sums over READY and WRITING.
+ *   3. READY is not empty => a commit runs, or the timer does.
+ *   4. WAITING is not empty => a commit runs, or writes do, or READY is not
+ *      empty.
+ *   5. a put holds its torrent's blob_set.
+ *
+ * What runs in `done` may put, forget, read and close; nothing here is kept
+ * over such a call but the disk. */
+#include "cache/store_disk_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "cache/cache_limits.h"
+#include "core/blk.h"
+#include "core/loop.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+
+static void pump(struct disk *d);
+
+/* ---- the end of a put ---- */
+
+static bool flush_is_due(const struct disk *d)
+{
+	const struct flush *f = STAILQ_FIRST(&d->flushes);
+	const struct put *oldest = TAILQ_FIRST(&d->puts);
+
+	return f != NULL && (oldest == NULL || oldest->seq > f->seq);
+}
+
+static void on_flush_job(struct job *job)
+{
+	struct flush *f = CONTAINER_OF(job, struct flush, job);
+
+	f->done(f->arg, f->disk->err);
+	mem_free(f);
+}
+
+static void end_flushes(struct disk *d)
+{
+	while (flush_is_due(d)) {
+		struct flush *f = STAILQ_FIRST(&d->flushes);
+
+		STAILQ_REMOVE_HEAD(&d->flushes, link);
+		f->job = (struct job){.run = batch_job_nothing,
+				      .done = on_flush_job};
+		workers_submit(d->thread, &f->job);
+	}
+}
+
+/* The put is in no list but disk->puts; its last word is said. */
+static void put_end(struct disk *d, struct put *p)
+{
+	struct blob_set *set = &p->t->blobs;
+
+	TAILQ_REMOVE(&d->puts, p, link);
+	d->stats.pending_bytes -= p->piece_bytes;
+	p->done(p->arg, p->piece_ix, STORE_DURABLE, p->err);
+	blk_drop(p->blk);
+	mem_free(p->io);
+	mem_free(p);
+	blobs_set_drop(set);
+}
+
+/* ---- committing ---- */
+
+static void note_failures(struct disk *d, const struct commit *c)
+{
+	if (c->sync_err != 0)
+		disk_fail(d, "a sync", c->sync_err);
+	if (c->index_err == EIO)
+		disk_fail(d, "a commit", c->index_err);
+}
+
+static void on_committed(struct job *job)
+{
+	struct commit *c = CONTAINER_OF(job, struct commit, job);
+	struct disk *d = CONTAINER_OF(c, struct disk, commit);
+	struct put_queue ended = STAILQ_HEAD_INITIALIZER(ended);
+	struct put *p;
+
+	d->stats.syncs += c->n_syncs;
+	d->stats.commits++;
+	d->stats.held_bytes += c->added_bytes;
+	note_failures(d, c);
+	STAILQ_CONCAT(&ended, &c->puts);
+	blobs_synced(&d->blobs, &c->blobs, &c->dirs);
+	c->is_running = false;
+	while ((p = STAILQ_FIRST(&ended)) != NULL) {
+		STAILQ_REMOVE_HEAD(&ended, queue);
+		put_end(d, p);
+	}
+	pump(d);
+}
+
+static void start_commit(struct disk *d)
+{
+	struct commit *c = &d->commit;
+	struct put *p;
+
+	loop_timer_stop(d->timer);
+	*c = (struct commit){.index = d->index, .is_running = true};
+	STAILQ_INIT(&c->puts);
+	STAILQ_INIT(&c->blobs);
+	STAILQ_INIT(&c->dirs);
+	STAILQ_CONCAT(&c->puts, &d->ready);
+	d->ready_bytes = 0;
+	STAILQ_FOREACH(p, &c->puts, queue) {
+		p->stage = PUT_COMMITTING;
+		if (p->err == 0)
+			p->err = d->err;
+	}
+	blobs_take_dirty(&d->blobs, &c->blobs, &c->dirs);
+	c->job = (struct job){.run = batch_job_commit, .done = on_committed};
+	workers_submit(d->thread, &c->job);
+}
+
+static bool commit_is_due(const struct disk *d)
+{
+	if (d->commit.is_running || STAILQ_EMPTY(&d->ready))
+		return false;
+	return d->ready_bytes >= STORE_BATCH_BYTES || d->err != 0 ||
+	       d->blobs.n_dirty >= STORE_DIRTY_BLOBS ||
+	       !STAILQ_EMPTY(&d->flushes) || !STAILQ_EMPTY(&d->waiting);
+}
+
+static void on_timer(void *arg)
+{
+	struct disk *d = arg;
+
+	if (!d->commit.is_running && !STAILQ_EMPTY(&d->ready))
+		start_commit(d);
+}
+
+/* ---- writing ---- */
+
+static void on_written(struct blob_io *io)
+{
+	struct put *p = io->arg;
+	struct disk *d = p->t->disk;
+
+	d->writing_bytes -= p->piece_bytes;
+	if (p->err == 0)
+		p->err = io->err != 0 ? io->err : d->err;
+	if (p->err != 0) {
+		put_end(d, p);
+		pump(d);
+		return;
+	}
+	p->stage = PUT_READY;
+	STAILQ_INSERT_TAIL(&d->ready, p, queue);
+	d->ready_bytes += p->piece_bytes;
+	blk_drop(p->blk);
+	p->blk = NULL;
+	p->done(p->arg, p->piece_ix, STORE_WRITTEN, 0);
+	pump(d);
+}
+
+static bool has_room(const struct disk *d)
+{
+	uint64_t unsynced = d->ready_bytes + d->writing_bytes;
+
+	return unsynced < STORE_BATCH_BYTES;
+}
+
+static void start_writes(struct disk *d)
+{
+	struct put *p;
+
+	while ((p = STAILQ_FIRST(&d->waiting)) != NULL && has_room(d)) {
+		STAILQ_REMOVE_HEAD(&d->waiting, queue);
+		p->stage = PUT_WRITING;
+		d->writing_bytes += p->piece_bytes;
+		blobs_io_start(p->io);
+	}
+}
+
+/* Whatever can go on now does. */
+static void pump(struct disk *d)
+{
+	start_writes(d);
+	if (commit_is_due(d)) {
+		start_commit(d);
+		start_writes(d);
+	}
+	if (!d->commit.is_running && !STAILQ_EMPTY(&d->ready) &&
+	    !loop_timer_is_armed(d->timer))
+		loop_timer_start(d->timer, (uint64_t)STORE_BATCH_MS * 1000);
+	end_flushes(d);
+}
+
+/* ---- the calls ---- */
+
+static struct put *put_new(struct disk_torrent *t, uint32_t piece_ix)
+{
+	struct put *p = mem_new(struct put);
+
+	if (p == NULL)
+		return NULL;
+	p->piece_bytes = metainfo_piece_bytes(t->mi, piece_ix);
+	p->io = blobs_io_new(&t->blobs, t->mi,
+			     (uint64_t)piece_ix * t->mi->piece_bytes,
+			     p->piece_bytes, true);
+	if (p->io == NULL) {
+		mem_free(p);
+		return NULL;
+	}
+	p->t = t;
+	p->row = t->row;
+	p->piece_ix = piece_ix;
+	return p;
+}
+
+int batch_put(struct disk_torrent *t, uint32_t piece_ix, struct blk *data,
+	      store_put_fn *done, void *arg)
+{
+	struct disk *d = t->disk;
+	struct put *p = put_new(t, piece_ix);
+
+	if (p == NULL)
+		return ENOMEM;
+	p->blk = blk_hold(data);
+	p->done = done;
+	p->arg = arg;
+	p->seq = d->next_seq++;
+	p->io->src = data->data;
+	p->io->done = on_written;
+	p->io->arg = p;
+	if (d->err != 0) {
+		p->err = d->err;
+		p->io->n_runs = 0; /* nothing is written; the answer waits */
+	}
+	blobs_set_hold(&t->blobs);
+	TAILQ_INSERT_TAIL(&d->puts, p, link);
+	STAILQ_INSERT_TAIL(&d->waiting, p, queue);
+	p->stage = PUT_WAITING;
+	d->stats.pending_bytes += p->piece_bytes;
+	d->stats.puts++;
+	pump(d);
+	return 0;
+}
+
+void batch_forget(struct disk_torrent *t, uint32_t piece_ix)
+{
+	struct put *p;
+
+	TAILQ_FOREACH(p, &t->disk->puts, link)
+		if (p->t == t && p->piece_ix == piece_ix &&
+		    p->stage != PUT_COMMITTING && p->err == 0)
+			p->err = ENOENT;
+}
+
+int batch_flush(struct disk *d, store_done_fn *done, void *arg)
+{
+	struct flush *f = mem_new(struct flush);
+
+	if (f == NULL)
+		return ENOMEM;
+	f->disk = d;
+	f->done = done;
+	f->arg = arg;
+	f->seq = d->next_seq++;
+	STAILQ_INSERT_TAIL(&d->flushes, f, link);
+	pump(d);
+	return 0;
+}
+
+/* ---- life ---- */
+
+int batch_init(struct disk *d)
+{
+	TAILQ_INIT(&d->puts);
+	STAILQ_INIT(&d->waiting);
+	STAILQ_INIT(&d->ready);
+	STAILQ_INIT(&d->flushes);
+	return loop_timer_new(d->loop, on_timer, d, &d->timer);
+}
+
+void batch_fini(struct disk *d)
+{
+	assert(TAILQ_EMPTY(&d->puts) && STAILQ_EMPTY(&d->flushes));
+	loop_timer_free(d->timer);
+}
+
+void batch_drain(struct disk *d)
+{
+	while (!TAILQ_EMPTY(&d->puts) || !STAILQ_EMPTY(&d->flushes)) {
+		workers_drain(d->workers, UINT32_MAX);
+		if (!d->commit.is_running && !STAILQ_EMPTY(&d->ready))
+			start_commit(d);
+		workers_drain(d->thread, UINT32_MAX);
+	}
+}

@@ -1,0 +1,103 @@
+/* batch_job — one commit: sync the blobs, sync the names, write the rows.
+ *
+ * Purpose: the order that the store promises, in one function. A row is
+ * written only when every byte and every name it stands on has been synced
+ * without an error in this same batch.
+ *
+ * Failure modes
+ *   a sync fails    the kernel may have dropped the pages and will say so only
+ *                   once: every put that touched the blob has lost, and the
+ *                   loop turns the store FAILED. The others are committed.
+ *   the rows fail   the transaction is rolled back; all puts get its error.
+ *
+ * Threads: store. Nobody else touches a blob's sync fields, nor a put, while
+ * the job runs. */
+#include "cache/store_disk_internal.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "cache/index_job.h"
+#include "core/err.h"
+#include "core/log.h"
+
+static void note_sync(struct commit *c, int err)
+{
+	c->n_syncs++;
+	if (err != 0 && c->sync_err == 0)
+		c->sync_err = err;
+}
+
+static void sync_all(struct commit *c)
+{
+	struct blob *b;
+	struct blob_set *set;
+
+	STAILQ_FOREACH(b, &c->blobs, sync) {
+		if (fdatasync(b->sync_fd) != 0)
+			b->sync_err = errno;
+		note_sync(c, b->sync_err);
+	}
+	STAILQ_FOREACH(set, &c->dirs, sync) {
+		set->sync_err = blob_job_sync_dir(&set->home);
+		note_sync(c, set->sync_err);
+	}
+}
+
+/* Did everything the put stands on reach the disk? */
+static int put_sync_err(const struct put *p)
+{
+	if (p->io->set->is_dir_syncing && p->io->set->sync_err != 0)
+		return EIO;
+	for (uint32_t i = 0; i < p->io->n_runs; i++) {
+		const struct blob *b = p->io->runs[i].blob;
+
+		if (b != NULL && b->sync_err != 0)
+			return EIO;
+	}
+	return 0;
+}
+
+static int write_rows(struct commit *c)
+{
+	struct put *p;
+	int err = index_job_begin(c->index);
+
+	STAILQ_FOREACH(p, &c->puts, queue)
+		if (err == 0 && p->err == 0)
+			err = index_job_hold(c->index, p->row, p->piece_ix,
+					     p->piece_bytes, &c->added_bytes);
+	if (err == 0)
+		err = index_job_commit(c->index);
+	if (err != 0) {
+		index_job_rollback(c->index);
+		c->added_bytes = 0;
+	}
+	return err;
+}
+
+void batch_job_commit(struct job *job, struct worker_env *env)
+{
+	struct commit *c = CONTAINER_OF(job, struct commit, job);
+	struct put *p;
+	bool any = false;
+
+	ASSERT_WORKER();
+	sync_all(c);
+	STAILQ_FOREACH(p, &c->puts, queue) {
+		if (p->err == 0)
+			p->err = put_sync_err(p);
+		any |= p->err == 0;
+	}
+	if (any)
+		c->index_err = write_rows(c);
+	STAILQ_FOREACH(p, &c->puts, queue)
+		if (p->err == 0)
+			p->err = c->index_err;
+}
+
+/* A flush only needs its turn on the store thread. */
+void batch_job_nothing(struct job *job, struct worker_env *env)
+{
+	ASSERT_WORKER();
+}

@@ -1,0 +1,228 @@
+/* blob_job — what workers do with blobs.
+ *
+ * Purpose: every system call that touches the data of pieces, but for the one
+ * that never waits (blobs_read_now).
+ *
+ * Names: a blob is called by its file's number in the torrent, in a directory
+ * called by the info-hash; no name that came from the network reaches the
+ * file system. Foreign files (store_place) have the user's own paths.
+ *
+ * Making: a blob is made, at its full length and sparse, by the first write to
+ * it, and only as long as the index claims nothing in it (`may_make`). Once
+ * something is claimed, a blob that is missing or short has lost bytes: making
+ * it anew would turn the loss into zeros that look held. So that is EIO.
+ *
+ * Failure modes: a write that fails leaves bytes that no row speaks of. The
+ * first error ends the job; what was opened is closed or handed over as for
+ * success.
+ *
+ * Invariants: a blob_run that is BRIEF has no descriptor left at the end; what
+ * it wrote is synced when the job says 0. */
+#include "cache/blob_job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache/cache_limits.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/torrent_id.h"
+
+enum {
+	NAME_BYTES = TORRENT_HEX_BYTES + 12,
+	BLOB_MODE = 0600,
+	BLOB_FLAGS = O_RDWR | O_NOFOLLOW | O_CLOEXEC,
+	FOREIGN_FLAGS = O_RDONLY | O_NOCTTY | O_CLOEXEC,
+};
+
+/* ---- opening ---- */
+
+/* Lends `buf` or the foreign path. */
+static const char *blob_name(const struct blob_home *home, uint32_t file_ix,
+			     char buf[NAME_BYTES])
+{
+	if (home->paths != NULL)
+		return home->paths[file_ix];
+	snprintf(buf, NAME_BYTES, "%s/%u", home->sub, file_ix);
+	return buf;
+}
+
+/* What was held is gone, whatever the system calls it. */
+static int as_loss(int err)
+{
+	return err == ENOENT || err == ELOOP || err == ENOTDIR ? EIO : err;
+}
+
+static int open_name(const struct blob_home *home, const struct blob_run *run)
+{
+	char buf[NAME_BYTES];
+	const char *name = blob_name(home, run->file_ix, buf);
+	int fd;
+
+	if (home->paths != NULL)
+		return openat(home->dir_fd, name, FOREIGN_FLAGS);
+	fd = openat(home->dir_fd, name, BLOB_FLAGS);
+	if (fd < 0 && errno == ENOENT && run->may_make)
+		fd = openat(home->dir_fd, name, BLOB_FLAGS | O_CREAT,
+			    BLOB_MODE);
+	return fd;
+}
+
+/* The blob has its full length, or gets it. */
+static int check_size(int fd, struct blob_run *run)
+{
+	struct stat sb;
+
+	if (fstat(fd, &sb) != 0)
+		return errno;
+	if (!S_ISREG(sb.st_mode))
+		return EIO;
+	if (run->may_make) {
+		run->was_made = true;
+		if ((uint64_t)sb.st_size != run->file_bytes &&
+		    ftruncate(fd, (off_t)run->file_bytes) != 0)
+			return errno;
+		return 0;
+	}
+	return (uint64_t)sb.st_size < run->file_bytes ? EIO : 0;
+}
+
+static int open_blob(const struct blob_home *home, struct blob_run *run)
+{
+	int fd = open_name(home, run);
+	int err;
+
+	if (fd < 0)
+		return as_loss(errno);
+	err = check_size(fd, run);
+	if (err != 0) {
+		close(fd);
+		return err;
+	}
+	run->fd = fd;
+	return 0;
+}
+
+int blob_job_size(const struct blob_home *home, uint32_t file_ix, uint64_t *out)
+{
+	char buf[NAME_BYTES];
+	struct stat sb;
+
+	ASSERT_WORKER();
+	if (fstatat(home->dir_fd, blob_name(home, file_ix, buf), &sb,
+		    AT_SYMLINK_NOFOLLOW) != 0)
+		return as_loss(errno);
+	if (!S_ISREG(sb.st_mode))
+		return EIO;
+	*out = (uint64_t)sb.st_size;
+	return 0;
+}
+
+int blob_job_sync_dir(const struct blob_home *home)
+{
+	int fd, err = 0;
+
+	ASSERT_WORKER();
+	fd = openat(home->dir_fd, home->sub,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	if (fsync(fd) != 0)
+		err = errno;
+	close(fd);
+	return err;
+}
+
+/* ---- reading and writing ---- */
+
+static int read_run(const struct blob_run *run, uint8_t *dst)
+{
+	uint64_t off = run->off_bytes;
+	size_t left = run->len_bytes;
+
+	while (left > 0) {
+		ssize_t n = pread(run->fd, dst, left, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno;
+		if (n == 0) /* the blob was cut: what was held is gone */
+			return EIO;
+		dst += n;
+		off += (uint64_t)n;
+		left -= (size_t)n;
+	}
+	return 0;
+}
+
+static int write_run(const struct blob_run *run, const uint8_t *src)
+{
+	uint64_t off = run->off_bytes;
+	size_t left = run->len_bytes;
+
+	while (left > 0) {
+		size_t slice =
+			left < STORE_SLICE_BYTES ? left : STORE_SLICE_BYTES;
+		ssize_t n = pwrite(run->fd, src, slice, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? errno : EIO;
+		src += n;
+		off += (uint64_t)n;
+		left -= (size_t)n;
+	}
+	return 0;
+}
+
+static int end_brief(struct blob_run *run, bool is_write, int err)
+{
+	if (err == 0 && is_write && fdatasync(run->fd) != 0)
+		err = errno;
+	close(run->fd);
+	run->fd = -1;
+	return err;
+}
+
+static int do_run(const struct blob_io *io, struct blob_run *run)
+{
+	int err = 0;
+
+	if (run->how == BLOB_FD_NONE) {
+		memset(io->dst + run->pos_bytes, 0, run->len_bytes);
+		return 0;
+	}
+	if (run->how != BLOB_FD_LENT)
+		err = open_blob(io->home, run);
+	if (err != 0)
+		return err;
+	if (io->dst != NULL)
+		err = read_run(run, io->dst + run->pos_bytes);
+	else
+		err = write_run(run, io->src + run->pos_bytes);
+	if (run->how == BLOB_FD_BRIEF)
+		err = end_brief(run, io->src != NULL, err);
+	return err;
+}
+
+void blob_job_run(struct job *job, struct worker_env *env)
+{
+	struct blob_io *io = CONTAINER_OF(job, struct blob_io, job);
+
+	ASSERT_WORKER();
+	for (uint32_t i = 0; i < io->n_runs && io->err == 0; i++) {
+		io->err = do_run(io, &io->runs[i]);
+		if (io->err != 0)
+			log_debug("blob %s/%u: %s: %s",
+				  io->home->sub ? io->home->sub : "(foreign)",
+				  io->runs[i].file_ix,
+				  io->dst != NULL ? "read" : "write",
+				  err_text(io->err));
+	}
+}

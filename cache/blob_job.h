@@ -1,0 +1,77 @@
+/* blob_job — files of pieces: opened, read, written, synced by a worker.
+ *
+ * Thread: workers and the store thread. Errors: EIO when a blob is not what
+ * it must be (missing, short, no plain file); else what the system said. */
+#ifndef SHOAL_CACHE_BLOB_JOB_H
+#define SHOAL_CACHE_BLOB_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/worker.h"
+
+struct blob;
+struct blob_set;
+
+/* Where the blobs of one torrent lie. Read only while jobs run. */
+struct blob_home {
+	int dir_fd;      /* names below are relative to this */
+	const char *sub; /* "SUB/<file index>"; or NULL, and then … */
+	/* … these are foreign files, never written to. */
+	const char *const *paths;
+};
+
+enum blob_fd {
+	BLOB_FD_NONE,  /* no file: the bytes are zeros */
+	BLOB_FD_LENT,  /* open already; the loop keeps it so */
+	BLOB_FD_KEEP,  /* the job opens it, the loop takes it over */
+	BLOB_FD_BRIEF, /* the job opens, syncs what it wrote, and closes */
+};
+
+/* The part of a read or a write that lies in one blob. */
+struct blob_run {
+	/* set before hand-over, then read only */
+	uint64_t file_bytes;
+	uint64_t off_bytes;
+	uint32_t pos_bytes; /* in the caller's memory */
+	uint32_t len_bytes;
+	uint32_t file_ix;
+	enum blob_fd how;
+	bool may_make; /* nothing in it is held, so it may be made or cut */
+	/* loop only */
+	struct blob *blob; /* for LENT and KEEP */
+	/* reply */
+	bool was_made;
+	int fd; /* LENT: set before; KEEP: the reply, or -1 */
+};
+
+/* A read or a write of one stretch of piece space. */
+struct blob_io {
+	struct job job;
+	/* set before hand-over, then read only */
+	const struct blob_home *home;
+	uint8_t *dst;       /* a read, or NULL: */
+	const uint8_t *src; /* a write */
+	/* loop only */
+	struct blob_set *set;
+	void (*done)(struct blob_io *io);
+	void (*read_done)(void *arg, int err); /* blobs_read's */
+	void *arg;
+	/* reply */
+	int err;
+	/* set before hand-over */
+	uint32_t n_runs;
+	struct blob_run runs[];
+};
+
+/* blob_job_run — job.run of a blob_io. */
+void blob_job_run(struct job *job, struct worker_env *env);
+
+/* blob_job_sync_dir — make the names in the torrent's directory durable. */
+int blob_job_sync_dir(const struct blob_home *home);
+
+/* blob_job_size — how long blob `file_ix` is; EIO when it is not there. */
+int blob_job_size(const struct blob_home *home, uint32_t file_ix,
+		  uint64_t *out);
+
+#endif

@@ -1,0 +1,499 @@
+/* index_job — SQLite, kept on a short lead.
+ *
+ * Purpose: the one file with SQL, run by the one thread with the connection.
+ *
+ * Settings: the lock is exclusive and kept, so there is no shared memory file
+ * and no second connection; WAL; every commit is synced (synchronous=FULL),
+ * since batches make commits rare and DURABLE means what it says; no mmap
+ * (an I/O error is then a result and not a signal); the file is not trusted
+ * (trusted_schema, DEFENSIVE, cell_size_check, quick_check at start).
+ *
+ * Shape: held pieces are bitmaps of INDEX_CHUNK_PIECES a row, in wire order,
+ * with the sum of their bytes beside them. So the index stays small enough to
+ * be checked whole at each start. The chunk is read, changed and written
+ * back; within a batch SQLite's page cache makes that cheap.
+ *
+ * Failure modes: ENOSPC and ENOMEM leave the state as it was before the
+ * transaction; anything else is EIO, and the store stops believing itself. A
+ * `held` row of the wrong size or place is treated as absent: its pieces are
+ * fetched again.
+ *
+ * Invariant: a statement is reset before the function that stepped it
+ * returns, so nothing keeps a read transaction open. */
+#include "cache/index_job.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cache/cache_limits.h"
+#include "cache/schema_job.h"
+#include "core/bits.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+#include "core/worker.h"
+
+enum { CHUNK_BYTES = INDEX_CHUNK_PIECES / 8 };
+
+struct index_db {
+	sqlite3 *db;
+	sqlite3_stmt *begin;
+	sqlite3_stmt *commit;
+	sqlite3_stmt *rollback;
+	sqlite3_stmt *find;
+	sqlite3_stmt *add;
+	sqlite3_stmt *load;
+	sqlite3_stmt *held_bytes;
+	sqlite3_stmt *get_chunk;
+	sqlite3_stmt *put_chunk;
+	sqlite3_stmt *del_chunk;
+};
+
+static const struct {
+	size_t member;
+	const char *sql;
+} statements[] = {
+	{offsetof(struct index_db, begin), "BEGIN IMMEDIATE"},
+	{offsetof(struct index_db, commit), "COMMIT"},
+	{offsetof(struct index_db, rollback), "ROLLBACK"},
+	{offsetof(struct index_db, find),
+	 "SELECT id, v1, v2 FROM torrent WHERE v1 = ?1 OR v2 = ?2"},
+	{offsetof(struct index_db, add),
+	 "INSERT INTO torrent"
+	 " (v1, v2, piece_bytes, n_pieces, total_bytes, added_s)"
+	 " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
+	{offsetof(struct index_db, load),
+	 "SELECT chunk, bits FROM held WHERE torrent = ?1"},
+	{offsetof(struct index_db, held_bytes),
+	 "SELECT coalesce(sum(bytes), 0) FROM held"},
+	{offsetof(struct index_db, get_chunk),
+	 "SELECT bytes, bits FROM held WHERE torrent = ?1 AND chunk = ?2"},
+	{offsetof(struct index_db, put_chunk),
+	 "INSERT OR REPLACE INTO held (torrent, chunk, bytes, bits)"
+	 " VALUES (?1, ?2, ?3, ?4)"},
+	{offsetof(struct index_db, del_chunk),
+	 "DELETE FROM held WHERE torrent = ?1 AND chunk = ?2"},
+};
+
+enum { N_STATEMENTS = sizeof(statements) / sizeof(statements[0]) };
+
+static sqlite3_stmt **statement(struct index_db *db, unsigned i)
+{
+	return (sqlite3_stmt **)(void *)((char *)db + statements[i].member);
+}
+
+/* ---- results ---- */
+
+static int fail(struct index_db *db, int rc, const char *what)
+{
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_FULL:
+		return ENOSPC;
+	case SQLITE_NOMEM:
+		return ENOMEM;
+	}
+	log_err("index: %s: %s", what, sqlite3_errmsg(db->db));
+	return EIO;
+}
+
+/* Run a statement that gives no row. */
+static int run(struct index_db *db, sqlite3_stmt *st, const char *what)
+{
+	int err = fail(db, sqlite3_step(st), what);
+
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	return err;
+}
+
+/* Step to the first row: 0, ENOENT, or an error. The caller resets. */
+static int first_row(struct index_db *db, sqlite3_stmt *st, const char *what)
+{
+	int rc = sqlite3_step(st);
+
+	return rc == SQLITE_DONE ? ENOENT : fail(db, rc, what);
+}
+
+static void finish(sqlite3_stmt *st)
+{
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+}
+
+/* ---- opening ---- */
+
+static int get_int(sqlite3 *db, const char *sql, int *out)
+{
+	sqlite3_stmt *st;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		*out = sqlite3_column_int(st, 0);
+		rc = SQLITE_OK;
+	}
+	sqlite3_finalize(st);
+	return rc;
+}
+
+/* Does `sql`, a pragma, answer with `text`? */
+static int expect_text(sqlite3 *db, const char *sql, const char *text)
+{
+	sqlite3_stmt *st;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		const unsigned char *got = sqlite3_column_text(st, 0);
+
+		rc = got != NULL && strcmp((const char *)got, text) == 0
+			     ? SQLITE_OK
+			     : SQLITE_CORRUPT;
+	}
+	sqlite3_finalize(st);
+	return rc;
+}
+
+static int configure(sqlite3 *db)
+{
+	int rc = sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(db,
+				  "PRAGMA trusted_schema = OFF;"
+				  "PRAGMA cell_size_check = ON;"
+				  "PRAGMA mmap_size = 0;"
+				  "PRAGMA temp_store = MEMORY;"
+				  "PRAGMA foreign_keys = ON;"
+				  "PRAGMA locking_mode = EXCLUSIVE;",
+				  NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = expect_text(db, "PRAGMA journal_mode = WAL", "wal");
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(db, "PRAGMA synchronous = FULL", NULL, NULL,
+				  NULL);
+	return rc;
+}
+
+/* Is the file ours, whole, and not newer than we are? */
+static int admit(sqlite3 *db, char why[160])
+{
+	int id = 0, version = 0;
+	int rc = get_int(db, "PRAGMA application_id", &id);
+
+	if (rc == SQLITE_OK)
+		rc = get_int(db, "PRAGMA user_version", &version);
+	if (rc == SQLITE_OK)
+		rc = expect_text(db, "PRAGMA quick_check(1)", "ok");
+	if (rc != SQLITE_OK || version < 0 ||
+	    (version > 0 && id != SCHEMA_APPLICATION_ID)) {
+		snprintf(why, 160,
+			 "the index is damaged: move index.db* away to start "
+			 "a new one (%s)",
+			 rc != SQLITE_OK ? sqlite3_errstr(rc) : "not ours");
+		return rc == SQLITE_NOMEM ? ENOMEM : EIO;
+	}
+	if (version > schema_job_version()) {
+		snprintf(why, 160,
+			 "the store has format %d, this program knows %d: it "
+			 "was made by a newer version",
+			 version, schema_job_version());
+		return EPROTO;
+	}
+	rc = schema_job_upgrade(db, version);
+	if (rc != SQLITE_OK)
+		snprintf(why, 160, "cannot make the index: %s",
+			 sqlite3_errmsg(db));
+	return (rc & 0xff) == SQLITE_FULL ? ENOSPC : rc != SQLITE_OK ? EIO : 0;
+}
+
+static int prepare_all(struct index_db *db)
+{
+	int rc = SQLITE_OK;
+
+	for (unsigned i = 0; i < N_STATEMENTS && rc == SQLITE_OK; i++)
+		rc = sqlite3_prepare_v3(db->db, statements[i].sql, -1,
+					SQLITE_PREPARE_PERSISTENT,
+					statement(db, i), NULL);
+	return fail(db, rc, "prepare");
+}
+
+int index_job_open(const char *path, struct index_db **out, char why[160])
+{
+	struct index_db *db;
+	int rc, err;
+
+	ASSERT_WORKER();
+	db = mem_new(struct index_db);
+	if (db == NULL)
+		return ENOMEM;
+	rc = sqlite3_open_v2(path, &db->db,
+			     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+				     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
+			     NULL);
+	if (rc == SQLITE_OK)
+		rc = configure(db->db);
+	if (rc != SQLITE_OK) {
+		snprintf(why, 160, "the index cannot be opened: %s",
+			 sqlite3_errstr(rc));
+		err = rc == SQLITE_NOMEM ? ENOMEM : EIO;
+		goto close_db;
+	}
+	err = admit(db->db, why);
+	if (err == 0)
+		err = prepare_all(db);
+	if (err != 0)
+		goto close_db;
+	*out = db;
+	return 0;
+close_db:
+	index_job_close(db);
+	return err;
+}
+
+void index_job_close(struct index_db *db TAKES)
+{
+	if (db == NULL)
+		return;
+	ASSERT_WORKER();
+	for (unsigned i = 0; i < N_STATEMENTS; i++)
+		sqlite3_finalize(*statement(db, i));
+	/* The last connection checkpoints and removes the WAL. */
+	sqlite3_close(db->db);
+	mem_free(db);
+}
+
+/* ---- torrents ---- */
+
+static void bind_hash(sqlite3_stmt *st, int at, const struct info_hash *h)
+{
+	if (h->len > 0)
+		sqlite3_bind_blob(st, at, h->bytes, h->len, SQLITE_STATIC);
+	else
+		sqlite3_bind_null(st, at);
+}
+
+static void column_hash(sqlite3_stmt *st, int at, struct info_hash *out)
+{
+	const void *bytes = sqlite3_column_blob(st, at);
+	int len = sqlite3_column_bytes(st, at);
+
+	*out = (struct info_hash){0};
+	if (bytes == NULL || len > (int)sizeof(out->bytes))
+		return;
+	memcpy(out->bytes, bytes, (size_t)len);
+	out->len = (uint8_t)len;
+}
+
+int index_job_find(struct index_db *db, const struct torrent_id *id,
+		   int64_t *row, struct torrent_id *known)
+{
+	enum { COL_ID, COL_V1, COL_V2 };
+	int err;
+
+	ASSERT_WORKER();
+	bind_hash(db->find, 1, &id->v1);
+	bind_hash(db->find, 2, &id->v2);
+	err = first_row(db, db->find, "find");
+	if (err == 0) {
+		*row = sqlite3_column_int64(db->find, COL_ID);
+		column_hash(db->find, COL_V1, &known->v1);
+		column_hash(db->find, COL_V2, &known->v2);
+	}
+	finish(db->find);
+	return err;
+}
+
+int index_job_add(struct index_db *db, const struct metainfo *mi,
+		  int64_t added_s, int64_t *row)
+{
+	int err;
+
+	ASSERT_WORKER();
+	bind_hash(db->add, 1, &mi->id.v1);
+	bind_hash(db->add, 2, &mi->id.v2);
+	sqlite3_bind_int64(db->add, 3, mi->piece_bytes);
+	sqlite3_bind_int64(db->add, 4, mi->n_pieces);
+	sqlite3_bind_int64(db->add, 5, (sqlite3_int64)mi->total_bytes);
+	sqlite3_bind_int64(db->add, 6, added_s);
+	err = run(db, db->add, "add");
+	if (err == 0)
+		*row = sqlite3_last_insert_rowid(db->db);
+	return err;
+}
+
+/* ---- transactions ---- */
+
+int index_job_begin(struct index_db *db)
+{
+	ASSERT_WORKER();
+	return run(db, db->begin, "begin");
+}
+
+int index_job_commit(struct index_db *db)
+{
+	ASSERT_WORKER();
+	return run(db, db->commit, "commit");
+}
+
+void index_job_rollback(struct index_db *db)
+{
+	ASSERT_WORKER();
+	/* Some errors have rolled back already. */
+	if (!sqlite3_get_autocommit(db->db))
+		run(db, db->rollback, "rollback");
+}
+
+/* ---- held pieces ---- */
+
+/* The chunk in a row as it must be, else NULL. Lends until the next step. */
+static const uint8_t *column_chunk(sqlite3_stmt *st, int at)
+{
+	const uint8_t *bits = sqlite3_column_blob(st, at);
+
+	return sqlite3_column_bytes(st, at) == CHUNK_BYTES ? bits : NULL;
+}
+
+/* Copy a chunk into its place among `len` bytes; false when it has none. */
+static bool place_chunk(uint8_t *bits, size_t len, int64_t chunk,
+			const uint8_t *from)
+{
+	uint64_t at = (uint64_t)chunk * CHUNK_BYTES;
+	size_t n;
+
+	if (chunk < 0 || from == NULL || at >= len)
+		return false;
+	n = len - at < CHUNK_BYTES ? len - at : CHUNK_BYTES;
+	memcpy(bits + at, from, n);
+	return true;
+}
+
+int index_job_load(struct index_db *db, int64_t row, uint32_t n_pieces,
+		   uint8_t *bits)
+{
+	enum { COL_CHUNK, COL_BITS };
+	size_t len = bits_bytes(n_pieces);
+	sqlite3_stmt *st = db->load;
+	int rc;
+
+	ASSERT_WORKER();
+	memset(bits, 0, len);
+	sqlite3_bind_int64(st, 1, row);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		int64_t chunk = sqlite3_column_int64(st, COL_CHUNK);
+
+		if (!place_chunk(bits, len, chunk, column_chunk(st, COL_BITS)))
+			log_warn("index: torrent %lld: chunk %lld makes no "
+				 "sense, skipped",
+				 (long long)row, (long long)chunk);
+	}
+	if (n_pieces % 8 != 0)
+		bits[len - 1] &= (uint8_t) ~(0xffu >> (n_pieces % 8));
+	finish(st);
+	return fail(db, rc, "load");
+}
+
+int index_job_held_bytes(struct index_db *db, uint64_t *out)
+{
+	int err;
+
+	ASSERT_WORKER();
+	err = first_row(db, db->held_bytes, "held bytes");
+	if (err == 0)
+		*out = (uint64_t)sqlite3_column_int64(db->held_bytes, 0);
+	finish(db->held_bytes);
+	return err;
+}
+
+struct chunk {
+	int64_t row;
+	int64_t ix;
+	int64_t bytes;
+	uint8_t bits[CHUNK_BYTES];
+};
+
+/* The chunk, empty when there is none. */
+static int chunk_get(struct index_db *db, struct chunk *c)
+{
+	enum { COL_BYTES, COL_BITS };
+	const uint8_t *bits;
+	int err;
+
+	c->bytes = 0;
+	memset(c->bits, 0, sizeof(c->bits));
+	sqlite3_bind_int64(db->get_chunk, 1, c->row);
+	sqlite3_bind_int64(db->get_chunk, 2, c->ix);
+	err = first_row(db, db->get_chunk, "read a chunk");
+	bits = err == 0 ? column_chunk(db->get_chunk, COL_BITS) : NULL;
+	if (bits != NULL) {
+		c->bytes = sqlite3_column_int64(db->get_chunk, COL_BYTES);
+		memcpy(c->bits, bits, sizeof(c->bits));
+	}
+	finish(db->get_chunk);
+	return err == ENOENT ? 0 : err;
+}
+
+static int chunk_put(struct index_db *db, const struct chunk *c)
+{
+	sqlite3_stmt *st = c->bytes > 0 ? db->put_chunk : db->del_chunk;
+
+	sqlite3_bind_int64(st, 1, c->row);
+	sqlite3_bind_int64(st, 2, c->ix);
+	if (c->bytes > 0) {
+		sqlite3_bind_int64(st, 3, c->bytes);
+		sqlite3_bind_blob(st, 4, c->bits, CHUNK_BYTES, SQLITE_STATIC);
+	}
+	return run(db, st, "write a chunk");
+}
+
+static int chunk_flip(struct index_db *db, int64_t row, uint32_t ix,
+		      int64_t bytes, bool to)
+{
+	struct chunk c = {.row = row, .ix = ix / INDEX_CHUNK_PIECES};
+	uint32_t at = ix % INDEX_CHUNK_PIECES;
+	uint8_t mask = (uint8_t)(0x80u >> (at & 7));
+	int err = chunk_get(db, &c);
+
+	if (err != 0)
+		return err;
+	if (((c.bits[at >> 3] & mask) != 0) == to)
+		return EALREADY;
+	c.bits[at >> 3] ^= mask;
+	c.bytes += to ? bytes : -bytes;
+	return chunk_put(db, &c);
+}
+
+static int flip(struct index_db *db, int64_t row, uint32_t ix, uint32_t bytes,
+		bool to, uint64_t *change)
+{
+	int err;
+
+	ASSERT_WORKER();
+	err = chunk_flip(db, row, ix, bytes, to);
+	if (err == 0)
+		*change += bytes;
+	return err == EALREADY ? 0 : err;
+}
+
+int index_job_hold(struct index_db *db, int64_t row, uint32_t ix,
+		   uint32_t bytes, uint64_t *change)
+{
+	return flip(db, row, ix, bytes, true, change);
+}
+
+int index_job_drop(struct index_db *db, int64_t row, uint32_t ix,
+		   uint32_t bytes, uint64_t *change)
+{
+	return flip(db, row, ix, bytes, false, change);
+}

@@ -1,0 +1,56 @@
+/* index_job — the index: which torrents are known, and which of their pieces
+ * are on disk. All SQL of the program.
+ *
+ * Thread: store. Errors: ENOENT no such row; ENOSPC and ENOMEM, after which
+ * nothing has changed; EPROTO a newer version wrote the file; EIO all else,
+ * logged here. */
+#ifndef SHOAL_CACHE_INDEX_JOB_H
+#define SHOAL_CACHE_INDEX_JOB_H
+
+#include <stdint.h>
+
+#include "core/own.h"
+
+struct index_db;
+struct metainfo;
+struct torrent_id;
+
+/* index_job_open — open or make the index at `path`, check it, and bring it to
+ * today's schema. `why` gets a line for a person. */
+int index_job_open(const char *path, struct index_db **out, char why[160]);
+
+/* index_job_close — checkpoint and close. NULL is fine. */
+void index_job_close(struct index_db *db TAKES);
+
+/* index_job_find — the row of a torrent, by either of its hashes; `known` gets
+ * both that the index has. ENOENT. */
+int index_job_find(struct index_db *db, const struct torrent_id *id,
+		   int64_t *row, struct torrent_id *known);
+
+/* index_job_add — a new torrent; durable when this returns 0. */
+int index_job_add(struct index_db *db, const struct metainfo *mi,
+		  int64_t added_s, int64_t *row);
+
+/* index_job_load — the bits of all held pieces, in wire order, into `bits` of
+ * (n_pieces + 7) / 8 bytes. Rows that make no sense are logged and skipped. */
+int index_job_load(struct index_db *db, int64_t row, uint32_t n_pieces,
+		   uint8_t *bits);
+
+/* index_job_held_bytes — of all torrents. */
+int index_job_held_bytes(struct index_db *db, uint64_t *out);
+
+/* index_job_begin … index_job_commit — one transaction, durable when commit
+ * returns 0. After an error, index_job_rollback. */
+int index_job_begin(struct index_db *db);
+int index_job_commit(struct index_db *db);
+void index_job_rollback(struct index_db *db);
+
+/* index_job_hold / index_job_drop — piece `ix`, `bytes` long, is held from now
+ * on, or not any more. `*change` is raised by what that adds to (takes from)
+ * the held bytes: 0 when nothing changed. */
+int index_job_hold(struct index_db *db, int64_t row, uint32_t ix,
+		   uint32_t bytes, uint64_t *change);
+int index_job_drop(struct index_db *db, int64_t row, uint32_t ix,
+		   uint32_t bytes, uint64_t *change);
+
+#endif

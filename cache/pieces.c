@@ -1,0 +1,621 @@
+/* pieces — the states of pieces, and the moves between them.
+ *
+ * Purpose: everything above asks here what of a torrent may be read; everything
+ * below is told from here what to keep. The states, their fields and the moves
+ * are the table in pieces.h; `may_go_to` is that table for the machine, and
+ * pieces_internal.h has the fields of a slot.
+ *
+ * Happy path
+ *   1. pieces_wait: a reader waits; the piece is WANTED.
+ *   2. pieces_begin: a buffer; FETCHING. net/ fills it.
+ *   3. pieces_filled: a worker hashes it; CHECKING.
+ *   4. on_hashed: it is right. have has it; the put is on its way; on_verified,
+ *      then the waiters are called. All before a byte reaches the disk.
+ *   5. WRITTEN: its memory is no longer counted, but kept for a while.
+ *   6. DURABLE: CLEAN. The slot lives as long as its buffer.
+ *
+ * Memory: a torrent may have two million pieces, so a piece nobody works on is
+ * one byte. Waits hang in PIECES_WAIT_LISTS lists by their piece's number, so
+ * that waiting never needs memory.
+ *
+ * Calls upward (ops, waiters) may call back into here, pieces_close included.
+ * So each is the last thing done with what it may change, and what is looked
+ * at after it is looked at afresh; the struct itself lives to the end of the
+ * turn.
+ *
+ * Failure modes: see the table. A piece that is lost while its put is under
+ * way leaves its slot adrift: out of the table of slots, freed when the put
+ * has ended, and its outcome does not matter any more.
+ *
+ * Closing: waiters go first, then slots without a job; `gone` follows the last
+ * job. A hash that ends after that is not looked at. */
+#include "cache/pieces_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "cache/store.h"
+#include "core/blk.h"
+#include "core/err.h"
+#include "core/hmap.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+
+#define BIT(state) (1u << (state))
+
+static const uint8_t may_go_to[] = {
+	[PIECE_ABSENT] = BIT(PIECE_WANTED) | BIT(PIECE_FETCHING),
+	[PIECE_WANTED] = BIT(PIECE_ABSENT) | BIT(PIECE_FETCHING),
+	[PIECE_FETCHING] =
+		BIT(PIECE_ABSENT) | BIT(PIECE_WANTED) | BIT(PIECE_CHECKING),
+	[PIECE_CHECKING] = BIT(PIECE_FETCHING) | BIT(PIECE_SETTLING),
+	[PIECE_SETTLING] = BIT(PIECE_CLEAN) | BIT(PIECE_ABSENT),
+	[PIECE_CLEAN] = BIT(PIECE_ABSENT),
+};
+
+static void move(struct pieces *ps, uint32_t ix, enum piece_state to)
+{
+	assert(may_go_to[piece_state(ps, ix)] & BIT(to));
+	ps->marks[ix] = (uint8_t)((ps->marks[ix] & MARK_WAITED) | to);
+}
+
+static bool is_waited(const struct pieces *ps, uint32_t ix)
+{
+	return (ps->marks[ix] & MARK_WAITED) != 0;
+}
+
+/* ---- slots ---- */
+
+struct slot *pieces_slot(const struct pieces *ps, uint32_t ix)
+{
+	return hmap_get(ps->slots, &ix);
+}
+
+static void slot_drop_blk(struct slot *s)
+{
+	piece_mem_uncount(s);
+	piece_mem_forget(s);
+	blk_drop(s->blk);
+	s->blk = NULL;
+}
+
+/* Out of the table; freed now, or by the end of its job. */
+static void slot_release(struct slot *s)
+{
+	if (!s->is_adrift)
+		hmap_del(s->ps->slots, &s->ix);
+	s->is_adrift = true;
+	if (s->has_job)
+		return;
+	if (s->blk != NULL)
+		slot_drop_blk(s);
+	mem_free(s);
+}
+
+static struct slot *slot_new(struct pieces *ps, uint32_t ix, uint32_t len)
+{
+	struct slot *s = mem_new(struct slot);
+
+	if (s == NULL)
+		return NULL;
+	s->ps = ps;
+	s->ix = ix;
+	s->blk = blk_new(ps->cfg.mem->pool, len);
+	if (s->blk == NULL)
+		goto free_slot;
+	if (hmap_put(ps->slots, &ix, s) != 0)
+		goto drop_blk;
+	return s;
+drop_blk:
+	blk_drop(s->blk);
+free_slot:
+	mem_free(s);
+	return NULL;
+}
+
+static void job_begin(struct slot *s)
+{
+	s->has_job = true;
+	s->ps->n_jobs++;
+}
+
+static void on_gone(void *arg)
+{
+	struct pieces *ps = arg;
+	void (*gone)(void *) = ps->gone;
+	void *gone_arg = ps->gone_arg;
+
+	bits_fini(&ps->have);
+	hmap_free(ps->slots);
+	mem_free(ps->marks);
+	mem_free(ps);
+	if (gone != NULL)
+		gone(gone_arg);
+}
+
+void pieces_job_end(struct pieces *ps)
+{
+	assert(ps->n_jobs > 0);
+	if (--ps->n_jobs == 0 && ps->is_closed)
+		loop_defer(ps->cfg.loop, &ps->gone_task);
+}
+
+static void job_end(struct slot *s)
+{
+	s->has_job = false;
+	pieces_job_end(s->ps);
+}
+
+/* ---- losing ---- */
+
+static void lose(struct pieces *ps, uint32_t ix)
+{
+	bits_clear(&ps->have, ix);
+	move(ps, ix, PIECE_ABSENT);
+	pieces_check_piece(ps, ix);
+	ps->cfg.ops->on_lost(ps->cfg.arg, ix);
+}
+
+void pieces_lose(struct pieces *ps, uint32_t ix)
+{
+	struct slot *s = pieces_slot(ps, ix);
+
+	if (!bits_has(&ps->have, ix) || (s != NULL && s->blk != NULL))
+		return;
+	log_debug("piece %u cannot be read any more", ix);
+	store_forget(ps->st, ix);
+	if (s != NULL)
+		slot_release(s);
+	lose(ps, ix);
+}
+
+void pieces_drop_recent(struct slot *s)
+{
+	struct pieces *ps = s->ps;
+	uint32_t ix = s->ix;
+	bool is_lost = s->is_unkept;
+
+	slot_drop_blk(s);
+	if (s->has_job)
+		return; /* SETTLING: the slot is the put's */
+	slot_release(s);
+	if (is_lost)
+		lose(ps, ix);
+}
+
+/* ---- settling ---- */
+
+static void on_put_failed(struct slot *s, int err)
+{
+	struct pieces *ps = s->ps;
+	uint32_t ix = s->ix;
+
+	log_debug("piece %u is not kept: %s", ix, err_text(err));
+	if (s->blk == NULL) {
+		slot_release(s);
+		lose(ps, ix);
+		return;
+	}
+	s->is_unkept = true;
+	move(ps, ix, PIECE_CLEAN);
+	piece_mem_uncount(s);
+	if (!s->is_recent)
+		piece_mem_keep(s);
+	piece_mem_trim(ps->cfg.mem);
+}
+
+static void on_put(void *arg, uint32_t ix, enum store_phase phase, int err)
+{
+	struct slot *s = arg;
+	struct pieces *ps = s->ps;
+
+	pieces_check_piece(ps, ix);
+	if (err != 0 || phase == STORE_DURABLE)
+		job_end(s);
+	if (s->is_adrift) {
+		if (!s->has_job)
+			slot_release(s);
+		return;
+	}
+	if (err != 0) {
+		on_put_failed(s, err);
+	} else if (phase == STORE_WRITTEN) {
+		piece_mem_uncount(s);
+		piece_mem_keep(s);
+		piece_mem_trim(ps->cfg.mem);
+	} else {
+		move(ps, ix, PIECE_CLEAN);
+		if (s->blk == NULL)
+			slot_release(s);
+	}
+}
+
+static void settle(struct slot *s)
+{
+	struct pieces *ps = s->ps;
+	int err;
+
+	move(ps, s->ix, PIECE_SETTLING);
+	bits_set(&ps->have, s->ix);
+	job_begin(s);
+	err = store_put(ps->st, s->ix, s->blk, on_put, s);
+	if (err == 0)
+		return;
+	/* The piece must outlive the calls to its waiters: the cap on recent
+	 * bytes is looked at when the next one comes. */
+	job_end(s);
+	s->is_unkept = true;
+	move(ps, s->ix, PIECE_CLEAN);
+	piece_mem_uncount(s);
+	piece_mem_keep(s);
+}
+
+/* ---- waiting ---- */
+
+static struct piece_waits *waits_of(struct pieces *ps, uint32_t ix)
+{
+	return &ps->waits[ix % PIECES_WAIT_LISTS];
+}
+
+static struct piece_wait *wait_find(struct pieces *ps, uint32_t ix)
+{
+	struct piece_wait *w;
+
+	LIST_FOREACH(w, waits_of(ps, ix), link)
+		if (w->piece_ix == ix)
+			return w;
+	return NULL;
+}
+
+static void wait_end(struct piece_wait *w, int err)
+{
+	LIST_REMOVE(w, link);
+	w->waiting = false;
+	w->fn(w->arg, err, w->piece_ix);
+}
+
+/* Each waiter may end others, or close everything. */
+static void call_waiters(struct pieces *ps, uint32_t ix)
+{
+	struct piece_wait *w;
+
+	ps->marks[ix] &= (uint8_t)~MARK_WAITED;
+	while ((w = wait_find(ps, ix)) != NULL)
+		wait_end(w, 0);
+}
+
+void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w)
+{
+	ASSERT_LOOP(ps->cfg.loop);
+	pieces_check_piece(ps, ix);
+	assert(!bits_has(&ps->have, ix) && !w->waiting && !ps->is_closed);
+	w->piece_ix = ix;
+	w->waiting = true;
+	LIST_INSERT_HEAD(waits_of(ps, ix), w, link);
+	ps->marks[ix] |= MARK_WAITED;
+	if (piece_state(ps, ix) == PIECE_ABSENT)
+		move(ps, ix, PIECE_WANTED);
+}
+
+void pieces_wait_cancel(struct pieces *ps, struct piece_wait *w)
+{
+	uint32_t ix = w->piece_ix;
+
+	ASSERT_LOOP(ps->cfg.loop);
+	if (!w->waiting)
+		return;
+	LIST_REMOVE(w, link);
+	w->waiting = false;
+	if (ps->is_closed || wait_find(ps, ix) != NULL)
+		return;
+	ps->marks[ix] &= (uint8_t)~MARK_WAITED;
+	if (piece_state(ps, ix) == PIECE_WANTED)
+		move(ps, ix, PIECE_ABSENT);
+	pieces_check_piece(ps, ix);
+}
+
+bool pieces_is_waited(const struct pieces *ps, uint32_t ix)
+{
+	return is_waited(ps, ix);
+}
+
+/* ---- filling ---- */
+
+int pieces_begin(struct pieces *ps, uint32_t ix)
+{
+	uint32_t len = metainfo_piece_bytes(ps->cfg.mi, ix);
+	struct slot *s;
+	int err;
+
+	ASSERT_LOOP(ps->cfg.loop);
+	pieces_check_piece(ps, ix);
+	assert(may_go_to[piece_state(ps, ix)] & BIT(PIECE_FETCHING));
+	err = piece_mem_count(ps->cfg.mem, ps, len);
+	if (err != 0)
+		return err;
+	s = slot_new(ps, ix, len);
+	if (s == NULL) {
+		ps->cfg.mem->unverified_bytes -= len;
+		return ENOMEM;
+	}
+	s->is_counted = true;
+	move(ps, ix, PIECE_FETCHING);
+	return 0;
+}
+
+struct blk *pieces_buffer(struct pieces *ps, uint32_t ix)
+{
+	pieces_check_piece(ps, ix);
+	if (piece_state(ps, ix) != PIECE_FETCHING)
+		return NULL;
+	return pieces_slot(ps, ix)->blk;
+}
+
+void pieces_abandon(struct pieces *ps, uint32_t ix)
+{
+	ASSERT_LOOP(ps->cfg.loop);
+	pieces_check_piece(ps, ix);
+	move(ps, ix, is_waited(ps, ix) ? PIECE_WANTED : PIECE_ABSENT);
+	slot_release(pieces_slot(ps, ix));
+}
+
+static void on_hashed(struct job *job)
+{
+	struct slot *s = CONTAINER_OF(job, struct slot, verify.job);
+	struct pieces *ps = s->ps;
+	uint32_t ix = s->ix;
+
+	pieces_check_piece(ps, ix);
+	job_end(s);
+	ps->n_hashed++;
+	if (s->is_adrift) {
+		slot_release(s);
+		return;
+	}
+	if (!s->verify.is_right) {
+		move(ps, ix, PIECE_FETCHING);
+		ps->cfg.ops->on_bad(ps->cfg.arg, ix);
+		return;
+	}
+	settle(s);
+	ps->cfg.ops->on_verified(ps->cfg.arg, ix);
+	if (!ps->is_closed)
+		call_waiters(ps, ix);
+}
+
+void pieces_filled(struct pieces *ps, uint32_t ix)
+{
+	struct slot *s = pieces_slot(ps, ix);
+
+	ASSERT_LOOP(ps->cfg.loop);
+	pieces_check_piece(ps, ix);
+	move(ps, ix, PIECE_CHECKING);
+	job_begin(s);
+	s->verify.mi = ps->cfg.mi;
+	s->verify.data = s->blk->data;
+	s->verify.piece_ix = ix;
+	verify_job_start(&s->verify, ps->cfg.workers, on_hashed);
+}
+
+static void on_room(void *arg)
+{
+	struct pieces *ps = arg;
+
+	if (!ps->is_closed)
+		ps->cfg.ops->on_room(ps->cfg.arg);
+}
+
+/* ---- looking ---- */
+
+enum piece_state pieces_state(const struct pieces *ps, uint32_t ix)
+{
+	pieces_check_piece(ps, ix);
+	return piece_state(ps, ix);
+}
+
+const struct bits *pieces_have(const struct pieces *ps)
+{
+	return &ps->have;
+}
+
+uint64_t pieces_hashed(const struct pieces *ps)
+{
+	return ps->n_hashed;
+}
+
+/* ---- life ---- */
+
+static void take_held(struct pieces *ps, const struct bits *held)
+{
+	/* Same universe and no spare bit: cannot fail. */
+	bits_load(&ps->have, held->data, bits_bytes(held->n));
+	for (uint32_t ix = bits_next(held, 0); ix < held->n;
+	     ix = bits_next(held, ix + 1))
+		ps->marks[ix] = PIECE_CLEAN;
+}
+
+static void on_opened(void *arg, int err, struct store_torrent *st,
+		      const struct bits *held)
+{
+	struct pieces *ps = arg;
+
+	if (ps->is_closed) {
+		if (err == 0)
+			store_close(st);
+		pieces_job_end(ps);
+		return;
+	}
+	if (err == 0) {
+		ps->st = st;
+		take_held(ps, held);
+		pieces_job_end(ps);
+		ps->open_done(ps->open_arg, 0, ps);
+		return;
+	}
+	pieces_open_fn *done = ps->open_done;
+	void *done_arg = ps->open_arg;
+
+	on_gone(ps);
+	done(done_arg, err, NULL);
+}
+
+static struct pieces *pieces_new(const struct pieces_cfg *cfg)
+{
+	struct pieces *ps = mem_new(struct pieces);
+
+	if (ps == NULL)
+		return NULL;
+	ps->cfg = *cfg;
+	for (unsigned i = 0; i < PIECES_WAIT_LISTS; i++)
+		LIST_INIT(&ps->waits[i]);
+	loop_task_init(&ps->room_task, on_room, ps);
+	loop_task_init(&ps->gone_task, on_gone, ps);
+	ps->marks = mem_zalloc(cfg->mi->n_pieces, 1);
+	if (ps->marks == NULL)
+		goto free_pieces;
+	if (bits_init(&ps->have, cfg->mi->n_pieces) != 0)
+		goto free_pieces;
+	if (hmap_new(sizeof(uint32_t), &ps->slots) != 0)
+		goto free_have;
+	return ps;
+free_have:
+	bits_fini(&ps->have);
+free_pieces:
+	mem_free(ps->marks);
+	mem_free(ps);
+	return NULL;
+}
+
+int pieces_open_start(const struct pieces_cfg *cfg, pieces_open_fn *done,
+		      void *arg, struct pieces **out)
+{
+	struct pieces *ps;
+	int err;
+
+	ASSERT_LOOP(cfg->loop);
+	ps = pieces_new(cfg);
+	if (ps == NULL)
+		return ENOMEM;
+	ps->open_done = done;
+	ps->open_arg = arg;
+	ps->n_jobs = 1;
+	err = store_open(cfg->store, cfg->mi, on_opened, ps);
+	if (err != 0) {
+		on_gone(ps);
+		return err;
+	}
+	*out = ps;
+	return 0;
+}
+
+static void end_waiters(struct pieces *ps)
+{
+	for (unsigned i = 0; i < PIECES_WAIT_LISTS; i++) {
+		struct piece_wait *w;
+
+		while ((w = LIST_FIRST(&ps->waits[i])) != NULL)
+			wait_end(w, ESTALE);
+	}
+}
+
+/* What a job still reads stays, but is not counted any more. */
+static void slot_close(struct slot *s)
+{
+	piece_mem_uncount(s);
+	piece_mem_forget(s);
+	slot_release(s);
+}
+
+void pieces_close(struct pieces *ps TAKES, void (*gone)(void *arg), void *arg)
+{
+	struct slot *s;
+	size_t pos = 0;
+
+	ASSERT_LOOP(ps->cfg.loop);
+	assert(!ps->is_closed);
+	ps->is_closed = true;
+	ps->gone = gone;
+	ps->gone_arg = arg;
+	ps->n_jobs++; /* this call */
+	end_waiters(ps);
+	while ((s = hmap_next(ps->slots, &pos)) != NULL)
+		slot_close(s);
+	piece_mem_unstarve(ps);
+	loop_task_cancel(ps->cfg.loop, &ps->room_task);
+	if (ps->st != NULL)
+		store_close(ps->st);
+	ps->st = NULL;
+	pieces_job_end(ps);
+}
+
+/* ---- invariants ---- */
+
+static void check_slot(const struct slot *s, enum piece_state state)
+{
+	bool is_written = !s->is_counted;
+
+	assert(!(s->is_recent && s->is_counted) && !s->is_adrift);
+	assert((s->blk == NULL) <= (state == PIECE_SETTLING && is_written));
+	assert(s->is_recent == (s->blk != NULL && is_written));
+	assert(s->has_job ==
+	       (state == PIECE_CHECKING || state == PIECE_SETTLING));
+	assert(!s->is_unkept || state == PIECE_CLEAN);
+	switch (state) {
+	case PIECE_ABSENT:
+	case PIECE_WANTED:
+		assert(!"a slot without a reason");
+		break;
+	case PIECE_FETCHING:
+	case PIECE_CHECKING:
+		assert(s->is_counted);
+		break;
+	case PIECE_SETTLING:
+		break;
+	case PIECE_CLEAN:
+		assert(is_written);
+		break;
+	}
+}
+
+static void check_piece(const struct pieces *ps, uint32_t ix)
+{
+	enum piece_state state = piece_state(ps, ix);
+	const struct slot *s = pieces_slot(ps, ix);
+	bool has = state == PIECE_SETTLING || state == PIECE_CLEAN;
+
+	assert(ix < ps->cfg.mi->n_pieces && state <= PIECE_CLEAN);
+	assert(bits_has(&ps->have, ix) == has);
+	assert(!has || !is_waited(ps, ix));
+	assert(state != PIECE_ABSENT || !is_waited(ps, ix));
+	assert(state != PIECE_WANTED || is_waited(ps, ix));
+	if (s != NULL)
+		check_slot(s, state);
+	else
+		assert(state == PIECE_ABSENT || state == PIECE_WANTED ||
+		       state == PIECE_CLEAN);
+}
+
+#ifdef SHOAL_CHECKS
+void pieces_check_piece(const struct pieces *ps, uint32_t ix)
+{
+	if (!ps->is_closed)
+		check_piece(ps, ix);
+}
+#endif
+
+void pieces_check(const struct pieces *ps)
+{
+	if (ps->is_closed)
+		return;
+	bits_check(&ps->have);
+	for (uint32_t ix = 0; ix < ps->cfg.mi->n_pieces; ix++) {
+		bool has_wait = false;
+		const struct piece_wait *w;
+
+		check_piece(ps, ix);
+		LIST_FOREACH(w, &ps->waits[ix % PIECES_WAIT_LISTS], link)
+			has_wait |= w->piece_ix == ix;
+		assert(has_wait == is_waited(ps, ix));
+	}
+}

@@ -1,0 +1,219 @@
+/* pieces_read — verified bytes, out of memory or out of the store.
+ *
+ * Purpose: a reader sees one address space; whether a piece lies in a buffer or
+ * in a blob is found here, piece by piece. A buffer goes first: it costs a
+ * copy, and between the hash and the blob's write it is the only place.
+ *
+ * How: each piece that is in no buffer is a store_read of its own, so that one
+ * that cannot be read is known by its number and nobody else loses anything.
+ *
+ * Failure modes: the store's EIO means that the bytes are not there: the piece
+ * is lost, and the read says EIO, upon which its owner fetches it again. Other
+ * errors (no memory, no descriptors) say nothing about the piece.
+ *
+ * A read is under way until all its parts are, however early one fails: they
+ * write into the caller's memory. */
+#include "cache/pieces_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cache/store.h"
+#include "core/blk.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+
+/* What of a range lies in one piece. */
+struct part {
+	uint32_t ix;
+	uint32_t at_bytes; /* in the piece */
+	uint32_t len_bytes;
+	uint64_t off_bytes; /* in piece space */
+	uint8_t *dst;
+};
+
+struct read {
+	struct pieces *ps;
+	unsigned n_pending;
+	int err;
+	void (*done)(void *arg, int err);
+	void *arg;
+	struct loop_task task; /* when no part needs the store */
+};
+
+/* One store_read of a read. */
+struct part_read {
+	struct read *rd; /* Owner */
+	uint32_t ix;
+};
+
+static bool next_part(const struct pieces *ps, struct part *p,
+		      uint32_t *left_bytes)
+{
+	uint32_t piece_bytes = ps->cfg.mi->piece_bytes;
+
+	p->off_bytes += p->len_bytes;
+	p->dst += p->len_bytes;
+	*left_bytes -= p->len_bytes;
+	if (*left_bytes == 0)
+		return false;
+	p->ix = (uint32_t)(p->off_bytes / piece_bytes);
+	p->at_bytes = (uint32_t)(p->off_bytes % piece_bytes);
+	p->len_bytes = piece_bytes - p->at_bytes;
+	if (p->len_bytes > *left_bytes)
+		p->len_bytes = *left_bytes;
+	return true;
+}
+
+static struct part first_part(uint64_t off_bytes, uint8_t *dst)
+{
+	return (struct part){.off_bytes = off_bytes, .dst = dst};
+}
+
+/* Are all of them in have? */
+static bool all_held(const struct pieces *ps, uint64_t off_bytes,
+		     uint32_t len_bytes)
+{
+	uint64_t piece_bytes = ps->cfg.mi->piece_bytes;
+	uint64_t first = off_bytes / piece_bytes;
+	uint64_t last = (off_bytes + len_bytes - 1) / piece_bytes;
+
+	if (len_bytes == 0)
+		return true;
+	return last < ps->have.n &&
+	       bits_next_clear(&ps->have, (uint32_t)first) > last;
+}
+
+/* From the piece's buffer; false when it has none. */
+static bool copy_part(struct pieces *ps, const struct part *p)
+{
+	struct slot *s = pieces_slot(ps, p->ix);
+	size_t n;
+
+	pieces_check_piece(ps, p->ix);
+	if (s == NULL || s->blk == NULL)
+		return false;
+	n = p->at_bytes < s->blk->len ? s->blk->len - p->at_bytes : 0;
+	if (n > p->len_bytes)
+		n = p->len_bytes;
+	memcpy(p->dst, s->blk->data + p->at_bytes, n);
+	memset(p->dst + n, 0, p->len_bytes - n); /* behind a v2 file's end */
+	piece_mem_use(s);
+	return true;
+}
+
+struct blk *pieces_peek(struct pieces *ps, uint32_t ix)
+{
+	struct slot *s;
+
+	ASSERT_LOOP(ps->cfg.loop);
+	pieces_check_piece(ps, ix);
+	if (!bits_has(&ps->have, ix))
+		return NULL;
+	s = pieces_slot(ps, ix);
+	if (s == NULL || s->blk == NULL)
+		return NULL;
+	piece_mem_use(s);
+	return blk_hold(s->blk);
+}
+
+int pieces_read_now(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
+		    uint8_t *dst)
+{
+	struct part p = first_part(off_bytes, dst);
+	int err;
+
+	ASSERT_LOOP(ps->cfg.loop);
+	if (!all_held(ps, off_bytes, len_bytes))
+		return ENOENT;
+	while (next_part(ps, &p, &len_bytes)) {
+		if (copy_part(ps, &p))
+			continue;
+		err = store_read_now(ps->st, p.off_bytes, p.len_bytes, p.dst);
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- by a worker ---- */
+
+static void read_end(struct read *rd)
+{
+	struct pieces *ps = rd->ps;
+
+	rd->done(rd->arg, ps->is_closed ? ESTALE : rd->err);
+	mem_free(rd);
+	pieces_job_end(ps);
+}
+
+static void on_task(void *arg)
+{
+	read_end(arg);
+}
+
+static void on_part(void *arg, int err)
+{
+	struct part_read *part = arg;
+	struct read *rd = part->rd;
+	struct pieces *ps = rd->ps;
+	uint32_t ix = part->ix;
+
+	mem_free(part);
+	if (err != 0 && rd->err == 0)
+		rd->err = err;
+	if (err == EIO && !ps->is_closed)
+		pieces_lose(ps, ix);
+	if (--rd->n_pending == 0)
+		read_end(rd);
+}
+
+static int start_part(struct read *rd, const struct part *p)
+{
+	struct part_read *part = mem_new(struct part_read);
+	int err;
+
+	if (part == NULL)
+		return ENOMEM;
+	part->rd = rd;
+	part->ix = p->ix;
+	err = store_read(rd->ps->st, p->off_bytes, p->len_bytes, p->dst,
+			 on_part, part);
+	if (err != 0) {
+		mem_free(part);
+		return err;
+	}
+	rd->n_pending++;
+	return 0;
+}
+
+int pieces_read(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
+		uint8_t *dst, void (*done)(void *arg, int err), void *arg)
+{
+	struct part p = first_part(off_bytes, dst);
+	struct read *rd;
+
+	ASSERT_LOOP(ps->cfg.loop);
+	if (!all_held(ps, off_bytes, len_bytes))
+		return ENOENT;
+	rd = mem_new(struct read);
+	if (rd == NULL)
+		return ENOMEM;
+	rd->ps = ps;
+	rd->done = done;
+	rd->arg = arg;
+	loop_task_init(&rd->task, on_task, rd);
+	while (rd->err == 0 && next_part(ps, &p, &len_bytes))
+		if (!copy_part(ps, &p))
+			rd->err = start_part(rd, &p);
+	if (rd->err != 0 && rd->n_pending == 0) {
+		int err = rd->err;
+
+		mem_free(rd);
+		return err;
+	}
+	ps->n_jobs++;
+	if (rd->n_pending == 0)
+		loop_defer(ps->cfg.loop, &rd->task);
+	return 0;
+}

@@ -1,0 +1,69 @@
+/* store — the calls of store.h, handed to whichever store is behind them.
+ *
+ * Purpose: one place where a call of the interface can be seen. The stores
+ * check what is theirs to check; here is nothing but the dispatch, and the
+ * rule that freeing no store is fine. */
+#include "cache/store.h"
+
+#include "cache/store_ops.h"
+
+int store_load_info(struct store *s, const struct torrent_id *id,
+		    store_info_fn *done, void *arg)
+{
+	return s->ops->load_info(s, id, done, arg);
+}
+
+int store_open(struct store *s, const struct metainfo *mi, store_open_fn *done,
+	       void *arg)
+{
+	return s->ops->open(s, mi, done, arg);
+}
+
+int store_flush(struct store *s, store_done_fn *done, void *arg)
+{
+	return s->ops->flush(s, done, arg);
+}
+
+int store_err(const struct store *s)
+{
+	return s->ops->err(s);
+}
+
+void store_stats(const struct store *s, struct store_stats *out)
+{
+	s->ops->stats(s, out);
+}
+
+void store_free(struct store *s)
+{
+	if (s != NULL)
+		s->ops->free(s);
+}
+
+int store_read_now(struct store_torrent *st, uint64_t off_bytes,
+		   uint32_t len_bytes, uint8_t *dst)
+{
+	return st->store->ops->read_now(st, off_bytes, len_bytes, dst);
+}
+
+int store_read(struct store_torrent *st, uint64_t off_bytes, uint32_t len_bytes,
+	       uint8_t *dst, store_read_fn *done, void *arg)
+{
+	return st->store->ops->read(st, off_bytes, len_bytes, dst, done, arg);
+}
+
+int store_put(struct store_torrent *st, uint32_t piece_ix, struct blk *data,
+	      store_put_fn *done, void *arg)
+{
+	return st->store->ops->put(st, piece_ix, data, done, arg);
+}
+
+void store_forget(struct store_torrent *st, uint32_t piece_ix)
+{
+	st->store->ops->forget(st, piece_ix);
+}
+
+void store_close(struct store_torrent *st TAKES)
+{
+	st->store->ops->close(st);
+}

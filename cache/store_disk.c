@@ -1,0 +1,393 @@
+/* store_disk — the life of a disk store and of its torrents, on the loop.
+ *
+ * Purpose: hand work to the store thread (index, syncs) and to workers (blobs),
+ * and give the answers back. No call here blocks but store_disk_new and
+ * store_free. The way of a put is batch.c's, descriptors are blobs.c's.
+ *
+ * Order: all jobs of the store thread run in the order they were handed over.
+ * So a forget that follows a commit takes back what it wrote, a put that
+ * follows the forget is committed after it, and a torrent that is opened again
+ * sees whatever its last handle had committed.
+ *
+ * Life of a torrent: disk_open makes it and hands it to the store thread; it
+ * is in disk->torrents from then on, so a second open is EEXIST. After
+ * disk_close its metainfo is not looked at any more; the jobs under way have
+ * what they need in themselves; with the last of them it is freed.
+ *
+ * Failure modes: disk_fail is the sticky end of all writing. Reads go on: a
+ * failed sync says nothing about what was read and found right before.
+ *
+ * Threads: loop; the store thread has the index and the home while a job of
+ * it runs, and the loop only hands their pointers on. */
+#include "cache/store_disk_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "core/blk.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+
+static struct disk *disk_of(struct store *s)
+{
+	return CONTAINER_OF(s, struct disk, base);
+}
+
+static struct disk_torrent *torrent_of(struct store_torrent *st)
+{
+	return CONTAINER_OF(st, struct disk_torrent, base);
+}
+
+void disk_fail(struct disk *d, const char *what, int err)
+{
+	if (d->err != 0)
+		return;
+	d->err = EIO;
+	log_err("store %s: %s failed (%s): nothing more is kept until it is "
+		"opened again",
+		d->home.path, what, err_text(err));
+}
+
+/* ---- what is remembered ---- */
+
+static void on_info_loaded(struct job *job)
+{
+	struct disk_load_info *l =
+		CONTAINER_OF(job, struct disk_load_info, job);
+	struct span info = {NULL, 0};
+
+	if (l->err == 0)
+		info = span_of(l->info, l->len);
+	l->done(l->arg, l->err, info);
+	mem_free(l->info);
+	mem_free(l);
+}
+
+static int disk_load_info(struct store *s, const struct torrent_id *id,
+			  store_info_fn *done, void *arg)
+{
+	struct disk *d = disk_of(s);
+	struct disk_load_info *l;
+
+	ASSERT_LOOP(d->loop);
+	l = mem_new(struct disk_load_info);
+	if (l == NULL)
+		return ENOMEM;
+	l->job = (struct job){.run = store_disk_job_load_info,
+			      .done = on_info_loaded};
+	l->index = d->index;
+	l->home = &d->home;
+	l->id = *id;
+	l->done = done;
+	l->arg = arg;
+	workers_submit(d->thread, &l->job);
+	return 0;
+}
+
+/* ---- a torrent's handle ---- */
+
+static void torrent_free(struct disk_torrent *t)
+{
+	blobs_set_fini(&t->blobs);
+	LIST_REMOVE(t, link);
+	mem_free(t);
+}
+
+static void on_torrent_idle(struct blob_set *set)
+{
+	torrent_free(CONTAINER_OF(set, struct disk_torrent, blobs));
+}
+
+static int torrent_new(struct disk *d, const struct metainfo *mi,
+		       struct disk_torrent **out)
+{
+	struct disk_torrent *t = mem_new(struct disk_torrent);
+	struct blob_home home = {.dir_fd = d->home.torrents_fd};
+	int err;
+
+	if (t == NULL)
+		return ENOMEM;
+	t->base.store = &d->base;
+	t->disk = d;
+	t->mi = mi;
+	t->id = mi->id;
+	torrent_id_hex(&t->id, t->hex);
+	home.sub = t->hex;
+	err = blobs_set_init(&t->blobs, &d->blobs, &home, mi->n_files);
+	if (err != 0) {
+		mem_free(t);
+		return err;
+	}
+	t->blobs.on_idle = on_torrent_idle;
+	LIST_INSERT_HEAD(&d->torrents, t, link);
+	*out = t;
+	return 0;
+}
+
+static bool is_open(const struct disk *d, const struct torrent_id *id)
+{
+	const struct disk_torrent *t;
+
+	LIST_FOREACH(t, &d->torrents, link)
+		if (!t->is_closed && torrent_id_matches(&t->id, id))
+			return true;
+	return false;
+}
+
+static void on_opened(struct job *job)
+{
+	struct disk_open *o = CONTAINER_OF(job, struct disk_open, job);
+
+	if (o->err == 0) {
+		o->disk->stats.held_bytes -= o->dropped_bytes;
+		o->done(o->arg, 0, &o->t->base, &o->held);
+	} else {
+		if (o->t != NULL)
+			torrent_free(o->t);
+		o->done(o->arg, o->err, NULL, NULL);
+	}
+	bits_fini(&o->held);
+	mem_free(o);
+}
+
+static int disk_open(struct store *s, const struct metainfo *mi,
+		     store_open_fn *done, void *arg)
+{
+	struct disk *d = disk_of(s);
+	struct disk_open *o;
+	int err;
+
+	ASSERT_LOOP(d->loop);
+	o = mem_new(struct disk_open);
+	if (o == NULL)
+		return ENOMEM;
+	if (is_open(d, &mi->id)) {
+		o->err = EEXIST;
+	} else {
+		err = bits_init(&o->held, mi->n_pieces);
+		if (err == 0)
+			err = torrent_new(d, mi, &o->t);
+		if (err != 0)
+			goto free_open;
+	}
+	o->job = (struct job){.run = store_disk_job_open, .done = on_opened};
+	o->disk = d;
+	o->index = d->index;
+	o->home = &d->home;
+	o->now_s = clock_wall_s();
+	o->done = done;
+	o->arg = arg;
+	workers_submit(d->thread, &o->job);
+	return 0;
+free_open:
+	bits_fini(&o->held);
+	mem_free(o);
+	return err;
+}
+
+static void disk_close(struct store_torrent *st)
+{
+	struct disk_torrent *t = torrent_of(st);
+
+	ASSERT_LOOP(t->disk->loop);
+	t->is_closed = true;
+	t->mi = NULL;
+	blobs_set_close(&t->blobs);
+}
+
+/* ---- pieces ---- */
+
+static int disk_read_now(struct store_torrent *st, uint64_t off_bytes,
+			 uint32_t len_bytes, uint8_t *dst)
+{
+	struct disk_torrent *t = torrent_of(st);
+	int err = blobs_read_now(&t->blobs, t->mi, off_bytes, len_bytes, dst);
+
+	ASSERT_LOOP(t->disk->loop);
+	t->disk->stats.reads += err == 0;
+	return err;
+}
+
+static int disk_read(struct store_torrent *st, uint64_t off_bytes,
+		     uint32_t len_bytes, uint8_t *dst, store_read_fn *done,
+		     void *arg)
+{
+	struct disk_torrent *t = torrent_of(st);
+
+	ASSERT_LOOP(t->disk->loop);
+	t->disk->stats.reads++;
+	return blobs_read(&t->blobs, t->mi, off_bytes, len_bytes, dst, done,
+			  arg);
+}
+
+static int disk_put(struct store_torrent *st, uint32_t piece_ix,
+		    struct blk *data, store_put_fn *done, void *arg)
+{
+	struct disk_torrent *t = torrent_of(st);
+
+	ASSERT_LOOP(t->disk->loop);
+	assert(piece_ix < t->mi->n_pieces);
+	assert(data->len >= metainfo_piece_bytes(t->mi, piece_ix));
+	return batch_put(t, piece_ix, data, done, arg);
+}
+
+static void on_forgotten(struct job *job)
+{
+	struct disk_forget *f = CONTAINER_OF(job, struct disk_forget, job);
+
+	f->disk->stats.held_bytes -= f->dropped_bytes;
+	if (f->err != 0)
+		log_warn("store: piece %u is still in the index: %s",
+			 f->piece_ix, err_text(f->err));
+	mem_free(f);
+}
+
+static void disk_forget(struct store_torrent *st, uint32_t piece_ix)
+{
+	struct disk_torrent *t = torrent_of(st);
+	struct disk *d = t->disk;
+	struct disk_forget *f;
+
+	ASSERT_LOOP(d->loop);
+	batch_forget(t, piece_ix);
+	f = mem_new(struct disk_forget);
+	if (f == NULL) {
+		log_warn("store: piece %u is still in the index: %s", piece_ix,
+			 err_text(ENOMEM));
+		return;
+	}
+	f->job = (struct job){.run = store_disk_job_forget,
+			      .done = on_forgotten};
+	f->disk = d;
+	f->index = d->index;
+	f->row = t->row;
+	f->piece_ix = piece_ix;
+	f->piece_bytes = metainfo_piece_bytes(t->mi, piece_ix);
+	workers_submit(d->thread, &f->job);
+}
+
+/* ---- the whole store ---- */
+
+static int disk_flush(struct store *s, store_done_fn *done, void *arg)
+{
+	ASSERT_LOOP(disk_of(s)->loop);
+	return batch_flush(disk_of(s), done, arg);
+}
+
+static int disk_err(const struct store *s)
+{
+	return CONTAINER_OF(s, const struct disk, base)->err;
+}
+
+static void disk_stats(const struct store *s, struct store_stats *out)
+{
+	*out = CONTAINER_OF(s, const struct disk, base)->stats;
+}
+
+static void on_stopped(struct job *job)
+{
+	CONTAINER_OF(job, struct disk_stop, job)->is_done = true;
+}
+
+static void disk_free(struct store *s)
+{
+	struct disk *d = disk_of(s);
+	struct disk_stop stop = {
+		.job = {.run = store_disk_job_stop, .done = on_stopped},
+		.home = &d->home,
+		.index = d->index,
+	};
+
+	ASSERT_LOOP(d->loop);
+	batch_drain(d);
+	workers_drain(d->thread, UINT32_MAX);
+	while (!LIST_EMPTY(&d->torrents)) { /* reads under way */
+		assert(LIST_FIRST(&d->torrents)->is_closed);
+		workers_drain(d->workers, UINT32_MAX);
+	}
+	blobs_fini(&d->blobs);
+	batch_fini(d);
+	workers_submit(d->thread, &stop.job);
+	while (!stop.is_done)
+		workers_drain(d->thread, UINT32_MAX);
+	mem_free(d);
+}
+
+static const struct store_ops disk_ops = {
+	.load_info = disk_load_info,
+	.open = disk_open,
+	.flush = disk_flush,
+	.err = disk_err,
+	.stats = disk_stats,
+	.free = disk_free,
+	.read_now = disk_read_now,
+	.read = disk_read,
+	.put = disk_put,
+	.forget = disk_forget,
+	.close = disk_close,
+};
+
+/* ---- birth ---- */
+
+static void on_started(struct job *job)
+{
+	CONTAINER_OF(job, struct disk_start, job)->is_done = true;
+}
+
+static int start(struct disk *d, const char *dir, char why[160])
+{
+	struct disk_start s = {
+		.job = {.run = store_disk_job_start, .done = on_started},
+		.dir = dir,
+		.why = why,
+	};
+
+	workers_submit(d->thread, &s.job);
+	while (!s.is_done)
+		workers_drain(d->thread, UINT32_MAX);
+	if (s.err != 0)
+		return s.err;
+	d->home = s.home;
+	d->index = s.index;
+	d->stats.held_bytes = s.held_bytes;
+	return 0;
+}
+
+int store_disk_new(const struct store_disk_cfg *cfg, struct store **out,
+		   char why[160])
+{
+	char ignored[160];
+	struct disk *d;
+	int err;
+
+	ASSERT_LOOP(cfg->loop);
+	if (why == NULL)
+		why = ignored;
+	why[0] = '\0';
+	d = mem_new(struct disk);
+	if (d == NULL)
+		return ENOMEM;
+	d->base.ops = &disk_ops;
+	d->loop = cfg->loop;
+	d->workers = cfg->workers;
+	d->thread = cfg->thread;
+	LIST_INIT(&d->torrents);
+	blobs_init(&d->blobs, cfg->workers);
+	err = batch_init(d);
+	if (err != 0)
+		goto free_disk;
+	err = start(d, cfg->dir, why);
+	if (err != 0)
+		goto end_batch;
+	*out = &d->base;
+	return 0;
+end_batch:
+	batch_fini(d);
+free_disk:
+	mem_free(d);
+	return err;
+}

@@ -1,0 +1,215 @@
+/* store_disk_internal — what the files of the disk store share: store_disk.c
+ * (its life and its torrents), batch.c (puts until they are durable) and their
+ * jobs. */
+#ifndef SHOAL_CACHE_STORE_DISK_INTERNAL_H
+#define SHOAL_CACHE_STORE_DISK_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/blobs.h"
+#include "cache/home_job.h"
+#include "cache/store_disk.h"
+#include "cache/store_ops.h"
+#include "core/queue.h"
+#include "core/worker.h"
+
+struct blk;
+struct disk;
+struct index_db;
+struct loop_timer;
+
+/* Where a put is, and which list it is in beside disk->puts:
+ *
+ *   WAITING  -> WRITING   there is room for more unsynced bytes
+ *   WRITING  -> READY     the blob is written (WRITTEN was said), or it ends
+ *   READY    -> COMMITTING   a commit begins
+ *   COMMITTING -> (end)   DURABLE, or an error */
+enum put_stage {
+	PUT_WAITING,    /* disk->waiting */
+	PUT_WRITING,    /* none: its blob_io has it */
+	PUT_READY,      /* disk->ready */
+	PUT_COMMITTING, /* disk->commit.puts */
+};
+
+struct put {
+	/* set at birth */
+	struct disk_torrent *t;
+	struct blk *blk; /* until it is written */
+	struct blob_io *io;
+	store_put_fn *done;
+	void *arg;
+	uint64_t seq;
+	int64_t row; /* of the torrent */
+	uint32_t piece_ix;
+	uint32_t piece_bytes;
+	/* loop */
+	enum put_stage stage;
+	TAILQ_ENTRY(put) link;   /* disk->puts, by seq */
+	STAILQ_ENTRY(put) queue; /* by stage */
+	/* the commit's while COMMITTING; before that, why not to commit it */
+	int err;
+};
+
+TAILQ_HEAD(put_list, put);
+STAILQ_HEAD(put_queue, put);
+
+/* One batch on its way: sync, then rows. There is never more than one. */
+struct commit {
+	struct job job;
+	/* set before hand-over */
+	struct index_db *index;
+	struct put_queue puts;
+	struct blob_list blobs;
+	struct blob_sets dirs;
+	bool is_running;
+	/* reply */
+	unsigned n_syncs;
+	uint64_t added_bytes;
+	int sync_err;  /* the first sync that failed */
+	int index_err; /* the transaction's */
+};
+
+/* Somebody waits until everything put before `seq` has ended. */
+struct flush {
+	struct job job;
+	struct disk *disk;
+	uint64_t seq;
+	store_done_fn *done;
+	void *arg;
+	STAILQ_ENTRY(flush) link;
+};
+
+STAILQ_HEAD(flush_list, flush);
+
+struct disk_torrent {
+	struct store_torrent base;
+	struct disk *disk;         /* Owner */
+	const struct metainfo *mi; /* NULL once closed */
+	struct torrent_id id;
+	char hex[TORRENT_HEX_BYTES];
+	int64_t row;
+	struct blob_set blobs;
+	bool is_closed;
+	LIST_ENTRY(disk_torrent) link;
+};
+
+LIST_HEAD(disk_torrents, disk_torrent);
+
+struct disk {
+	struct store base;
+	struct loop *loop;
+	struct workers *workers;
+	struct workers *thread;
+	/* the store thread's, once open */
+	struct index_db *index;
+	struct home home;
+	/* loop */
+	int err; /* sticky */
+	struct blobs blobs;
+	struct disk_torrents torrents;
+	struct store_stats stats;
+	/* batch.c's */
+	struct put_list puts;     /* all, by seq */
+	struct put_queue waiting;
+	struct put_queue ready;
+	uint64_t next_seq;
+	uint64_t ready_bytes;   /* written, in no commit yet */
+	uint64_t writing_bytes; /* handed to workers */
+	struct commit commit;
+	struct flush_list flushes; /* by seq */
+	struct loop_timer *timer;
+};
+
+/* ---- store_disk.c ---- */
+
+/* disk_fail — the store has stopped believing itself; said once. */
+void disk_fail(struct disk *d, const char *what, int err);
+
+/* ---- batch.c ---- */
+
+int batch_init(struct disk *d);
+void batch_fini(struct disk *d);
+int batch_put(struct disk_torrent *t, uint32_t piece_ix, struct blk *data,
+	      store_put_fn *done, void *arg);
+
+/* batch_forget — what is under way for the piece shall not be committed. */
+void batch_forget(struct disk_torrent *t, uint32_t piece_ix);
+int batch_flush(struct disk *d, store_done_fn *done, void *arg);
+
+/* batch_drain — commit everything, and let every `done` run; blocks. */
+void batch_drain(struct disk *d);
+
+/* ---- batch_job.c ---- */
+
+void batch_job_commit(struct job *job, struct worker_env *env);
+void batch_job_nothing(struct job *job, struct worker_env *env);
+
+/* ---- store_disk_job.c ---- */
+
+struct disk_start {
+	struct job job;
+	const char *dir;
+	char *why;
+	bool is_done;
+	/* reply */
+	struct home home;
+	struct index_db *index;
+	uint64_t held_bytes;
+	int err;
+};
+
+struct disk_stop {
+	struct job job;
+	struct home *home;
+	struct index_db *index;
+	bool is_done;
+};
+
+struct disk_load_info {
+	struct job job;
+	struct index_db *index;
+	const struct home *home;
+	struct torrent_id id;
+	store_info_fn *done;
+	void *arg;
+	/* reply */
+	uint8_t *info;
+	size_t len;
+	int err;
+};
+
+struct disk_open {
+	struct job job;
+	struct disk *disk;
+	struct index_db *index;
+	const struct home *home;
+	struct disk_torrent *t;
+	int64_t now_s;
+	store_open_fn *done;
+	void *arg;
+	/* reply */
+	struct bits held;
+	uint64_t dropped_bytes;
+	int err; /* set before hand-over: there is nothing to do */
+};
+
+struct disk_forget {
+	struct job job;
+	struct disk *disk;
+	struct index_db *index;
+	int64_t row;
+	uint32_t piece_ix;
+	uint32_t piece_bytes;
+	/* reply */
+	uint64_t dropped_bytes;
+	int err;
+};
+
+void store_disk_job_start(struct job *job, struct worker_env *env);
+void store_disk_job_stop(struct job *job, struct worker_env *env);
+void store_disk_job_load_info(struct job *job, struct worker_env *env);
+void store_disk_job_open(struct job *job, struct worker_env *env);
+void store_disk_job_forget(struct job *job, struct worker_env *env);
+
+#endif

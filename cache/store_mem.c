@@ -1,0 +1,446 @@
+/* store_mem — the store without a disk.
+ *
+ * Purpose: `store=memory:SIZE`, and most tests. It holds references to the
+ * blks it is given, so a put costs no copy.
+ *
+ * Words. Record: what is remembered of a torrent, its info dictionary and its
+ * pieces; lives as long as the store. Handle: an open torrent; one a record.
+ * Call: an answer on its way. Answers are given on the loop's next turn, so
+ * that a user of this store sees the same order of events as with a disk.
+ *
+ * Failure modes: ENOMEM, and ENOSPC when the pieces' sum would pass max_bytes;
+ * nothing is thrown away to make room. A read of what is not there is EIO, as
+ * a lost blob would be.
+ *
+ * Invariants: held_bytes = the sum of the lengths of all pieces of all
+ * records. Every call is in `calls` until its `done` runs.
+ *
+ * Threads: loop only. */
+#include "cache/store_mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "cache/store_ops.h"
+#include "core/blk.h"
+#include "core/hmap.h"
+#include "core/loop.h"
+#include "core/mem.h"
+#include "core/queue.h"
+
+struct record {
+	struct store_torrent handle; /* while is_open */
+	struct mem_store *store;     /* Owner */
+	struct torrent_id id;
+	uint8_t *info;
+	size_t info_len;
+	uint32_t piece_bytes;
+	uint64_t total_bytes;
+	struct hmap *pieces; /* piece index -> struct blk */
+	const struct metainfo *mi; /* while is_open */
+	bool is_open;
+	LIST_ENTRY(record) link;
+};
+
+struct call {
+	struct mem_store *store; /* Owner */
+	struct loop_task task;
+	void (*say)(struct call *c);
+	TAILQ_ENTRY(call) link;
+	int err;
+	struct record *rec;
+	uint32_t piece_ix;
+	void *arg;
+	union {
+		store_info_fn *info;
+		store_open_fn *open;
+		store_read_fn *read;
+		store_put_fn *put;
+		store_done_fn *flush;
+	} done;
+};
+
+TAILQ_HEAD(call_list, call);
+LIST_HEAD(record_list, record);
+
+struct mem_store {
+	struct store base;
+	struct loop *loop;
+	uint64_t max_bytes;
+	struct store_stats stats;
+	struct record_list records;
+	struct call_list calls; /* in the order they were made */
+};
+
+static struct mem_store *mem_of(struct store *s)
+{
+	return CONTAINER_OF(s, struct mem_store, base);
+}
+
+static struct record *record_of(struct store_torrent *st)
+{
+	return CONTAINER_OF(st, struct record, handle);
+}
+
+/* ---- answers ---- */
+
+static void call_end(struct call *c)
+{
+	TAILQ_REMOVE(&c->store->calls, c, link);
+	c->say(c);
+	mem_free(c);
+}
+
+static void on_task(void *arg)
+{
+	call_end(arg);
+}
+
+static struct call *call_new(struct mem_store *m, void (*say)(struct call *c),
+			     void *arg)
+{
+	struct call *c = mem_new(struct call);
+
+	if (c == NULL)
+		return NULL;
+	c->store = m;
+	c->say = say;
+	c->arg = arg;
+	loop_task_init(&c->task, on_task, c);
+	return c;
+}
+
+static void call_queue(struct call *c)
+{
+	TAILQ_INSERT_TAIL(&c->store->calls, c, link);
+	loop_defer(c->store->loop, &c->task);
+}
+
+/* ---- records ---- */
+
+static struct record *record_find(struct mem_store *m,
+				  const struct torrent_id *id)
+{
+	struct record *r;
+
+	LIST_FOREACH(r, &m->records, link)
+		if (torrent_id_matches(&r->id, id))
+			return r;
+	return NULL;
+}
+
+static void record_free(struct record *r)
+{
+	struct blk *b;
+	size_t pos = 0;
+
+	while (r->pieces != NULL && (b = hmap_next(r->pieces, &pos)) != NULL)
+		blk_drop(b);
+	hmap_free(r->pieces);
+	mem_free(r->info);
+	mem_free(r);
+}
+
+static struct record *record_new(struct mem_store *m, const struct metainfo *mi)
+{
+	struct record *r = mem_new(struct record);
+
+	if (r == NULL)
+		return NULL;
+	r->handle.store = &m->base;
+	r->store = m;
+	r->id = mi->id;
+	r->piece_bytes = mi->piece_bytes;
+	r->total_bytes = mi->total_bytes;
+	r->info_len = mi->info.len;
+	r->info = mem_dup(mi->info.ptr, mi->info.len);
+	if (r->info == NULL || hmap_new(sizeof(uint32_t), &r->pieces) != 0) {
+		record_free(r);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&m->records, r, link);
+	return r;
+}
+
+/* ---- what is remembered ---- */
+
+static void say_info(struct call *c)
+{
+	struct span info = {NULL, 0};
+
+	if (c->err == 0)
+		info = span_of(c->rec->info, c->rec->info_len);
+	c->done.info(c->arg, c->err, info);
+}
+
+static int mem_load_info(struct store *s, const struct torrent_id *id,
+			 store_info_fn *done, void *arg)
+{
+	struct mem_store *m = mem_of(s);
+	struct call *c = call_new(m, say_info, arg);
+
+	if (c == NULL)
+		return ENOMEM;
+	c->done.info = done;
+	c->rec = record_find(m, id);
+	c->err = c->rec != NULL ? 0 : ENOENT;
+	call_queue(c);
+	return 0;
+}
+
+static int fill_held(const struct record *r, struct bits *held)
+{
+	uint32_t n = (uint32_t)((r->total_bytes + r->piece_bytes - 1) /
+				r->piece_bytes);
+	int err = bits_init(held, n);
+
+	if (err != 0)
+		return err;
+	for (uint32_t ix = 0; ix < n; ix++)
+		if (hmap_get(r->pieces, &ix) != NULL)
+			bits_set(held, ix);
+	return 0;
+}
+
+static void say_open(struct call *c)
+{
+	struct bits held = {0};
+
+	if (c->err == 0) {
+		c->err = fill_held(c->rec, &held);
+		if (c->err != 0)
+			c->rec->is_open = false;
+	}
+	if (c->err == 0)
+		c->done.open(c->arg, 0, &c->rec->handle, &held);
+	else
+		c->done.open(c->arg, c->err, NULL, NULL);
+	bits_fini(&held);
+}
+
+static int mem_open(struct store *s, const struct metainfo *mi,
+		    store_open_fn *done, void *arg)
+{
+	struct mem_store *m = mem_of(s);
+	struct call *c = call_new(m, say_open, arg);
+	struct record *r = record_find(m, &mi->id);
+
+	if (c == NULL)
+		return ENOMEM;
+	if (r == NULL)
+		r = record_new(m, mi);
+	if (r == NULL) {
+		mem_free(c);
+		return ENOMEM;
+	}
+	c->done.open = done;
+	c->rec = r;
+	c->err = r->is_open ? EEXIST : 0;
+	if (c->err == 0) {
+		r->is_open = true;
+		r->mi = mi;
+	}
+	call_queue(c);
+	return 0;
+}
+
+static void mem_close(struct store_torrent *st)
+{
+	struct record *r = record_of(st);
+
+	ASSERT_LOOP(r->store->loop);
+	r->is_open = false;
+	r->mi = NULL;
+}
+
+/* ---- pieces ---- */
+
+/* Copy what lies in one piece; `*n` gets how much that was. */
+static int read_piece(const struct record *r, uint64_t off_bytes,
+		      uint32_t len_bytes, uint8_t *dst, uint32_t *n)
+{
+	uint32_t ix = (uint32_t)(off_bytes / r->piece_bytes);
+	uint32_t at = (uint32_t)(off_bytes % r->piece_bytes);
+	const struct blk *b = hmap_get(r->pieces, &ix);
+	size_t in_blk;
+
+	if (b == NULL)
+		return EIO;
+	*n = r->piece_bytes - at < len_bytes ? r->piece_bytes - at : len_bytes;
+	in_blk = at < b->len ? b->len - at : 0;
+	if (in_blk > *n)
+		in_blk = *n;
+	memcpy(dst, b->data + at, in_blk);
+	memset(dst + in_blk, 0, *n - in_blk); /* behind a v2 file's end */
+	return 0;
+}
+
+static int mem_read_now(struct store_torrent *st, uint64_t off_bytes,
+			uint32_t len_bytes, uint8_t *dst)
+{
+	const struct record *r = record_of(st);
+	uint32_t n;
+	int err;
+
+	ASSERT_LOOP(r->store->loop);
+	while (len_bytes > 0) {
+		err = read_piece(r, off_bytes, len_bytes, dst, &n);
+		if (err != 0)
+			return EAGAIN; /* mem_read says what it is */
+		off_bytes += n;
+		dst += n;
+		len_bytes -= n;
+	}
+	r->store->stats.reads++;
+	return 0;
+}
+
+static void say_read(struct call *c)
+{
+	c->done.read(c->arg, c->err);
+}
+
+static int mem_read(struct store_torrent *st, uint64_t off_bytes,
+		    uint32_t len_bytes, uint8_t *dst, store_read_fn *done,
+		    void *arg)
+{
+	struct call *c = call_new(record_of(st)->store, say_read, arg);
+
+	if (c == NULL)
+		return ENOMEM;
+	c->done.read = done;
+	c->err = mem_read_now(st, off_bytes, len_bytes, dst) == 0 ? 0 : EIO;
+	call_queue(c);
+	return 0;
+}
+
+static void say_put(struct call *c)
+{
+	if (c->err == 0)
+		c->done.put(c->arg, c->piece_ix, STORE_WRITTEN, 0);
+	c->done.put(c->arg, c->piece_ix, STORE_DURABLE, c->err);
+}
+
+static int keep(struct record *r, uint32_t ix, struct blk *data)
+{
+	struct mem_store *m = r->store;
+	int err;
+
+	if (hmap_get(r->pieces, &ix) != NULL)
+		return 0;
+	if (data->len > m->max_bytes - m->stats.held_bytes)
+		return ENOSPC;
+	err = hmap_put(r->pieces, &ix, data);
+	if (err != 0)
+		return err;
+	blk_hold(data);
+	m->stats.held_bytes += data->len;
+	return 0;
+}
+
+static int mem_put(struct store_torrent *st, uint32_t piece_ix,
+		   struct blk *data, store_put_fn *done, void *arg)
+{
+	struct record *r = record_of(st);
+	struct call *c = call_new(r->store, say_put, arg);
+
+	ASSERT_LOOP(r->store->loop);
+	assert(piece_ix < r->mi->n_pieces);
+	if (c == NULL)
+		return ENOMEM;
+	c->done.put = done;
+	c->piece_ix = piece_ix;
+	c->err = keep(r, piece_ix, data);
+	r->store->stats.puts++;
+	call_queue(c);
+	return 0;
+}
+
+static void mem_forget(struct store_torrent *st, uint32_t piece_ix)
+{
+	struct record *r = record_of(st);
+	struct blk *b = hmap_del(r->pieces, &piece_ix);
+
+	ASSERT_LOOP(r->store->loop);
+	if (b == NULL)
+		return;
+	r->store->stats.held_bytes -= b->len;
+	blk_drop(b);
+}
+
+/* ---- the whole store ---- */
+
+static void say_flush(struct call *c)
+{
+	c->done.flush(c->arg, 0);
+}
+
+static int mem_flush(struct store *s, store_done_fn *done, void *arg)
+{
+	struct call *c = call_new(mem_of(s), say_flush, arg);
+
+	if (c == NULL)
+		return ENOMEM;
+	c->done.flush = done;
+	call_queue(c);
+	return 0;
+}
+
+static int mem_err(const struct store *s)
+{
+	return 0;
+}
+
+static void mem_stats(const struct store *s, struct store_stats *out)
+{
+	*out = CONTAINER_OF(s, const struct mem_store, base)->stats;
+}
+
+static void mem_store_free(struct store *s)
+{
+	struct mem_store *m = mem_of(s);
+	struct record *r;
+	struct call *c;
+
+	ASSERT_LOOP(m->loop);
+	while ((c = TAILQ_FIRST(&m->calls)) != NULL) {
+		loop_task_cancel(m->loop, &c->task);
+		call_end(c);
+	}
+	while ((r = LIST_FIRST(&m->records)) != NULL) {
+		assert(!r->is_open);
+		LIST_REMOVE(r, link);
+		record_free(r);
+	}
+	mem_free(m);
+}
+
+static const struct store_ops mem_ops = {
+	.load_info = mem_load_info,
+	.open = mem_open,
+	.flush = mem_flush,
+	.err = mem_err,
+	.stats = mem_stats,
+	.free = mem_store_free,
+	.read_now = mem_read_now,
+	.read = mem_read,
+	.put = mem_put,
+	.forget = mem_forget,
+	.close = mem_close,
+};
+
+int store_mem_new(struct loop *loop, uint64_t max_bytes, struct store **out)
+{
+	struct mem_store *m = mem_new(struct mem_store);
+
+	if (m == NULL)
+		return ENOMEM;
+	m->base.ops = &mem_ops;
+	m->loop = loop;
+	m->max_bytes = max_bytes;
+	LIST_INIT(&m->records);
+	TAILQ_INIT(&m->calls);
+	*out = &m->base;
+	return 0;
+}

@@ -89,6 +89,8 @@ void blame_on_bad(struct intake *in, struct intake_piece *ip)
 	struct blk *buffer = pieces_buffer(in->sw->t->ps, ip->ix);
 	struct addr liar = ip->sender[0];
 
+	blk_drop(ip->data);
+	ip->data = NULL;
 	if (has_one_sender(ip)) {
 		convict(in, &liar, ip->ix);
 		return;
@@ -104,18 +106,14 @@ void blame_on_bad(struct intake *in, struct intake_piece *ip)
 
 void blame_on_good(struct intake *in, struct intake_piece *ip)
 {
-	struct blk *data;
 	uint32_t i;
 
-	if (ip->bad_sender == NULL || ip->bad_digest == NULL)
-		return;
-	data = pieces_peek(in->sw->t->ps, ip->ix);
-	if (data == NULL)
+	if (ip->data == NULL || ip->bad_sender == NULL ||
+	    ip->bad_digest == NULL)
 		return;
 	for (i = 0; i < ip->n_blocks; i++)
-		if (digest(in, data, i) != ip->bad_digest[i])
+		if (digest(in, ip->data, i) != ip->bad_digest[i])
 			convict(in, &ip->bad_sender[i], ip->ix);
-	blk_drop(data);
 }
 
 /* ---- one peer alone ---- */

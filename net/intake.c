@@ -74,6 +74,7 @@ static void piece_free(struct intake_piece *ip)
 	mem_free(ip->sender);
 	mem_free(ip->bad_sender);
 	mem_free(ip->bad_digest);
+	blk_drop(ip->data);
 	mem_free(ip);
 }
 
@@ -311,6 +312,8 @@ static void whole(struct intake *in, struct intake_piece *ip)
 	struct blk *buffer = pieces_buffer(pieces_of(in), ip->ix);
 
 	forget_everywhere(in, buffer);
+	if (ip->is_suspect) /* blame looks at it when the hash is known */
+		ip->data = blk_hold(buffer);
 	pieces_filled(pieces_of(in), ip->ix);
 }
 

@@ -13,6 +13,7 @@
 #include "net/picker.h"
 #include "net/wire.h"
 
+struct blk;
 struct hmap;
 struct peer;
 struct swarm;
@@ -30,6 +31,7 @@ struct intake_piece {
 	uint32_t only_peer;	 /* the one peer that is asked; 0: nobody yet */
 	struct addr *bad_sender; /* of the version that was wrong */
 	uint64_t *bad_digest;
+	struct blk *data; /* the version that is being hashed, held */
 };
 
 struct intake {

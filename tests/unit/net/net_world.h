@@ -1,0 +1,417 @@
+/* net_world — whole engines in one process: one loop, real sockets on
+ * loopback, stores in memory. For test_engine.c and test_swarm.c. */
+#ifndef SHOAL_TESTS_NET_WORLD_H
+#define SHOAL_TESTS_NET_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cache/store.h"
+#include "cache/store_mem.h"
+#include "core/blk.h"
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/hash.h"
+#include "core/loop.h"
+#include "core/magnet.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+#include "core/worker.h"
+#include "net/engine.h"
+#include "net/torrent.h"
+
+enum { WORLD_NODES = 5, WORLD_LIMIT_MS = 30000 };
+
+struct world;
+
+struct node {
+	struct world *w;
+	struct store *store;
+	struct engine *engine;
+	struct torrent *t;
+	bool is_ready, has_failed, is_stopped;
+};
+
+struct world {
+	struct loop *loop;
+	struct workers *workers, *names;
+	struct blk_pool *pool;
+	struct hasher *hasher;
+	struct loop_timer *tick;
+	unsigned waited_ms;
+	bool (*is_done)(void *arg);
+	void *done_arg;
+	/* the torrent */
+	uint8_t *content;
+	uint64_t total;
+	uint32_t piece_bytes, n_pieces;
+	struct buf file;
+	struct node nodes[WORLD_NODES];
+};
+
+/* ---- time ---- */
+
+static void world_on_tick(void *arg)
+{
+	struct world *w = arg;
+
+	if (w->is_done(w->done_arg)) {
+		loop_stop(w->loop);
+		return;
+	}
+	if (++w->waited_ms > WORLD_LIMIT_MS) {
+		fprintf(stderr, "the world waited too long\n");
+		loop_stop(w->loop);
+		return;
+	}
+	loop_timer_start(w->tick, 1000);
+}
+
+/* Run until `is_done`; fails when that takes WORLD_LIMIT_MS. */
+static void world_run(struct world *w, bool (*is_done)(void *arg), void *arg)
+{
+	w->is_done = is_done;
+	w->done_arg = arg;
+	w->waited_ms = 0;
+	loop_timer_start(w->tick, 1);
+	assert_int_equal(loop_run(w->loop), 0);
+	assert_true(w->waited_ms <= WORLD_LIMIT_MS);
+}
+
+/* ---- the torrent ---- */
+
+static void world_torrent(struct world *w, uint32_t n_pieces,
+			  uint32_t piece_bytes, uint64_t total)
+{
+	static const char *const path[] = {"content.bin"};
+	struct mi_source_file file = {
+		.path = path, .n_path = 1, .len_bytes = total};
+	struct mi_source src = {.name = "content.bin",
+				.is_single = true,
+				.files = &file,
+				.n_files = 1,
+				.piece_bytes = piece_bytes,
+				.n_pieces = n_pieces};
+	uint8_t *hashes = mem_alloc(20u * n_pieces);
+	uint32_t x = 12345, i;
+	uint64_t at;
+
+	w->total = total;
+	w->n_pieces = n_pieces;
+	w->piece_bytes = piece_bytes;
+	w->content = mem_alloc(total);
+	for (at = 0; at < total; at++) {
+		x = x * 1664525u + 1013904223u;
+		w->content[at] = (uint8_t)(x >> 24);
+	}
+	for (i = 0; i < n_pieces; i++) {
+		uint64_t off = (uint64_t)i * piece_bytes;
+		uint64_t len =
+			total - off < piece_bytes ? total - off : piece_bytes;
+
+		hasher_once(w->hasher, HASH_SHA1, w->content + off, len,
+			    hashes + 20u * i);
+	}
+	src.v1_hashes = hashes;
+	assert_int_equal(metainfo_encode_v1(&src, &w->file), 0);
+	mem_free(hashes);
+}
+
+static struct metainfo *world_metainfo(struct world *w)
+{
+	struct metainfo *mi;
+	struct mi_error err;
+
+	assert_int_equal(metainfo_parse_file(w->file.data, w->file.len,
+					     w->hasher, &mi, &err),
+			 0);
+	return mi;
+}
+
+/* ---- what a node holds ---- */
+
+enum holds { HOLDS_NONE, HOLDS_ALL, HOLDS_EVEN, HOLDS_ODD, HOLDS_WRONG };
+
+struct filling {
+	struct store_torrent *st;
+	unsigned n_left;
+	bool is_open;
+};
+
+static void filling_on_open(void *arg, int err, struct store_torrent *st,
+			    const struct bits *held)
+{
+	struct filling *f = arg;
+
+	assert_int_equal(err, 0);
+	(void)held;
+	f->st = st;
+	f->is_open = true;
+}
+
+static void filling_on_put(void *arg, uint32_t ix, enum store_phase phase,
+			   int err)
+{
+	struct filling *f = arg;
+
+	(void)ix;
+	assert_int_equal(err, 0);
+	if (phase == STORE_DURABLE)
+		f->n_left--;
+}
+
+static bool filling_is_open(void *arg)
+{
+	return ((struct filling *)arg)->is_open;
+}
+
+static bool filling_is_done(void *arg)
+{
+	return ((struct filling *)arg)->n_left == 0;
+}
+
+static void node_put(struct node *n, struct filling *f, uint32_t ix,
+		     enum holds holds)
+{
+	struct world *w = n->w;
+	uint64_t off = (uint64_t)ix * w->piece_bytes;
+	uint64_t len = w->total - off < w->piece_bytes ? w->total - off
+						       : w->piece_bytes;
+	struct blk *b = blk_new(w->pool, len);
+
+	memcpy(b->data, w->content + off, len);
+	if (holds == HOLDS_WRONG)
+		b->data[len / 2] ^= 0xff;
+	f->n_left++;
+	assert_int_equal(store_put(f->st, ix, b, filling_on_put, f), 0);
+	blk_drop(b);
+}
+
+static void node_fill(struct node *n, enum holds holds)
+{
+	struct metainfo *mi = world_metainfo(n->w);
+	struct filling f = {0};
+	uint32_t ix;
+
+	assert_int_equal(store_open(n->store, mi, filling_on_open, &f), 0);
+	world_run(n->w, filling_is_open, &f);
+	for (ix = 0; ix < n->w->n_pieces; ix++)
+		if (holds == HOLDS_ALL || holds == HOLDS_WRONG ||
+		    (holds == HOLDS_EVEN) == (ix % 2 == 0))
+			node_put(n, &f, ix, holds);
+	world_run(n->w, filling_is_done, &f);
+	store_close(f.st);
+	metainfo_free(mi);
+}
+
+/* ---- nodes ---- */
+
+static void node_on_ready(void *arg, struct torrent *t)
+{
+	struct node *n = arg;
+
+	assert_ptr_equal(t, n->t);
+	assert_false(n->is_ready);
+	n->is_ready = true;
+}
+
+static void node_on_failed(void *arg, struct torrent *t)
+{
+	(void)t;
+	((struct node *)arg)->has_failed = true;
+}
+
+static const struct engine_ops node_ops = {.on_ready = node_on_ready,
+					   .on_failed = node_on_failed};
+
+static bool node_is_ready(void *arg)
+{
+	const struct node *n = arg;
+
+	return n->is_ready || n->has_failed;
+}
+
+/* An engine that holds so much; `peers` are ports it is told of. */
+static void node_start(struct world *w, unsigned ix, enum holds holds,
+		       const unsigned *peers, unsigned n_peers, bool no_seed)
+{
+	struct node *n = &w->nodes[ix];
+	char text[WORLD_NODES][32];
+	const char *ptrs[WORLD_NODES];
+	struct engine_cfg cfg = {.loop = w->loop,
+				 .workers = w->workers,
+				 .names = w->names,
+				 .pool = w->pool,
+				 .ops = &node_ops,
+				 .arg = n,
+				 .peers = ptrs,
+				 .n_peers = n_peers,
+				 .no_seed = no_seed,
+				 .unverified_bytes = 64 << 20,
+				 .recent_bytes = 1 << 20};
+	struct addr any;
+	char why[160];
+	unsigned i;
+
+	n->w = w;
+	assert_int_equal(addr_parse(&any, "127.0.0.1:0"), 0);
+	cfg.bind_to = &any;
+	for (i = 0; i < n_peers; i++) {
+		const struct node *peer = &w->nodes[peers[i]];
+
+		(void)snprintf(text[i], sizeof(text[i]), "127.0.0.1:%u",
+			       engine_port(peer->engine));
+		ptrs[i] = text[i];
+	}
+	assert_int_equal(store_mem_new(w->loop, 256 << 20, &n->store), 0);
+	if (holds != HOLDS_NONE)
+		node_fill(n, holds);
+	cfg.store = n->store;
+	assert_int_equal(engine_new(&cfg, &n->engine, why), 0);
+}
+
+static void node_add(struct node *n)
+{
+	struct engine_source src = {.mi = world_metainfo(n->w)};
+
+	assert_int_equal(engine_add(n->engine, src, &n->t), 0);
+	world_run(n->w, node_is_ready, n);
+	assert_true(n->is_ready);
+}
+
+static void node_seed(struct world *w, unsigned ix, enum holds holds)
+{
+	node_start(w, ix, holds, NULL, 0, false);
+	node_add(&w->nodes[ix]);
+}
+
+static void node_on_stopped(void *arg)
+{
+	((struct node *)arg)->is_stopped = true;
+}
+
+static bool node_is_stopped(void *arg)
+{
+	return ((struct node *)arg)->is_stopped;
+}
+
+static void node_stop(struct node *n)
+{
+	if (n->engine == NULL)
+		return;
+	engine_stop(n->engine, 2000, node_on_stopped, n);
+	assert_false(n->is_stopped);
+	world_run(n->w, node_is_stopped, n);
+	engine_free(n->engine);
+	store_free(n->store);
+	*n = (struct node){.w = n->w};
+}
+
+/* ---- reads ---- */
+
+struct reading {
+	struct world *w;
+	uint64_t off;
+	uint32_t len;
+	struct torrent_read *rd;
+	bool is_done;
+	int err;
+};
+
+static void reading_on_done(void *arg, int err, const struct iovec *iov,
+			    unsigned n_iov)
+{
+	struct reading *r = arg;
+	uint64_t at = r->off;
+	unsigned i;
+
+	assert_false(r->is_done);
+	r->rd = NULL;
+	r->is_done = true;
+	r->err = err;
+	for (i = 0; i < n_iov; i++) {
+		assert_memory_equal(iov[i].iov_base, r->w->content + at,
+				    iov[i].iov_len);
+		at += iov[i].iov_len;
+	}
+	if (err == 0)
+		assert_int_equal(at - r->off, r->len);
+}
+
+static bool reading_is_done(void *arg)
+{
+	return ((struct reading *)arg)->is_done;
+}
+
+static void reading_start(struct reading *r, struct node *n, uint64_t off,
+			  uint32_t len)
+{
+	*r = (struct reading){.w = n->w, .off = off, .len = len};
+	assert_int_equal(
+		torrent_read_start(n->t, off, len, reading_on_done, r, &r->rd),
+		0);
+	assert_false(r->is_done);
+}
+
+/* Read a range and compare it with the content. */
+static void node_read(struct node *n, uint64_t off, uint32_t len)
+{
+	struct reading r;
+
+	reading_start(&r, n, off, len);
+	world_run(n->w, reading_is_done, &r);
+	assert_int_equal(r.err, 0);
+}
+
+static struct torrent_view node_view(struct node *n)
+{
+	struct torrent_view v;
+
+	torrent_view(n->t, &v);
+	return v;
+}
+
+/* ---- the world ---- */
+
+static int world_setup(void **state)
+{
+	struct world *w = mem_new(struct world);
+
+	assert_int_equal(loop_new(&w->loop), 0);
+	assert_int_equal(workers_new(w->loop, 2, "hash", &w->workers), 0);
+	assert_int_equal(workers_new(w->loop, 1, "names", &w->names), 0);
+	assert_int_equal(blk_pool_new(8 << 20, &w->pool), 0);
+	assert_int_equal(hasher_new(&w->hasher), 0);
+	assert_int_equal(loop_timer_new(w->loop, world_on_tick, w, &w->tick),
+			 0);
+	*state = w;
+	return 0;
+}
+
+static int world_teardown(void **state)
+{
+	struct world *w = *state;
+	unsigned i;
+
+	for (i = 0; i < WORLD_NODES; i++)
+		node_stop(&w->nodes[i]);
+	loop_timer_free(w->tick);
+	workers_free(w->workers);
+	workers_free(w->names);
+	hasher_free(w->hasher);
+	assert_int_equal(blk_pool_live_bytes(w->pool), 0);
+	blk_pool_free(w->pool);
+	loop_free(w->loop);
+	mem_free(w->content);
+	buf_fini(&w->file);
+	mem_free(w);
+	return 0;
+}
+
+#endif

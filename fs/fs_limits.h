@@ -19,6 +19,9 @@ enum {
 	CONTROL_READS_MAX = 1000,
 	/* How long a handle believes its figures of the network. */
 	HANDLE_NET_US = 100000,
+	/* Within this time the kernel has asked again for the page of a read
+	 * that failed; a program's own second try is a new read after it. */
+	HANDLE_AGAIN_US = 50000,
 };
 
 #endif

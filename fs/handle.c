@@ -6,6 +6,11 @@
  * may want next. The cursor is made with the first window: most programs
  * that open a file read a header and go.
  *
+ * After an error the kernel does not give up: it drops the batch and asks once
+ * more, at once, for the one page that somebody waits for. To that somebody it
+ * is the same read. So a read inside one that has just run into its deadline
+ * fails at once, or people would wait for the time-out twice.
+ *
  * A status file is served with FOPEN_DIRECT_IO from a text made at open, so
  * that a reader sees one moment, however small its reads. */
 #include "fs/handle.h"
@@ -120,6 +125,21 @@ static void read_text(struct handle *h, fuse_req_t req, uint64_t off,
 	fuse_reply_buf(req, len != 0 ? (const char *)s.ptr + off : NULL, len);
 }
 
+void handle_on_late(struct handle *h, uint64_t off_bytes, uint32_t len_bytes)
+{
+	h->late_us = loop_now_us(h->m->loop);
+	h->late_off = off_bytes;
+	h->late_len = len_bytes;
+}
+
+/* Is this the kernel asking again for a page of a read that was late? */
+static bool is_asked_again(const struct handle *h, uint64_t off, uint32_t len)
+{
+	return h->late_us != 0 && off >= h->late_off &&
+	       off + len <= h->late_off + h->late_len &&
+	       loop_now_us(h->m->loop) - h->late_us < HANDLE_AGAIN_US;
+}
+
 static void read_file(struct handle *h, fuse_req_t req, uint64_t off,
 		      uint32_t len)
 {
@@ -132,7 +152,7 @@ static void read_file(struct handle *h, fuse_req_t req, uint64_t off,
 				     m->out);
 	if (r == 0)
 		fuse_reply_buf(req, (const char *)m->out, len);
-	else if (r == EAGAIN)
+	else if (r == EAGAIN && !is_asked_again(h, off, len))
 		readop_start(m, h, req, off, len);
 	else
 		fuse_reply_err(req, EIO);

@@ -28,6 +28,10 @@ struct handle {
 	struct ahead ahead;
 	struct ahead_net net;
 	uint64_t net_us; /* when `net` was asked for; 0: never */
+	/* the read that last ran into its deadline; late_us 0: none did */
+	uint64_t late_us;
+	uint64_t late_off;
+	uint32_t late_len;
 	/* of a status file */
 	struct buf text;
 };
@@ -39,6 +43,9 @@ void handle_close_all(struct mount *m);
 
 /* handle_file — the torrent's file. */
 const struct mi_file *handle_file(const struct handle *h);
+
+/* handle_on_late — a read of the file has just run into its deadline. */
+void handle_on_late(struct handle *h, uint64_t off_bytes, uint32_t len_bytes);
 
 /* handle_read — answer a read. Takes req. */
 void handle_read(struct handle *h, fuse_req_t req TAKES, uint64_t off_bytes,

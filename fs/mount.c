@@ -22,7 +22,8 @@
  * libfuse detaches whatever is at the path, unless poll says POLLERR on the
  * descriptor. So detach() decides: it puts another file in the descriptor's
  * place first (which closes ours as well), one that never has an error when
- * the mount on top is ours, and one that always has when it is not.
+ * the mount on top is ours, and one that always has when it is not. What was
+ * mounted over ours is not ours to detach; ours stays below it, dead.
  *
  * Failure modes: a mount point that is not in the list of mounts (a
  * descriptor handed over as /dev/fd/N, another namespace) is served without
@@ -34,6 +35,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -326,11 +328,11 @@ static int set_nonblocking(int fd)
 /* Resolved before the mount: afterwards it would have to ask us. */
 static int check_point(const char *point, char **resolved, char why[WHY_BYTES])
 {
-	char *path = realpath(point, NULL);
+	char path[PATH_MAX];
 	struct stat st;
 	int r = 0;
 
-	if (path == NULL || stat(path, &st) != 0)
+	if (realpath(point, path) == NULL || stat(path, &st) != 0)
 		r = errno;
 	else if (!S_ISDIR(st.st_mode))
 		r = ENOTDIR;
@@ -338,7 +340,6 @@ static int check_point(const char *point, char **resolved, char why[WHY_BYTES])
 		*resolved = mem_strdup(path);
 		r = *resolved != NULL ? 0 : ENOMEM;
 	}
-	free(path); /* NOLINT: realpath's own */
 	if (r != 0)
 		snprintf(why, WHY_BYTES, "%s: %s", point, err_text(r));
 	return r;
@@ -439,7 +440,7 @@ void mount_free(struct mount *m)
 	loop_task_cancel(m->loop, &m->end_task);
 	if (m->se != NULL)
 		fuse_session_destroy(m->se);
-	free(m->in.mem); /* NOLINT: libfuse's own */
+	free(m->in.mem); /* libfuse's malloc, which has no other end */
 	roster_fini(&m->roster);
 	mem_free(m->out);
 	mem_free(m->point);

@@ -102,10 +102,12 @@ static void on_timer(void *arg)
 	uint64_t due = deadline_us(op);
 	uint64_t now = loop_now_us(op->m->loop);
 
-	if (now < due)
+	if (now < due) {
 		loop_timer_start(op->timer, due - now);
-	else
-		fuse_reply_err(finish(op), EIO);
+		return;
+	}
+	handle_on_late(op->h, op->off_bytes, op->len_bytes);
+	fuse_reply_err(finish(op), EIO);
 }
 
 static void on_interrupt_turn(void *arg)

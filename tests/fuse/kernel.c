@@ -31,7 +31,7 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
 	return writev(fd, iov, count);
 }
 
-static const struct fuse_custom_io device = {
+const struct fuse_custom_io kernel_device = {
 	.read = io_read,
 	.writev = io_writev,
 };
@@ -109,7 +109,8 @@ struct kernel *kernel_new(uint32_t read_timeout_ms, uint32_t lookup_wait_ms)
 	k->engine = fake_engine_new(k->loop);
 	cfg.loop = k->loop;
 	cfg.engine = k->engine;
-	assert_int_equal(mount_new_on_fd(&cfg, fds[1], &device, &k->m), 0);
+	assert_int_equal(mount_new_on_fd(&cfg, fds[1], &kernel_device, &k->m),
+			 0);
 	assert_int_equal(mount_serve(k->m, on_up, k), 0);
 	assert_int_equal(k->ups, 0);
 	init(k);

@@ -31,6 +31,9 @@ struct kernel {
 	int ups;
 };
 
+/* How libfuse is to speak over a socket pair. */
+extern const struct fuse_custom_io kernel_device;
+
 /* kernel_new — a served mount with an engine of fakes, INIT done. */
 struct kernel *kernel_new(uint32_t read_timeout_ms, uint32_t lookup_wait_ms);
 

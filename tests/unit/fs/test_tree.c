@@ -70,13 +70,13 @@ static uint32_t at(const struct fixture *f, const char *path)
 static const char *names(const struct fixture *f, uint32_t dir, char out[256])
 {
 	const char *name;
+	size_t len = 0;
 	uint32_t ix;
 
 	out[0] = '\0';
-	for (uint32_t n = 0; tree_child(f->t, dir, n, &ix, &name); n++) {
-		strcat(out, n > 0 ? " " : "");
-		strcat(out, name);
-	}
+	for (uint32_t n = 0; tree_child(f->t, dir, n, &ix, &name); n++)
+		len += (size_t)snprintf(out + len, 256 - len, "%s%s",
+					n > 0 ? " " : "", name);
 	return out;
 }
 

@@ -35,6 +35,7 @@ struct node {
 	struct store *store;
 	struct engine *engine;
 	struct torrent *t;
+	uint16_t rogue_port; /* instead of an engine */
 	bool is_ready, has_failed, is_stopped;
 };
 
@@ -266,7 +267,8 @@ static void node_start(struct world *w, unsigned ix, enum holds holds,
 		const struct node *peer = &w->nodes[peers[i]];
 
 		(void)snprintf(text[i], sizeof(text[i]), "127.0.0.1:%u",
-			       engine_port(peer->engine));
+			       peer->engine != NULL ? engine_port(peer->engine)
+						    : peer->rogue_port);
 		ptrs[i] = text[i];
 	}
 	assert_int_equal(store_mem_new(w->loop, 256 << 20, &n->store), 0);

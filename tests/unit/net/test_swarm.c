@@ -1,0 +1,436 @@
+/* Unit tests of net/swarm, net/peer, net/intake and net/upload: an engine
+ * against a rogue, a peer made of a bare socket that breaks rules. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/be.h"
+#include "net/handshake.h"
+#include "net/wire.h"
+#include "tests/unit/net/net_world.h"
+
+enum { PIECE = 256 << 10, PIECES = 4, HALF = 8 << 10 };
+
+/* ---- Fixture: the rogue ---- */
+
+enum manner {
+	MANNER_SILENT,	 /* unchokes, never answers */
+	MANNER_REJECT,	 /* unchokes, rejects everything */
+	MANNER_HALF,	 /* sends half of the first block, of wrong bytes */
+	MANNER_SPAM,	 /* sends what nobody asked for */
+	MANNER_HAVE,	 /* has a piece that does not exist */
+	MANNER_BITFIELD, /* its bitfield is too short */
+	MANNER_ASK,	 /* asks while choked */
+	MANNER_MIRROR,	 /* answers with our own peer id */
+};
+
+struct rogue {
+	struct world *w;
+	enum manner manner;
+	int listen_fd, fd;
+	struct loop_io *listen_io, *io;
+	struct buf in, out;
+	bool shook, is_closed;
+	unsigned n_accepted;
+	unsigned n[32];		 /* messages by id */
+	struct wire_block first; /* that was asked for */
+};
+
+static void flush(struct rogue *r)
+{
+	ssize_t n = send(r->fd, r->out.data, r->out.len, MSG_NOSIGNAL);
+
+	if (n > 0)
+		buf_cut(&r->out, (size_t)n);
+}
+
+static void put_piece(struct rogue *r, const struct wire_block *b, size_t len)
+{
+	uint8_t hdr[WIRE_PIECE_HEADER];
+	size_t i;
+
+	wire_encode_piece_header(hdr, b);
+	buf_add(&r->out, hdr, sizeof(hdr));
+	for (i = 0; i < len; i++)
+		buf_add_u8(&r->out, 0xee);
+}
+
+static void greet(struct rogue *r, const uint8_t *theirs)
+{
+	struct handshake hs;
+	uint8_t bytes[HANDSHAKE_BYTES];
+	struct wire_block b = {0, 0, WIRE_BLOCK_BYTES};
+	unsigned i;
+
+	assert_int_equal(handshake_decode(theirs, &hs), 0);
+	if (r->manner != MANNER_MIRROR)
+		memset(hs.peer_id, 'R', sizeof(hs.peer_id));
+	hs.has_ext = false;
+	handshake_encode(&hs, bytes);
+	buf_add(&r->out, bytes, sizeof(bytes));
+	switch (r->manner) {
+	case MANNER_SILENT:
+	case MANNER_REJECT:
+	case MANNER_HALF:
+		wire_put_plain(&r->out, WIRE_HAVE_ALL);
+		wire_put_plain(&r->out, WIRE_UNCHOKE);
+		break;
+	case MANNER_SPAM:
+		wire_put_plain(&r->out, WIRE_HAVE_ALL);
+		for (i = 0; i < 100; i++)
+			put_piece(r, &b, WIRE_BLOCK_BYTES);
+		break;
+	case MANNER_HAVE:
+		wire_put_ix(&r->out, WIRE_HAVE, 1 << 20);
+		break;
+	case MANNER_BITFIELD:
+		wire_put_bitfield(&r->out, span_of("", 0));
+		break;
+	case MANNER_ASK:
+		wire_put_plain(&r->out, WIRE_HAVE_NONE);
+		wire_put_plain(&r->out, WIRE_INTERESTED);
+		b.piece_ix = PIECES - 1;
+		wire_put_block(&r->out, WIRE_REQUEST, &b);
+		b.begin_bytes = PIECE; /* behind its end */
+		wire_put_block(&r->out, WIRE_REQUEST, &b);
+		break;
+	case MANNER_MIRROR:
+		break;
+	}
+}
+
+static void on_request(struct rogue *r, const struct wire_block *b)
+{
+	if (r->n[WIRE_REQUEST] == 1)
+		r->first = *b;
+	if (r->manner == MANNER_REJECT)
+		wire_put_block(&r->out, WIRE_REJECT, b);
+	if (r->manner == MANNER_HALF && r->n[WIRE_REQUEST] == 1)
+		put_piece(r, b, HALF);
+}
+
+static void take_messages(struct rogue *r)
+{
+	struct wire_msg m;
+
+	while (r->in.len >= 4) {
+		uint32_t len = be32_get(r->in.data);
+
+		if (r->in.len < 4 + (size_t)len)
+			break;
+		if (len > 0 && r->in.data[4] < 32)
+			r->n[r->in.data[4]]++;
+		if (len > 0 && r->in.data[4] != WIRE_PIECE &&
+		    wire_decode(r->in.data + 4, len, &m) == WIRE_OK &&
+		    m.id == WIRE_REQUEST)
+			on_request(r, &m.block);
+		buf_cut(&r->in, 4 + (size_t)len);
+	}
+}
+
+static void rogue_on_io(void *arg, int fd, unsigned events)
+{
+	struct rogue *r = arg;
+	uint8_t bytes[4096];
+	ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+
+	(void)events;
+	if (n <= 0) {
+		r->is_closed = true;
+		(void)loop_io_want(r->io, 0);
+		return;
+	}
+	buf_add(&r->in, bytes, (size_t)n);
+	if (!r->shook && r->in.len >= HANDSHAKE_BYTES) {
+		r->shook = true;
+		greet(r, r->in.data);
+		buf_cut(&r->in, HANDSHAKE_BYTES);
+	}
+	if (r->shook)
+		take_messages(r);
+	flush(r);
+}
+
+static void rogue_on_accept(void *arg, int fd, unsigned events)
+{
+	struct rogue *r = arg;
+	int got = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int size = 4 << 20;
+
+	(void)events;
+	assert_true(got >= 0);
+	r->n_accepted++;
+	if (r->fd >= 0) { /* a second try: it gets no answer */
+		(void)close(got);
+		return;
+	}
+	r->fd = got;
+	(void)setsockopt(got, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	assert_int_equal(loop_io_new(r->w->loop, got, rogue_on_io, r, &r->io),
+			 0);
+	assert_int_equal(loop_io_want(r->io, LOOP_READ), 0);
+}
+
+static void rogue_start(struct rogue *r, struct world *w, unsigned ix,
+			enum manner manner)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	socklen_t len = sizeof(sin);
+
+	*r = (struct rogue){.w = w, .manner = manner, .fd = -1};
+	r->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(r->listen_fd, (void *)&sin, sizeof(sin)), 0);
+	assert_int_equal(listen(r->listen_fd, 4), 0);
+	assert_int_equal(getsockname(r->listen_fd, (void *)&sin, &len), 0);
+	w->nodes[ix].w = w;
+	w->nodes[ix].rogue_port = ntohs(sin.sin_port);
+	assert_int_equal(loop_io_new(w->loop, r->listen_fd, rogue_on_accept, r,
+				     &r->listen_io),
+			 0);
+	assert_int_equal(loop_io_want(r->listen_io, LOOP_READ), 0);
+}
+
+static void rogue_stop(struct rogue *r)
+{
+	loop_io_free(r->listen_io);
+	(void)close(r->listen_fd);
+	if (r->fd >= 0) {
+		loop_io_free(r->io);
+		(void)close(r->fd);
+	}
+	buf_fini(&r->in);
+	buf_fini(&r->out);
+}
+
+/* ---- Helpers ---- */
+
+static const unsigned NODE0[] = {0};
+static const unsigned BOTH[] = {0, 1};
+
+static void small_world(struct world *w)
+{
+	world_torrent(w, PIECES, PIECE, (uint64_t)PIECES * PIECE);
+}
+
+static bool is_closed(void *arg)
+{
+	return ((struct rogue *)arg)->is_closed;
+}
+
+static bool was_asked(void *arg)
+{
+	return ((struct rogue *)arg)->n[WIRE_REQUEST] > 0;
+}
+
+static bool has_unchoked(void *arg)
+{
+	return node_view(arg).unchoked_us > 0;
+}
+
+static bool has_two_unchoked(void *arg)
+{
+	return node_view(arg).unchoked_us == 2;
+}
+
+static void against(struct world *w, struct rogue *r, enum manner manner,
+		    enum holds holds)
+{
+	small_world(w);
+	rogue_start(r, w, 0, manner);
+	node_start(w, 1, holds, NODE0, 1, false);
+	node_add(&w->nodes[1]);
+}
+
+/* The rogue as node 0, a seed as node 1, a leecher as node 2 that is connected
+ * to both. */
+static void beside_a_seed(struct world *w, struct rogue *r, enum manner manner)
+{
+	small_world(w);
+	rogue_start(r, w, 0, manner);
+	node_seed(w, 1, HOLDS_ALL);
+	node_start(w, 2, HOLDS_NONE, BOTH, 2, false);
+	node_add(&w->nodes[2]);
+	world_run(w, has_two_unchoked, &w->nodes[2]);
+}
+
+static void ends(void **state, enum manner manner)
+{
+	struct world *w = *state;
+	struct rogue r;
+
+	against(w, &r, manner, HOLDS_NONE);
+	world_run(w, is_closed, &r);
+	assert_int_equal(node_view(&w->nodes[1]).peers, 0);
+	rogue_stop(&r);
+}
+
+/* ---- Tests ---- */
+
+/* Blocks that nobody asked for are dropped, and too many end the peer. */
+static void unasked_blocks_end_the_peer(void **state)
+{
+	ends(state, MANNER_SPAM);
+}
+
+/* A HAVE for a piece that does not exist ends the peer. */
+static void an_impossible_have_ends_the_peer(void **state)
+{
+	ends(state, MANNER_HAVE);
+}
+
+/* A bitfield of the wrong length ends the peer. */
+static void a_short_bitfield_ends_the_peer(void **state)
+{
+	ends(state, MANNER_BITFIELD);
+}
+
+/* A peer with our own id is ourselves, and not tried again. */
+static void we_do_not_talk_to_ourselves(void **state)
+{
+	struct world *w = *state;
+	struct rogue r;
+
+	against(w, &r, MANNER_MIRROR, HOLDS_NONE);
+	world_run(w, is_closed, &r);
+	assert_int_equal(node_view(&w->nodes[1]).peers, 0);
+	assert_int_equal(node_view(&w->nodes[1]).dialing, 0);
+	assert_int_equal(r.n_accepted, 1);
+	rogue_stop(&r);
+}
+
+/* A peer that takes requests and never answers does not hold up a read. */
+static void a_silent_peer_does_not_hold_up_a_read(void **state)
+{
+	struct world *w = *state;
+	struct rogue r;
+
+	beside_a_seed(w, &r, MANNER_SILENT);
+	node_read(&w->nodes[2], 0, PIECES * PIECE);
+	assert_true(r.n[WIRE_REQUEST] > 0);
+	rogue_stop(&r);
+}
+
+/* Nor does one that rejects everything, and it is not asked over and over. */
+static void a_rejecting_peer_is_left_alone(void **state)
+{
+	struct world *w = *state;
+	struct rogue r;
+
+	beside_a_seed(w, &r, MANNER_REJECT);
+	node_read(&w->nodes[2], 0, PIECES * PIECE);
+	assert_in_range(r.n[WIRE_REQUEST], 1, 64);
+	rogue_stop(&r);
+}
+
+/* The only peer rejects: the read waits, and the requests stay few. */
+static void request_and_reject_do_not_circle(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+	struct reading rd;
+	struct rogue r;
+
+	against(w, &r, MANNER_REJECT, HOLDS_NONE);
+	world_run(w, has_unchoked, n);
+	reading_start(&rd, n, 0, 10);
+	world_run(w, was_asked, &r);
+	node_stop(n);
+	assert_int_equal(rd.err, ESHUTDOWN);
+	assert_in_range(r.n[WIRE_REQUEST], 1, 16);
+	rogue_stop(&r);
+}
+
+/* Half a block of wrong bytes lies in place when the right one comes from
+ * elsewhere; what is sent of it later goes nowhere. */
+static void a_half_sent_block_spoils_nothing(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[2];
+	struct rogue r;
+	unsigned i;
+
+	beside_a_seed(w, &r, MANNER_HALF);
+	node_read(n, 0, (PIECES - 1) * PIECE);
+	assert_true(r.n[WIRE_REQUEST] > 0);
+	for (i = HALF; i < r.first.len_bytes; i++)
+		buf_add_u8(&r.out, 0xdd);
+	flush(&r);
+	node_read(n, (PIECES - 1) * PIECE, PIECE);
+	node_read(n, 0, PIECES * PIECE);
+	assert_int_equal(node_view(n).hashed_pieces, PIECES);
+	rogue_stop(&r);
+}
+
+/* The swarm's one peer dies with half a block in place; the rest of the read
+ * comes from one that appears later. */
+static void a_lost_peer_is_replaced(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+	struct engine_source src = {0};
+	struct mi_error err;
+	struct reading rd;
+	struct torrent *t;
+	struct rogue r;
+	char peer[32];
+	const char *peers[] = {peer};
+	char *link;
+
+	against(w, &r, MANNER_HALF, HOLDS_NONE);
+	world_run(w, has_unchoked, n);
+	reading_start(&rd, n, 0, PIECE);
+	world_run(w, was_asked, &r);
+	rogue_stop(&r);
+	node_seed(w, 2, HOLDS_ALL);
+	(void)snprintf(peer, sizeof(peer), "127.0.0.1:%u",
+		       engine_port(w->nodes[2].engine));
+	link = magnet_format(torrent_id(n->t), NULL, NULL, 0, peers, 1);
+	assert_int_equal(magnet_parse(link, &src.magnet, &err), 0);
+	assert_int_equal(engine_add(n->engine, src, &t), EEXIST);
+	mem_free(link);
+	world_run(w, reading_is_done, &rd);
+	assert_int_equal(rd.err, 0);
+}
+
+static bool was_answered(void *arg)
+{
+	const struct rogue *r = arg;
+
+	return r->n[WIRE_UNCHOKE] > 0 &&
+	       r->n[WIRE_REJECT] + r->n[WIRE_PIECE] >= 2;
+}
+
+/* A request while choked, and one for bytes that do not exist, are rejected;
+ * who is interested is unchoked at once when a slot is free. */
+static void choked_requests_are_rejected(void **state)
+{
+	struct world *w = *state;
+	struct rogue r;
+
+	against(w, &r, MANNER_ASK, HOLDS_ALL);
+	world_run(w, was_answered, &r);
+	assert_int_equal(r.n[WIRE_HAVE_ALL], 1);
+	assert_true(r.n[WIRE_REJECT] >= 1);
+	assert_int_equal(r.n[WIRE_REJECT] + r.n[WIRE_PIECE], 2);
+	rogue_stop(&r);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+	const struct CMUnitTest tests[] = {
+		T(unasked_blocks_end_the_peer),
+		T(an_impossible_have_ends_the_peer),
+		T(a_short_bitfield_ends_the_peer),
+		T(we_do_not_talk_to_ourselves),
+		T(a_silent_peer_does_not_hold_up_a_read),
+		T(a_rejecting_peer_is_left_alone),
+		T(request_and_reject_do_not_circle),
+		T(a_half_sent_block_spoils_nothing),
+		T(a_lost_peer_is_replaced),
+		T(choked_requests_are_rejected),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

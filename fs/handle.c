@@ -38,6 +38,7 @@ int handle_open(struct mount *m, const struct node *n, struct handle **out)
 	struct handle *h = mem_new(struct handle);
 	int r = 0;
 
+	ASSERT_LOOP(m->loop);
 	if (h == NULL)
 		return ENOMEM;
 	h->m = m;

@@ -58,7 +58,8 @@ enum { WHY_BYTES = 160 };
 
 /* ---- libfuse's words into our log ---- */
 
-static void on_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void on_fuse_log(
+	enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	char line[1024];
 	size_t len;

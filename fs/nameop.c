@@ -119,6 +119,7 @@ void nameop_start(struct mount *m, fuse_req_t req TAKES, const char *name)
 	struct torrent *t;
 	int r;
 
+	ASSERT_LOOP(m->loop);
 	r = info_hash_parse(&hash, name, strlen(name));
 	t = r == 0 ? engine_find(m->engine, &hash) : NULL;
 	if (t == NULL) {

@@ -198,6 +198,7 @@ static void app_on_failed(void *arg, struct torrent *t)
 		return;
 	}
 	log_err("%s", why);
+	mount_on_failed(a->mount, t);
 }
 
 static const struct engine_ops app_engine_ops = {

@@ -1,5 +1,5 @@
-"""Streaming beside the rivals: shoalfs, btfs, and a reader made of libtorrent's
-piece deadlines, on the same swarm in the same run.
+"""Streaming beside the rivals: shoalfs, btfs, and a reader made of the piece
+deadlines of libtorrent, on the same swarm in the same run.
 
 What is measured, for each participant, each time in a fresh process with an
 empty store, fresh seeds and a fresh tracker:

@@ -1,5 +1,8 @@
 """Goal: the same content as in 01, from transmission-daemon, which is found by
-a UDP tracker."""
+a UDP tracker. Both are read at once: transmission thinks every ten seconds of
+whom to unchoke."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 from lab import run
 from shoal import Mount, assert_same, content_path
@@ -19,8 +22,9 @@ def scenario(lab):
     start_transmission(one, file)
     start_transmission(two, tree)
     mount = Mount(reader, file.file, tree.file)
-    for torrent in (file, tree):
-        assert_same(content_path(mount, torrent), torrent.path)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda torrent: assert_same(
+            content_path(mount, torrent), torrent.path), (file, tree)))
     assert mount.stop() == 0
 
 

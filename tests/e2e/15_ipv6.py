@@ -1,5 +1,5 @@
-"""Goal: a seed that has only IPv6 is as good as any: reached by peer=[ADDR]:PORT
-and by the x.pe of a magnet link."""
+"""Goal: a seed that has only IPv6 is as good as any, reached by
+peer=[ADDR]:PORT and by the x.pe of a magnet link."""
 
 from lab import run
 from shoal import Mount, assert_same, content_path

@@ -1,6 +1,6 @@
 """Goal: shoalfs by itself, without anybody's program: `shoalctl create --seed`
 prints a magnet link, a mount of that link in the background shows the same
-bytes, `shoalctl status` tells of it, and `shoal-cat` writes one of its files."""
+bytes, `shoalctl status` tells of it, `shoal-cat` writes one of its files."""
 
 import json
 import os

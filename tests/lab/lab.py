@@ -100,7 +100,8 @@ class Proc:
 
     def __init__(self, name, popen, log):
         self.name, self.popen, self.log = name, popen, log
-        self.pid, self.stdin, self.stdout = popen.pid, popen.stdin, popen.stdout
+        self.pid = popen.pid
+        self.stdin, self.stdout = popen.stdin, popen.stdout
 
     def running(self):
         return self.popen.poll() is None
@@ -188,7 +189,8 @@ class Host:
         log = self.lab.log_path(name)
         with open(log, "ab") as out:
             popen = subprocess.Popen(
-                argv, preexec_fn=self._enter, stdin=stdin or subprocess.DEVNULL,
+                argv, preexec_fn=self._enter,
+                stdin=stdin or subprocess.DEVNULL,
                 stdout=stdout or out, stderr=out, cwd=self.lab.tmp,
                 env=dict(os.environ, **(env or {})))
         proc = Proc(name, popen, log)
@@ -261,15 +263,15 @@ class Lab:
                     "peer", "name", "net0", "netns", hosts[1].name)
         else:
             self.ip("netns", "add", "switch")
-            self.ip("-n", "switch", "link", "add", "name", "bridge0", "type", "bridge",
-                    "mcast_snooping", "0")
+            self.ip("-n", "switch", "link", "add", "name", "bridge0",
+                    "type", "bridge", "mcast_snooping", "0")
             self.ip("-n", "switch", "link", "set", "bridge0", "up")
             for host in hosts:
                 port = f"p{host.index}"
                 self.ip("-n", "switch", "link", "add", port, "type", "veth",
                         "peer", "name", "net0", "netns", host.name)
-                self.ip("-n", "switch", "link", "set", port, "master", "bridge0",
-                        "up")
+                self.ip("-n", "switch", "link", "set", port,
+                        "master", "bridge0", "up")
         for host in hosts:
             self.address(host, "net0")
 

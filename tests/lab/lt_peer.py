@@ -112,7 +112,8 @@ class Peer:
         now = self.handle.status()
         return {
             "state": str(now.state), "port": self.session.listen_port(),
-            "announced": self.announced, "metadata": now.has_metadata, "progress": now.progress,
+            "announced": self.announced,
+            "metadata": now.has_metadata, "progress": now.progress,
             "complete": now.is_seeding, "pieces": now.num_pieces,
             "peers": now.num_peers,
             "done": now.total_done, "wanted": now.total_wanted,

@@ -135,7 +135,7 @@ static void start_commit(struct disk *d)
 	STAILQ_INIT(&c->dirs);
 	STAILQ_CONCAT(&c->puts, &d->ready);
 	d->ready_bytes = 0;
-	STAILQ_FOREACH(p, &c->puts, queue) {
+	STAILQ_FOREACH (p, &c->puts, queue) {
 		p->stage = PUT_COMMITTING;
 		if (p->err == 0)
 			p->err = d->err;
@@ -274,7 +274,7 @@ void batch_forget(struct disk_torrent *t, uint32_t piece_ix)
 {
 	struct put *p;
 
-	TAILQ_FOREACH(p, &t->disk->puts, link)
+	TAILQ_FOREACH (p, &t->disk->puts, link)
 		if (p->t == t && p->piece_ix == piece_ix &&
 		    p->stage != PUT_COMMITTING && p->err == 0)
 			p->err = ENOENT;

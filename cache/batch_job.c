@@ -33,12 +33,12 @@ static void sync_all(struct commit *c)
 	struct blob *b;
 	struct blob_set *set;
 
-	STAILQ_FOREACH(b, &c->blobs, sync) {
+	STAILQ_FOREACH (b, &c->blobs, sync) {
 		if (fdatasync(b->sync_fd) != 0)
 			b->sync_err = errno;
 		note_sync(c, b->sync_err);
 	}
-	STAILQ_FOREACH(set, &c->dirs, sync) {
+	STAILQ_FOREACH (set, &c->dirs, sync) {
 		set->sync_err = blob_job_sync_dir(&set->home);
 		note_sync(c, set->sync_err);
 	}
@@ -63,7 +63,7 @@ static int write_rows(struct commit *c)
 	struct put *p;
 	int err = index_job_begin(c->index);
 
-	STAILQ_FOREACH(p, &c->puts, queue)
+	STAILQ_FOREACH (p, &c->puts, queue)
 		if (err == 0 && p->err == 0)
 			err = index_job_hold(c->index, p->row, p->piece_ix,
 					     p->piece_bytes, &c->added_bytes);
@@ -84,14 +84,14 @@ void batch_job_commit(struct job *job, struct worker_env *env)
 
 	ASSERT_WORKER();
 	sync_all(c);
-	STAILQ_FOREACH(p, &c->puts, queue) {
+	STAILQ_FOREACH (p, &c->puts, queue) {
 		if (p->err == 0)
 			p->err = put_sync_err(p);
 		any |= p->err == 0;
 	}
 	if (any)
 		c->index_err = write_rows(c);
-	STAILQ_FOREACH(p, &c->puts, queue)
+	STAILQ_FOREACH (p, &c->puts, queue)
 		if (p->err == 0)
 			p->err = c->index_err;
 }

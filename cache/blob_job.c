@@ -82,10 +82,10 @@ static int check_size(int fd, struct blob_run *run)
 	if (!S_ISREG(sb.st_mode))
 		return EIO;
 	if (run->may_make) {
-		run->was_made = true;
 		if ((uint64_t)sb.st_size != run->file_bytes &&
 		    ftruncate(fd, (off_t)run->file_bytes) != 0)
 			return errno;
+		run->was_made = true;
 		return 0;
 	}
 	return (uint64_t)sb.st_size < run->file_bytes ? EIO : 0;

@@ -15,7 +15,7 @@ struct blob_set;
 
 /* Where the blobs of one torrent lie. Read only while jobs run. */
 struct blob_home {
-	int dir_fd;      /* names below are relative to this */
+	int dir_fd;	 /* names below are relative to this */
 	const char *sub; /* "SUB/<file index>"; or NULL, and then … */
 	/* … these are foreign files, never written to. */
 	const char *const *paths;
@@ -50,7 +50,7 @@ struct blob_io {
 	struct job job;
 	/* set before hand-over, then read only */
 	const struct blob_home *home;
-	uint8_t *dst;       /* a read, or NULL: */
+	uint8_t *dst;	    /* a read, or NULL: */
 	const uint8_t *src; /* a write */
 	/* loop only */
 	struct blob_set *set;

@@ -353,8 +353,7 @@ int blobs_read(struct blob_set *set, const struct metainfo *mi,
 	       uint64_t off_bytes, uint32_t len_bytes, uint8_t *dst,
 	       void (*done)(void *arg, int err), void *arg)
 {
-	struct blob_io *io =
-		blobs_io_new(set, mi, off_bytes, len_bytes, false);
+	struct blob_io *io = blobs_io_new(set, mi, off_bytes, len_bytes, false);
 
 	if (io == NULL)
 		return ENOMEM;

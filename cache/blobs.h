@@ -23,9 +23,9 @@ struct workers;
 struct blob {
 	struct blob_set *set; /* Owner */
 	uint32_t file_ix;
-	int fd; /* -1: a job is opening it */
+	int fd;		  /* -1: a job is opening it */
 	unsigned n_users; /* jobs that use fd */
-	bool is_dirty;    /* written to since the last sync began */
+	bool is_dirty;	  /* written to since the last sync began */
 	bool is_syncing;
 	TAILQ_ENTRY(blob) idle;
 	STAILQ_ENTRY(blob) dirty;
@@ -42,7 +42,7 @@ STAILQ_HEAD(blob_sets, blob_set);
 /* All open blobs of one store. */
 struct blobs {
 	struct workers *workers; /* kept */
-	unsigned n;              /* open, or being opened */
+	unsigned n;		 /* open, or being opened */
 	unsigned n_dirty;
 	unsigned max;
 	struct blob_idle idle; /* least recently used first */
@@ -55,9 +55,9 @@ struct blobs {
 struct blob_set {
 	struct blobs *table; /* Owner */
 	struct blob_home home;
-	struct hmap *open;   /* file index -> struct blob */
-	struct bits made;    /* files whose blob must be there */
-	unsigned n_jobs;     /* jobs, and whatever else needs the set */
+	struct hmap *open; /* file index -> struct blob */
+	struct bits made;  /* files whose blob must be there */
+	unsigned n_jobs;   /* jobs, and whatever else needs the set */
 	bool is_closed;
 	void (*on_idle)(struct blob_set *set); /* closed, and n_jobs is 0 */
 	bool is_dir_dirty; /* a blob was made since the last sync began */

@@ -5,9 +5,9 @@
  * by this program, and is used by no other process.
  *
  * Life: make missing directories (0700) · open · look at owner and mode · look
- * for strangers' files · lock · make `torrents`. The lock is flock's: the
- * kernel lets go of it when the process ends, however it ends. The number in
- * it is for people.
+ * for strangers' files · lock · make `torrents` and `index.db`. The lock is
+ * flock's: the kernel lets go of it when the process ends, however it ends. The
+ * number in it is for people.
  *
  * Info dictionaries are written under another name, synced, renamed, and the
  * directories synced: there is a whole one or none.
@@ -96,10 +96,9 @@ static int check_owner(int fd, const char *dir, char *why)
 
 static bool is_ours(const char *name)
 {
-	static const char *const ours[] = {".",	       "..",
-					   "lock",     "index.db",
-					   "torrents", "index.db-wal",
-					   "lost+found"};
+	static const char *const ours[] = {
+		".",	    "..",	    "lock",	 "index.db",
+		"torrents", "index.db-wal", "lost+found"};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (strcmp(name, ours[i]) == 0)
@@ -171,9 +170,9 @@ static int take_lock(struct home *h, const char *dir, char *why)
 	if (fd < 0)
 		return say(why, errno, dir, err_text(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		err = errno == EWOULDBLOCK ? say_locked(fd, dir, why)
-					   : say(why, errno, dir,
-						 err_text(errno));
+		err = errno == EWOULDBLOCK
+			      ? say_locked(fd, dir, why)
+			      : say(why, errno, dir, err_text(errno));
 	if (err != 0) {
 		close(fd);
 		return err;
@@ -189,12 +188,23 @@ static int open_torrents(struct home *h, const char *dir, char *why)
 {
 	if (mkdirat(h->dir_fd, "torrents", DIR_MODE) != 0 && errno != EEXIST)
 		return say(why, errno, dir, err_text(errno));
-	h->torrents_fd =
-		openat(h->dir_fd, "torrents", DIR_FLAGS | O_NOFOLLOW);
+	h->torrents_fd = openat(h->dir_fd, "torrents", DIR_FLAGS | O_NOFOLLOW);
 	if (h->torrents_fd < 0)
 		return say(why, errno, dir, err_text(errno));
 	if (fsync(h->dir_fd) != 0)
 		return say(why, errno, dir, err_text(errno));
+	return 0;
+}
+
+/* SQLite gives its files the mode of the first; nobody has them open yet. */
+static int make_index(struct home *h, const char *dir, char *why)
+{
+	int fd = openat(h->dir_fd, "index.db",
+			O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+
+	if (fd < 0)
+		return say(why, errno, dir, err_text(errno));
+	close(fd);
 	return 0;
 }
 
@@ -218,6 +228,8 @@ int home_job_open(const char *dir, struct home *h, char why[160])
 		err = take_lock(h, dir, why);
 	if (err == 0)
 		err = open_torrents(h, dir, why);
+	if (err == 0)
+		err = make_index(h, dir, why);
 	if (err != 0)
 		goto close_home;
 	warn_remote(h->dir_fd, dir);

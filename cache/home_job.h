@@ -11,10 +11,10 @@
 #include "core/span.h"
 
 struct home {
-	char *path;      /* absolute, without links */
-	int dir_fd;      /* DIR */
+	char *path;	 /* absolute, without links */
+	int dir_fd;	 /* DIR */
 	int torrents_fd; /* DIR/torrents */
-	int lock_fd;     /* DIR/lock; holds the lock */
+	int lock_fd;	 /* DIR/lock; holds the lock */
 };
 
 /* home_job_open — make it when it is missing, check whose it is, lock it.
@@ -27,7 +27,6 @@ int home_job_read_info(const struct home *h, const char *hex, uint8_t **out,
 		       size_t *len);
 
 /* home_job_keep_info — make sure that directory `hex` has it; durable. */
-int home_job_keep_info(const struct home *h, const char *hex,
-		       struct span info);
+int home_job_keep_info(const struct home *h, const char *hex, struct span info);
 
 #endif

@@ -262,7 +262,7 @@ static struct piece_wait *wait_find(struct pieces *ps, uint32_t ix)
 {
 	struct piece_wait *w;
 
-	LIST_FOREACH(w, waits_of(ps, ix), link)
+	LIST_FOREACH (w, waits_of(ps, ix), link)
 		if (w->piece_ix == ix)
 			return w;
 	return NULL;
@@ -547,75 +547,4 @@ void pieces_close(struct pieces *ps TAKES, void (*gone)(void *arg), void *arg)
 		store_close(ps->st);
 	ps->st = NULL;
 	pieces_job_end(ps);
-}
-
-/* ---- invariants ---- */
-
-static void check_slot(const struct slot *s, enum piece_state state)
-{
-	bool is_written = !s->is_counted;
-
-	assert(!(s->is_recent && s->is_counted) && !s->is_adrift);
-	assert((s->blk == NULL) <= (state == PIECE_SETTLING && is_written));
-	assert(s->is_recent == (s->blk != NULL && is_written));
-	assert(s->has_job ==
-	       (state == PIECE_CHECKING || state == PIECE_SETTLING));
-	assert(!s->is_unkept || state == PIECE_CLEAN);
-	switch (state) {
-	case PIECE_ABSENT:
-	case PIECE_WANTED:
-		assert(!"a slot without a reason");
-		break;
-	case PIECE_FETCHING:
-	case PIECE_CHECKING:
-		assert(s->is_counted);
-		break;
-	case PIECE_SETTLING:
-		break;
-	case PIECE_CLEAN:
-		assert(is_written);
-		break;
-	}
-}
-
-static void check_piece(const struct pieces *ps, uint32_t ix)
-{
-	enum piece_state state = piece_state(ps, ix);
-	const struct slot *s = pieces_slot(ps, ix);
-	bool has = state == PIECE_SETTLING || state == PIECE_CLEAN;
-
-	assert(ix < ps->cfg.mi->n_pieces && state <= PIECE_CLEAN);
-	assert(bits_has(&ps->have, ix) == has);
-	assert(!has || !is_waited(ps, ix));
-	assert(state != PIECE_ABSENT || !is_waited(ps, ix));
-	assert(state != PIECE_WANTED || is_waited(ps, ix));
-	if (s != NULL)
-		check_slot(s, state);
-	else
-		assert(state == PIECE_ABSENT || state == PIECE_WANTED ||
-		       state == PIECE_CLEAN);
-}
-
-#ifdef SHOAL_CHECKS
-void pieces_check_piece(const struct pieces *ps, uint32_t ix)
-{
-	if (!ps->is_closed)
-		check_piece(ps, ix);
-}
-#endif
-
-void pieces_check(const struct pieces *ps)
-{
-	if (ps->is_closed)
-		return;
-	bits_check(&ps->have);
-	for (uint32_t ix = 0; ix < ps->cfg.mi->n_pieces; ix++) {
-		bool has_wait = false;
-		const struct piece_wait *w;
-
-		check_piece(ps, ix);
-		LIST_FOREACH(w, &ps->waits[ix % PIECES_WAIT_LISTS], link)
-			has_wait |= w->piece_ix == ix;
-		assert(has_wait == is_waited(ps, ix));
-	}
 }

@@ -99,11 +99,11 @@ struct pieces_ops {
 };
 
 struct pieces_cfg {
-	struct loop *loop;         /* kept */
-	struct workers *workers;   /* kept: hashing */
-	struct store *store;       /* kept */
-	struct piece_mem *mem;     /* kept */
-	const struct metainfo *mi; /* kept until pieces_close has ended */
+	struct loop *loop;	      /* kept */
+	struct workers *workers;      /* kept: hashing */
+	struct store *store;	      /* kept */
+	struct piece_mem *mem;	      /* kept */
+	const struct metainfo *mi;    /* kept until pieces_close has ended */
 	const struct pieces_ops *ops; /* kept */
 	void *arg;
 };

@@ -21,8 +21,8 @@ LIST_HEAD(piece_waits, piece_wait);
 /* The memory of a piece that has a buffer or a job. All others are one byte in
  * pieces->marks.
  *
- *   piece is            in slots  blk   is_counted  in recent  has_job  is_unkept
- *   FETCHING            yes       yes   yes         no         no       no
+ *   piece is            in slots  blk   is_counted  in recent  has_job
+ * is_unkept FETCHING            yes       yes   yes         no         no no
  *   CHECKING            yes       yes   yes         no         hash     no
  *   SETTLING, unwritten yes       yes   yes         no         put      no
  *   SETTLING, written   yes       any   no          iff blk    put      no
@@ -35,7 +35,7 @@ struct slot {
 	uint32_t ix;
 	struct blk *blk;
 	bool is_counted; /* in piece_mem's unverified_bytes */
-	bool is_recent;  /* in piece_mem's recent */
+	bool is_recent;	 /* in piece_mem's recent */
 	bool has_job;
 	bool is_unkept; /* the store does not have it */
 	bool is_adrift; /* not in pieces->slots: lost, or closed */
@@ -61,7 +61,7 @@ enum {
 struct pieces {
 	struct pieces_cfg cfg;
 	struct store_torrent *st; /* NULL until open, and once closed */
-	uint8_t *marks;           /* a byte a piece */
+	uint8_t *marks;		  /* a byte a piece */
 	struct bits have;
 	struct hmap *slots; /* piece index -> struct slot */
 	struct piece_waits waits[PIECES_WAIT_LISTS]; /* by index */

@@ -55,7 +55,7 @@ typedef void store_done_fn(void *arg, int err);
 /* ---- the whole store ---- */
 
 struct store_stats {
-	uint64_t held_bytes;    /* verified and committed */
+	uint64_t held_bytes;	/* verified and committed */
 	uint64_t pending_bytes; /* put, not yet durable */
 	uint64_t reads, puts, commits, syncs;
 };
@@ -68,8 +68,8 @@ int store_load_info(struct store *s, const struct torrent_id *id,
 /* store_open — the torrent's handle and what is held of it. Makes its record
  * when it is new. `mi` is kept until store_close. A torrent can be open once:
  * EEXIST. */
-int store_open(struct store *s, const struct metainfo *mi,
-	       store_open_fn *done, void *arg);
+int store_open(struct store *s, const struct metainfo *mi, store_open_fn *done,
+	       void *arg);
 
 /* store_flush — sync and commit everything put so far. */
 int store_flush(struct store *s, store_done_fn *done, void *arg);
@@ -92,9 +92,8 @@ int store_read_now(struct store_torrent *st, uint64_t off_bytes,
 
 /* store_read — the same by a worker; `dst` is kept until `done`. There is no
  * cancel: an owner that goes away keeps `dst` alive until then. */
-int store_read(struct store_torrent *st, uint64_t off_bytes,
-	       uint32_t len_bytes, uint8_t *dst, store_read_fn *done,
-	       void *arg);
+int store_read(struct store_torrent *st, uint64_t off_bytes, uint32_t len_bytes,
+	       uint8_t *dst, store_read_fn *done, void *arg);
 
 /* store_put — keep a verified piece. Holds its own reference to `data`. */
 int store_put(struct store_torrent *st, uint32_t piece_ix, struct blk *data,

@@ -132,7 +132,7 @@ static bool is_open(const struct disk *d, const struct torrent_id *id)
 {
 	const struct disk_torrent *t;
 
-	LIST_FOREACH(t, &d->torrents, link)
+	LIST_FOREACH (t, &d->torrents, link)
 		if (!t->is_closed && torrent_id_matches(&t->id, id))
 			return true;
 	return false;

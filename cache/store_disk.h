@@ -14,10 +14,10 @@ struct store;
 struct workers;
 
 struct store_disk_cfg {
-	struct loop *loop;       /* kept */
+	struct loop *loop;	 /* kept */
 	struct workers *workers; /* kept: blob reads and writes */
-	struct workers *thread;  /* kept: the store thread, one worker */
-	const char *dir;         /* made 0700 when missing; copied */
+	struct workers *thread;	 /* kept: the store thread, one worker */
+	const char *dir;	 /* made 0700 when missing; copied */
 };
 
 /* store_disk_new — open or make the store; blocks, so before the mount

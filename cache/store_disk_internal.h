@@ -26,9 +26,9 @@ struct loop_timer;
  *   READY    -> COMMITTING   a commit begins
  *   COMMITTING -> (end)   DURABLE, or an error */
 enum put_stage {
-	PUT_WAITING,    /* disk->waiting */
-	PUT_WRITING,    /* none: its blob_io has it */
-	PUT_READY,      /* disk->ready */
+	PUT_WAITING,	/* disk->waiting */
+	PUT_WRITING,	/* none: its blob_io has it */
+	PUT_READY,	/* disk->ready */
 	PUT_COMMITTING, /* disk->commit.puts */
 };
 
@@ -45,7 +45,7 @@ struct put {
 	uint32_t piece_bytes;
 	/* loop */
 	enum put_stage stage;
-	TAILQ_ENTRY(put) link;   /* disk->puts, by seq */
+	TAILQ_ENTRY(put) link;	 /* disk->puts, by seq */
 	STAILQ_ENTRY(put) queue; /* by stage */
 	/* the commit's while COMMITTING; before that, why not to commit it */
 	int err;
@@ -84,7 +84,7 @@ STAILQ_HEAD(flush_list, flush);
 
 struct disk_torrent {
 	struct store_torrent base;
-	struct disk *disk;         /* Owner */
+	struct disk *disk;	   /* Owner */
 	const struct metainfo *mi; /* NULL once closed */
 	struct torrent_id id;
 	char hex[TORRENT_HEX_BYTES];
@@ -110,11 +110,11 @@ struct disk {
 	struct disk_torrents torrents;
 	struct store_stats stats;
 	/* batch.c's */
-	struct put_list puts;     /* all, by seq */
+	struct put_list puts; /* all, by seq */
 	struct put_queue waiting;
 	struct put_queue ready;
 	uint64_t next_seq;
-	uint64_t ready_bytes;   /* written, in no commit yet */
+	uint64_t ready_bytes;	/* written, in no commit yet */
 	uint64_t writing_bytes; /* handed to workers */
 	struct commit commit;
 	struct flush_list flushes; /* by seq */

@@ -37,7 +37,7 @@ struct record {
 	size_t info_len;
 	uint32_t piece_bytes;
 	uint64_t total_bytes;
-	struct hmap *pieces; /* piece index -> struct blk */
+	struct hmap *pieces;	   /* piece index -> struct blk */
 	const struct metainfo *mi; /* while is_open */
 	bool is_open;
 	LIST_ENTRY(record) link;
@@ -124,7 +124,7 @@ static struct record *record_find(struct mem_store *m,
 {
 	struct record *r;
 
-	LIST_FOREACH(r, &m->records, link)
+	LIST_FOREACH (r, &m->records, link)
 		if (torrent_id_matches(&r->id, id))
 			return r;
 	return NULL;

@@ -9,8 +9,8 @@
  * in the place of blob names. store_place_new looks at every file once, so
  * that a wrong path is said early; what is opened later is a blob's business.
  *
- * Failure modes: a file that vanished or was cut is EIO to the reader. store_put
- * is EROFS, and a forget does nothing.
+ * Failure modes: a file that vanished or was cut is EIO to the reader.
+ * store_put is EROFS, and a forget does nothing.
  *
  * Threads: loop; answers that need no job take the way through a worker all
  * the same, so that they come later, and in order. */
@@ -36,14 +36,14 @@ struct place {
 	struct loop *loop;
 	struct workers *workers;
 	int dir_fd;
-	char **paths;    /* a pad's is NULL */
+	char **paths;	 /* a pad's is NULL */
 	uint64_t *sizes; /* as store_place_new saw them */
 	uint32_t n_paths;
 	struct blobs blobs;
 	struct blob_set set;
 	const struct metainfo *mi; /* while is_open */
 	bool is_open;
-	bool has_set;     /* from the first open to the last job's end */
+	bool has_set;	  /* from the first open to the last job's end */
 	unsigned n_calls; /* answers on their way */
 	struct store_stats stats;
 };
@@ -87,8 +87,8 @@ static void on_answer(struct job *job)
 	mem_free(a);
 }
 
-static struct answer *answer_new(struct place *p,
-				 void (*say)(struct answer *a), void *arg)
+static struct answer *answer_new(struct place *p, void (*say)(struct answer *a),
+				 void *arg)
 {
 	struct answer *a = mem_new(struct answer);
 
@@ -213,8 +213,7 @@ static int place_read(struct store_torrent *st, uint64_t off_bytes,
 
 	ASSERT_LOOP(p->loop);
 	p->stats.reads++;
-	return blobs_read(&p->set, p->mi, off_bytes, len_bytes, dst, done,
-			  arg);
+	return blobs_read(&p->set, p->mi, off_bytes, len_bytes, dst, done, arg);
 }
 
 static void say_put(struct answer *a)
@@ -342,8 +341,8 @@ static int copy_paths(struct place *p, const struct store_place_cfg *cfg)
 	if (p->paths == NULL || p->sizes == NULL)
 		return ENOMEM;
 	for (uint32_t i = 0; i < p->n_paths; i++) {
-		const char *path = cfg->rel_paths != NULL ? cfg->rel_paths[i]
-							  : cfg->path;
+		const char *path =
+			cfg->rel_paths != NULL ? cfg->rel_paths[i] : cfg->path;
 
 		if (path == NULL)
 			continue;

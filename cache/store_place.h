@@ -8,7 +8,7 @@ struct store;
 struct workers;
 
 struct store_place_cfg {
-	struct loop *loop;       /* kept */
+	struct loop *loop;	 /* kept */
 	struct workers *workers; /* kept */
 	/* Where the torrent's content lies: the file of a single-file torrent,
 	 * the top directory of another; copied. */

@@ -14,8 +14,8 @@ static void verify_run(struct job *job, struct worker_env *env)
 	struct verify_job *v = CONTAINER_OF(job, struct verify_job, job);
 
 	ASSERT_WORKER();
-	v->is_right = metainfo_check_piece(v->mi, env->hasher, v->piece_ix,
-					   v->data);
+	v->is_right =
+		metainfo_check_piece(v->mi, env->hasher, v->piece_ix, v->data);
 }
 
 void verify_job_start(struct verify_job *v, struct workers *w,

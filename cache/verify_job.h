@@ -16,7 +16,7 @@ struct verify_job {
 	struct job job;
 	/* set before hand-over, then read only */
 	const struct metainfo *mi; /* kept until `done` */
-	const uint8_t *data;       /* kept until `done` */
+	const uint8_t *data;	   /* kept until `done` */
 	uint32_t piece_ix;
 	/* reply */
 	bool is_right;

@@ -1,7 +1,7 @@
 /* named — names of peers, and one look-up at a time for each.
  *
  * A name that is not found is asked again by one shared timer, after
- * SWARM_REDIAL_MS, doubling up to SWARM_REDIAL_MAX_MS: the network may be
+ * SWARM_NAMED_MS, doubling up to SWARM_REDIAL_MAX_MS: the network may be
  * coming up. A name that was found is done: its addresses are redialled by
  * the address book. */
 #include "net/named.h"
@@ -53,7 +53,7 @@ int named_new(struct loop *loop, struct workers *names, named_fn *fn, void *arg,
 	nd->workers = names;
 	nd->fn = fn;
 	nd->arg = arg;
-	nd->wait_ms = SWARM_REDIAL_MS;
+	nd->wait_ms = SWARM_NAMED_MS;
 	TAILQ_INIT(&nd->names);
 	r = loop_timer_new(loop, on_retry, nd, &nd->retry);
 	if (r != 0) {
@@ -129,8 +129,10 @@ static void on_resolved(void *arg, int err, const struct addr *addrs,
 		retry_later(n->nd);
 		return;
 	}
-	n->is_found = true;
-	n->nd->fn(n->nd->arg, addrs, n_addrs);
+	if (n->nd->fn(n->nd->arg, addrs, n_addrs) == 0)
+		n->is_found = true;
+	else
+		retry_later(n->nd);
 }
 
 void named_start(struct named *nd)

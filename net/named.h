@@ -10,8 +10,8 @@ struct loop;
 struct named;
 struct workers;
 
-/* `addrs` are lent. */
-typedef void named_fn(void *arg, const struct addr *addrs, unsigned n);
+/* `addrs` are lent. Not 0: they could not be taken, try again later. */
+typedef int named_fn(void *arg, const struct addr *addrs, unsigned n);
 
 int named_new(struct loop *loop, struct workers *names, named_fn *fn, void *arg,
 	      struct named **out);

@@ -103,12 +103,15 @@ static void on_round(void *arg)
 	upload_round(arg);
 }
 
-static void on_named(void *arg, const struct addr *addrs, unsigned n)
+static int on_named(void *arg, const struct addr *addrs, unsigned n)
 {
 	unsigned i;
+	int r = 0;
 
 	for (i = 0; i < n; i++)
-		swarm_add_addr(arg, &addrs[i], true);
+		if (swarm_add_addr(arg, &addrs[i], true) != 0)
+			r = ENOMEM;
+	return r;
 }
 
 static int make_parts(struct swarm *sw)
@@ -232,14 +235,16 @@ void swarm_free(struct swarm *sw)
 
 /* ---- whom to know ---- */
 
-void swarm_add_addr(struct swarm *sw, const struct addr *a, bool is_named)
+int swarm_add_addr(struct swarm *sw, const struct addr *a, bool is_named)
 {
+	int r;
+
 	if (bans_has(sw->e->bans, a))
-		return;
-	/* A full book or no memory: there are enough others. */
-	if (addrbook_add(sw->book, a, is_named, loop_now_us(sw->loop), NULL) ==
-	    0)
+		return 0;
+	r = addrbook_add(sw->book, a, is_named, loop_now_us(sw->loop), NULL);
+	if (r == 0)
 		swarm_dial(sw);
+	return r == ENOMEM ? ENOMEM : 0;
 }
 
 int swarm_add_name(struct swarm *sw, const char *text)

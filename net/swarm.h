@@ -28,8 +28,9 @@ void swarm_free(struct swarm *sw);
 
 /* ---- whom to know ---- */
 
-/* swarm_add_addr — a peer may be there; `is_named`: a person said so. */
-void swarm_add_addr(struct swarm *sw, const struct addr *a, bool is_named);
+/* swarm_add_addr — a peer may be there; `is_named`: a person said so. 0, also
+ * when it is known or of no use; ENOMEM. */
+int swarm_add_addr(struct swarm *sw, const struct addr *a, bool is_named);
 
 /* swarm_add_name — "host:port", as named_add. */
 int swarm_add_name(struct swarm *sw, const char *text);

@@ -71,7 +71,7 @@ static void on_tracker_peers(void *arg, const struct addr *peers, unsigned n)
 	unsigned i;
 
 	for (i = 0; i < n; i++)
-		swarm_add_addr(t->swarm, &peers[i], false);
+		(void)swarm_add_addr(t->swarm, &peers[i], false);
 }
 
 static const struct trackers_ops tracker_ops = {

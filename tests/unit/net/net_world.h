@@ -362,7 +362,7 @@ static void reading_start(struct reading *r, struct node *n, uint64_t off,
 }
 
 /* Read a range and compare it with the content. */
-static void node_read(struct node *n, uint64_t off, uint32_t len)
+static inline void node_read(struct node *n, uint64_t off, uint32_t len)
 {
 	struct reading r;
 
@@ -371,7 +371,7 @@ static void node_read(struct node *n, uint64_t off, uint32_t len)
 	assert_int_equal(r.err, 0);
 }
 
-static struct torrent_view node_view(struct node *n)
+static inline struct torrent_view node_view(struct node *n)
 {
 	struct torrent_view v;
 

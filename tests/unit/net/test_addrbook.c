@@ -1,0 +1,174 @@
+/* Unit tests of net/addrbook: who is dialled when. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "core/err.h"
+#include "net/addrbook.h"
+#include "net/net_limits.h"
+
+/* ---- Fixture ---- */
+
+static int setup(void **state)
+{
+	return addrbook_new((struct addrbook **)state);
+}
+
+static int teardown(void **state)
+{
+	addrbook_free(*state);
+	return 0;
+}
+
+/* ---- Helpers ---- */
+
+static struct addr nth(unsigned i)
+{
+	char text[ADDR_TEXT_BYTES];
+	struct addr a;
+
+	(void)snprintf(text, sizeof(text), "10.1.%u.%u:6881", i / 250,
+		       i % 250 + 1);
+	assert_int_equal(addr_parse(&a, text), 0);
+	return a;
+}
+
+static int add(struct addrbook *b, unsigned i, bool is_named, uint64_t now_us)
+{
+	struct addr a = nth(i);
+
+	return addrbook_add(b, &a, is_named, now_us, NULL);
+}
+
+/* Fail the one entry again and again; the wait after the n-th failure. */
+static uint64_t fail_times(struct addrbook *b, unsigned n, uint64_t *now_us)
+{
+	uint64_t wait_us = 0;
+
+	while (n-- > 0) {
+		struct cand *c = addrbook_take(b, *now_us);
+
+		assert_non_null(c);
+		addrbook_on_end(b, c, ADDRBOOK_FAILED, *now_us);
+		if (addrbook_next_us(b) == UINT64_MAX)
+			return 0;
+		wait_us = addrbook_next_us(b) - *now_us;
+		*now_us += wait_us;
+	}
+	return wait_us;
+}
+
+/* ---- Tests ---- */
+
+/* A new address is due at once, known once, and in use until it ends. */
+static void new_addresses_are_due_at_once(void **state)
+{
+	struct addrbook *b = *state;
+	struct addr a = nth(0);
+	struct cand *c;
+
+	assert_null(addrbook_take(b, 100));
+	assert_int_equal(add(b, 0, false, 100), 0);
+	assert_int_equal(add(b, 0, false, 100), EEXIST);
+	assert_null(addrbook_take(b, 99));
+	c = addrbook_take(b, 100);
+	assert_non_null(c);
+	assert_true(addr_eq(addrbook_addr(c), &a));
+	assert_null(addrbook_take(b, UINT64_MAX));
+	assert_false(addrbook_use(b, c));
+	addrbook_on_end(b, c, ADDRBOOK_WORKED, 200);
+	assert_int_equal(addrbook_next_us(b),
+			 200 + SWARM_REDIAL_MS * UINT64_C(1000));
+}
+
+/* Each failure doubles the wait; after so many the address is forgotten. */
+static void failures_back_off_and_are_forgotten(void **state)
+{
+	struct addrbook *b = *state;
+	uint64_t now_us = 1;
+
+	assert_int_equal(add(b, 0, false, now_us), 0);
+	assert_int_equal(fail_times(b, 1, &now_us), SWARM_REDIAL_MS * 1000);
+	assert_int_equal(fail_times(b, 2, &now_us), 4 * SWARM_REDIAL_MS * 1000);
+	assert_int_equal(fail_times(b, SWARM_CANDIDATE_TRIES - 3, &now_us), 0);
+	assert_int_equal(addrbook_count(b), 0);
+}
+
+/* What a person named is never given up and never waits long. */
+static void named_addresses_are_never_given_up(void **state)
+{
+	struct addrbook *b = *state;
+	uint64_t now_us = 1;
+
+	assert_int_equal(add(b, 0, true, now_us), 0);
+	assert_int_equal(fail_times(b, 100, &now_us),
+			 SWARM_NAMED_MAX_MS * UINT64_C(1000));
+	assert_int_equal(addrbook_count(b), 1);
+}
+
+/* One that is barred stays known, so that it is not learnt again. */
+static void barred_addresses_do_not_come_back(void **state)
+{
+	struct addrbook *b = *state;
+
+	assert_int_equal(add(b, 0, true, 1), 0);
+	addrbook_on_end(b, addrbook_take(b, 1), ADDRBOOK_NEVER, 1);
+	assert_int_equal(add(b, 0, false, 2), EEXIST);
+	assert_null(addrbook_take(b, UINT64_MAX));
+}
+
+/* A peer that was left because nothing was needed is due when something is. */
+static void idle_addresses_can_be_hurried(void **state)
+{
+	struct addrbook *b = *state;
+
+	assert_int_equal(add(b, 0, false, 1), 0);
+	addrbook_on_end(b, addrbook_take(b, 1), ADDRBOOK_IDLE, 1);
+	assert_null(addrbook_take(b, 1000));
+	addrbook_hurry(b, 1000);
+	assert_non_null(addrbook_take(b, 1000));
+}
+
+/* A full book refuses newcomers, unless some entry has failed. */
+static void a_full_book_makes_room_only_from_failures(void **state)
+{
+	struct addrbook *b = *state;
+	unsigned i;
+
+	for (i = 0; i < SWARM_CANDIDATES_MAX; i++)
+		assert_int_equal(add(b, i, false, 1), 0);
+	assert_int_equal(add(b, i, false, 1), E2BIG);
+	addrbook_on_end(b, addrbook_take(b, 1), ADDRBOOK_FAILED, 1);
+	assert_int_equal(add(b, i, false, 1), 0);
+	assert_int_equal(addrbook_count(b), SWARM_CANDIDATES_MAX);
+}
+
+/* Addresses that cannot be dialled are refused. */
+static void nonsense_is_refused(void **state)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse(&a, "10.0.0.1:0"), 0);
+	assert_int_equal(addrbook_add(*state, &a, true, 1, NULL), EINVAL);
+	assert_int_equal(addr_parse(&a, "224.0.0.1:80"), 0);
+	assert_int_equal(addrbook_add(*state, &a, true, 1, NULL), EINVAL);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(new_addresses_are_due_at_once),
+		T(failures_back_off_and_are_forgotten),
+		T(named_addresses_are_never_given_up),
+		T(barred_addresses_do_not_come_back),
+		T(idle_addresses_can_be_hurried),
+		T(a_full_book_makes_room_only_from_failures),
+		T(nonsense_is_refused),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -21,14 +21,16 @@ LIST_HEAD(piece_waits, piece_wait);
 /* The memory of a piece that has a buffer or a job. All others are one byte in
  * pieces->marks.
  *
- *   piece is            in slots  blk   is_counted  in recent  has_job
- * is_unkept FETCHING            yes       yes   yes         no         no no
- *   CHECKING            yes       yes   yes         no         hash     no
- *   SETTLING, unwritten yes       yes   yes         no         put      no
- *   SETTLING, written   yes       any   no          iff blk    put      no
- *   CLEAN               iff blk   yes   no          yes        no       any
- *   lost while SETTLING no        no    no          no         put      no
- *   any, closed         no        any   no          no         yes      no
+ *   piece is        in slots  blk  counted  recent   has_job  unkept
+ *   FETCHING        yes       yes  yes      no       no       no
+ *   CHECKING        yes       yes  yes      no       hash     no
+ *   SETTLING
+ *     not written   yes       yes  yes      no       put      no
+ *     written       yes       any  no       iff blk  put      no
+ *   CLEAN           iff blk   yes  no       yes      no       any
+ *   lost while
+ *     SETTLING      no        no   no       no       put      no
+ *   any, closed     no        any  no       no       yes      no
  */
 struct slot {
 	struct pieces *ps; /* Owner */

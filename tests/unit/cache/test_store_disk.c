@@ -8,10 +8,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,6 +68,25 @@ static int tear_down(void **state)
 }
 
 /* ---- Helpers ---- */
+
+/* Stands before libc's: while it is set, no blob can be synced. The index,
+ * which SQLite syncs, can. */
+static atomic_bool syncs_fail;
+
+int fdatasync(int fd)
+{
+	char link[64], path[256];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	path[n > 0 ? n : 0] = '\0';
+	if (atomic_load(&syncs_fail) && strstr(path, "/torrents/") != NULL) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
 
 static int start(struct fix *f)
 {
@@ -236,23 +257,27 @@ static void keeps_files_private(void **state)
 	assert_mode(path_of(f, "0"), 0600);
 }
 
-/* A process that dies after WRITTEN and before DURABLE leaves no claim. */
-static void dies_before_commit(struct fix *f)
+/* What the child of the next test does: this program, run again. */
+static int die_before_commit(const char *dir)
 {
+	struct fix f = {0};
 	struct fix_answer a = {0};
 
-	fix_loop_init(&f->l, 2); /* threads do not survive fork */
-	if (start(f) != 0 || fix_open(&f->l, f->s, f->mi, &f->open) != 0)
+	fix_loop_init(&f.l, 2);
+	snprintf(f.dir, sizeof(f.dir), "%s", dir);
+	f.mi = fix_torrent(&f.l, "three", three_files, 3);
+	if (start(&f) != 0 || fix_open(&f.l, f.s, f.mi, &f.open) != 0)
 		_exit(2);
-	fix_put(&f->l, f->open.st, f->mi, 0, &a);
-	if (fix_flush(&f->l, f->s) != 0)
+	fix_put(&f.l, f.open.st, f.mi, 0, &a);
+	if (fix_flush(&f.l, f.s) != 0)
 		_exit(3);
 	a.n_written = 0;
-	put_all(f, &a);
-	fix_until(&f->l, all_written, &a);
+	put_all(&f, &a);
+	fix_until(&f.l, all_written, &a);
 	_exit(a.n_durable == 1 ? 0 : 4);
 }
 
+/* A process that dies after WRITTEN and before DURABLE leaves no claim. */
 static void crash_claims_nothing(void **state)
 {
 	struct fix *f = *state;
@@ -260,8 +285,10 @@ static void crash_claims_nothing(void **state)
 	int status;
 
 	assert_true(pid >= 0);
-	if (pid == 0)
-		dies_before_commit(f);
+	if (pid == 0) {
+		execl("/proc/self/exe", "test_store_disk", f->dir, NULL);
+		_exit(5);
+	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
@@ -518,6 +545,38 @@ static void failed_write_is_one_puts(void **state)
 	assert_reads(f, 0, FIX_PIECE_BYTES);
 }
 
+/* A failed sync is never believed: its puts are EIO, the store takes nothing
+ * more, goes on reading, and has no row of it after a restart. */
+static void failed_sync_is_final(void **state)
+{
+	struct fix *f = *state;
+	struct fix_answer first = {0}, a = {0}, b = {0};
+
+	open_all(f);
+	fix_put(&f->l, f->open.st, f->mi, 0, &first);
+	assert_int_equal(fix_flush(&f->l, f->s), 0);
+	fix_put(&f->l, f->open.st, f->mi, 1, &a);
+	atomic_store(&syncs_fail, true);
+	assert_int_equal(fix_flush(&f->l, f->s), EIO);
+	atomic_store(&syncs_fail, false);
+	assert_int_equal(a.n_written, 1);
+	assert_int_equal(a.n_durable, 0);
+	assert_int_equal(a.err, EIO);
+	assert_int_equal(store_err(f->s), EIO);
+	fix_put(&f->l, f->open.st, f->mi, 2, &b);
+	assert_int_equal(b.n_failed, 0); /* not from inside the call */
+	fix_quiet(&f->l);
+	assert_int_equal(b.err, EIO);
+	assert_int_equal(b.n_written, 0);
+	assert_reads(f, 0, FIX_PIECE_BYTES);
+	close_all(f);
+	open_all(f);
+	assert_int_equal(f->open.held.n_set, 1);
+	fix_put(&f->l, f->open.st, f->mi, 1, &a);
+	assert_int_equal(fix_flush(&f->l, f->s), 0);
+	assert_int_equal(a.n_durable, 1);
+}
+
 /* Puts after a close are through before the store is freed. */
 static void drains_on_free(void **state)
 {
@@ -618,7 +677,7 @@ static void survives_no_memory(void **state)
 	blk_drop(b);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
@@ -640,10 +699,13 @@ int main(void)
 		T(remembers_info),
 		T(opens_once),
 		T(failed_write_is_one_puts),
+		T(failed_sync_is_final),
 		T(drains_on_free),
 		T(bounds_descriptors),
 		T(survives_no_memory),
 	};
 
+	if (argc == 2)
+		return die_before_commit(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

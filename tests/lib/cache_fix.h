@@ -3,6 +3,7 @@
 #ifndef SHOAL_TESTS_CACHE_FIX_H
 #define SHOAL_TESTS_CACHE_FIX_H
 
+#include <ftw.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -44,6 +45,29 @@ static inline void fix_must(int err, const char *what)
 	if (err != 0)
 		fix_die(what);
 }
+
+/* ---- a directory of one's own ---- */
+
+static inline void fix_dir_make(char *dir, size_t size)
+{
+	snprintf(dir, size, "/tmp/shoal-test-XXXXXX");
+	if (mkdtemp(dir) == NULL)
+		fix_die("mkdtemp");
+}
+
+static inline int fix_dir_entry(const char *path, const struct stat *sb,
+				int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+static inline void fix_dir_remove(const char *dir)
+{
+	if (nftw(dir, fix_dir_entry, 16, FTW_DEPTH | FTW_PHYS) != 0)
+		fix_die("cannot remove the directory");
+}
+
+/* ---- the loop ---- */
 
 static inline void fix_look(void *arg)
 {

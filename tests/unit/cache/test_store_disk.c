@@ -24,6 +24,7 @@
 #include "cache/store.h"
 #include "cache/store_disk.h"
 #include "tests/lib/cache_fix.h"
+#include "tests/lib/fixtures/torrents.h"
 
 /* ---- Fixture: a directory, a loop, maybe a store ---- */
 
@@ -43,8 +44,7 @@ static int set_up(void **state)
 	struct fix *f = mem_new(struct fix);
 
 	fix_loop_init(&f->l, 2);
-	strcpy(f->dir, "/tmp/shoal-test-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
+	fix_dir_make(f->dir, sizeof(f->dir));
 	f->mi = fix_torrent(&f->l, "three", three_files, 3);
 	*state = f;
 	return 0;
@@ -53,7 +53,6 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fix *f = *state;
-	char cmd[96];
 
 	if (f->open.st != NULL)
 		store_close(f->open.st);
@@ -61,8 +60,7 @@ static int tear_down(void **state)
 	bits_fini(&f->open.held);
 	metainfo_free(f->mi);
 	fix_loop_fini(&f->l);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", f->dir);
-	assert_int_equal(system(cmd), 0);
+	fix_dir_remove(f->dir);
 	mem_free(f);
 	return 0;
 }
@@ -505,6 +503,63 @@ static void remembers_info(void **state)
 	assert_int_equal(a.err, ENOENT);
 }
 
+/* Every kind of torrent (v1, v2, hybrid; pads, gaps, empty files) keeps every
+ * byte of every file over a restart. */
+static void parse_fixture(struct fix *f, const struct fixture *fx)
+{
+	struct mi_error why;
+
+	metainfo_free(f->mi);
+	assert_int_equal(metainfo_parse_file(fx->bytes, fx->len, f->l.hasher,
+					     &f->mi, &why),
+			 0);
+}
+
+static void keeps_every_kind(void **state)
+{
+	struct fix *f = *state;
+
+	for (int i = 0; i < N_FIXTURES; i++) {
+		parse_fixture(f, &fixtures[i]);
+		fill(f);
+		open_all(f);
+		assert_true(bits_is_full(&f->open.held));
+		for (uint32_t ix = 0; ix < f->mi->n_files; ix++) {
+			const struct mi_file *file = &f->mi->files[ix];
+
+			if (file->len_bytes > 0 && !(file->attr & MI_ATTR_PAD))
+				assert_reads(f, file->off_bytes,
+					     (uint32_t)file->len_bytes);
+		}
+		close_all(f);
+	}
+}
+
+/* A hybrid is found by either of its hashes alone. */
+static void finds_hybrids(void **state)
+{
+	struct fix *f = *state;
+
+	parse_fixture(f, &fixtures[N_FIXTURES - 1]);
+	assert_true(f->mi->has_v1 && f->mi->has_v2);
+	open_all(f);
+	for (int i = 0; i < 2; i++) {
+		struct torrent_id id = {0};
+		struct fix_answer a = {0};
+
+		if (i == 0)
+			id.v1 = f->mi->id.v1;
+		else
+			id.v2 = f->mi->id.v2;
+		assert_int_equal(store_load_info(f->s, &id, fix_on_info, &a),
+				 0);
+		fix_until(&f->l, fix_is_set, &a.is_done);
+		assert_int_equal(a.err, 0);
+		assert_int_equal(a.info.len, f->mi->info.len);
+		mem_free((void *)(uintptr_t)a.info.ptr);
+	}
+}
+
 /* A torrent is open once. */
 static void opens_once(void **state)
 {
@@ -697,6 +752,8 @@ int main(int argc, char **argv)
 		T(refuses_damage),
 		T(skips_senseless_rows),
 		T(remembers_info),
+		T(keeps_every_kind),
+		T(finds_hybrids),
 		T(opens_once),
 		T(failed_write_is_one_puts),
 		T(failed_sync_is_final),

@@ -49,8 +49,7 @@ static int set_up(void **state)
 	uint64_t off = 0;
 
 	fix_loop_init(&f->l, 2);
-	strcpy(f->dir, "/tmp/shoal-test-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
+	fix_dir_make(f->dir, sizeof(f->dir));
 	snprintf(sub, sizeof(sub), "%s/sub", f->dir);
 	assert_int_equal(mkdir(sub, 0700), 0);
 	f->mi = fix_torrent(&f->l, "three", three_files, 3);
@@ -65,7 +64,6 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fix *f = *state;
-	char cmd[96];
 
 	if (f->open.st != NULL)
 		store_close(f->open.st);
@@ -73,8 +71,7 @@ static int tear_down(void **state)
 	bits_fini(&f->open.held);
 	metainfo_free(f->mi);
 	fix_loop_fini(&f->l);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", f->dir);
-	assert_int_equal(system(cmd), 0);
+	fix_dir_remove(f->dir);
 	mem_free(f);
 	return 0;
 }

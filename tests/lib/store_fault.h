@@ -4,6 +4,7 @@
 #ifndef SHOAL_TESTS_STORE_FAULT_H
 #define SHOAL_TESTS_STORE_FAULT_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

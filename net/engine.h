@@ -27,20 +27,20 @@ struct engine_ops {
 };
 
 struct engine_cfg {
-	struct loop *loop;       /* kept, like all of these */
+	struct loop *loop;	 /* kept, like all of these */
 	struct workers *workers; /* hashing */
-	struct workers *names;   /* name resolution, which may hang: its own */
+	struct workers *names;	 /* name resolution, which may hang: its own */
 	struct store *store;
 	struct blk_pool *pool;
 	const struct engine_ops *ops;
 	void *arg;
 	const struct addr *bind_to; /* NULL: all; copied */
-	uint16_t port;              /* 0: any free one */
+	uint16_t port;		    /* 0: any free one */
 	const char *const *peers;   /* host:port, for every torrent; copied */
 	unsigned n_peers;
-	bool no_seed;               /* never upload */
-	uint64_t unverified_bytes;  /* cap on memory of pieces under way */
-	uint64_t recent_bytes;      /* verified pieces kept for readers */
+	bool no_seed;		   /* never upload */
+	uint64_t unverified_bytes; /* cap on memory of pieces under way */
+	uint64_t recent_bytes;	   /* verified pieces kept for readers */
 };
 
 /* engine_new — 0; EADDRINUSE and the like for the port (then `why` says which

@@ -137,15 +137,18 @@ bool intake_open(struct intake *in, uint32_t piece_ix)
 {
 	enum piece_state state = pieces_state(pieces_of(in), piece_ix);
 	struct intake_piece *ip;
+	int r;
 
 	if (state != PIECE_ABSENT && state != PIECE_WANTED)
 		return false;
 	ip = piece_new(in, piece_ix);
-	if (ip != NULL && pieces_begin(pieces_of(in), piece_ix) == 0)
+	r = ip == NULL ? ENOMEM : pieces_begin(pieces_of(in), piece_ix);
+	if (r == 0)
 		return true;
 	if (ip != NULL)
 		piece_drop(in, ip);
 	in->is_short = true;
+	in->is_nomem = in->is_nomem || r != EAGAIN;
 	return false;
 }
 

@@ -39,7 +39,8 @@ struct intake {
 	struct hmap *by_ix;
 	LIST_HEAD(, intake_piece) pieces;
 	unsigned n_suspects;
-	bool is_short; /* a piece could not be opened for want of memory */
+	bool is_short; /* a piece could not be opened for want of memory, */
+	bool is_nomem; /* and nobody will say when there is some again */
 	struct siphash_key key;
 };
 

@@ -291,6 +291,8 @@ void peer_learn(struct peer *p)
 	/* It was told that we have nothing; the store knew better. */
 	for (; ix < ours->n; ix = bits_next(ours, ix + 1))
 		wire_put_ix(peerio_out(p->io), WIRE_HAVE, ix);
+	if (p->has_ext)
+		peer_msg_say_ext(p);
 	upload_grant(p);
 	peer_count_useful(p);
 	peer_tell_interest(p);

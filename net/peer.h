@@ -58,6 +58,10 @@ void peer_msg_on(struct peer *p, const struct wire_msg *m);
 /* peer_msg_greet — what is said right after the handshakes. */
 void peer_msg_greet(struct peer *p);
 
+/* peer_msg_say_ext — BEP 10's handshake; again when the metadata is known, so
+ * that the peer may ask us for it. */
+void peer_msg_say_ext(struct peer *p);
+
 /* ---- our requests (peer_ask.c) ---- */
 
 /* peer_ask_room — blocks that may be asked of it now. */

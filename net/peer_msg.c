@@ -48,7 +48,7 @@ static void say_have(struct peer *p)
 				  span_of(ours->data, bits_bytes(ours->n)));
 }
 
-static void say_ext(struct peer *p)
+void peer_msg_say_ext(struct peer *p)
 {
 	const struct torrent *t = p->sw->t;
 	uint32_t info_bytes = t->mi != NULL ? (uint32_t)t->mi->info.len : 0;
@@ -76,7 +76,7 @@ void peer_msg_greet(struct peer *p)
 		wire_put_plain(peerio_out(p->io), WIRE_HAVE_NONE);
 	}
 	if (p->has_ext)
-		say_ext(p);
+		peer_msg_say_ext(p);
 	if (sw->picker != NULL)
 		upload_grant(p);
 }

@@ -383,7 +383,7 @@ static void set_wake(struct swarm *sw, uint64_t now_us)
 		if (p->hold_until_us > now_us && p->hold_until_us < wake_us)
 			wake_us = p->hold_until_us;
 	}
-	if (sw->intake->is_short && wake_us > now_us + NOMEM_RETRY_US)
+	if (sw->intake->is_nomem && wake_us > now_us + NOMEM_RETRY_US)
 		wake_us = now_us + NOMEM_RETRY_US;
 	if (wake_us == UINT64_MAX)
 		loop_timer_stop(sw->wake);
@@ -401,6 +401,7 @@ static void on_pass(void *arg)
 	swarm_check(sw);
 	find_stalled(sw, now_us);
 	sw->intake->is_short = false;
+	sw->intake->is_nomem = false;
 	n_peers = assign(sw, now_us);
 	while (sw->intake->is_short && intake_reclaim(sw->intake)) {
 		sw->intake->is_short = false;

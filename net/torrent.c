@@ -352,6 +352,7 @@ static void on_open(void *arg, int err, struct pieces *ps)
 		return;
 	}
 	t->ps = ps;
+	t->state = TORRENT_READY;
 	count_held(t);
 	err = fetch_new(t, &t->fetch);
 	if (err == 0)
@@ -360,7 +361,6 @@ static void on_open(void *arg, int err, struct pieces *ps)
 		torrent_fail(t, "%s", err_text(err));
 		return;
 	}
-	t->state = TORRENT_READY;
 	start_swarm(t);
 	loop_defer(t->e->cfg.loop, &t->tell);
 }

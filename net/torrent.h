@@ -96,14 +96,14 @@ void cursor_close(struct cursor *c TAKES);
 
 struct torrent_view {
 	enum torrent_state state;
-	uint64_t size_bytes;  /* of piece space; 0 before READY */
+	uint64_t size_bytes; /* of piece space; 0 before READY */
 	uint64_t held_bytes;
 	uint32_t n_pieces, held_pieces;
-	uint64_t hashed_pieces; /* since this start */
+	uint64_t hashed_pieces;	       /* since this start */
 	uint64_t down_bytes, up_bytes; /* payload */
-	uint64_t waste_bytes; /* arrived and thrown away */
+	uint64_t waste_bytes;	       /* arrived and thrown away */
 	uint64_t down_Bps, up_Bps;
-	uint32_t rtt_us;      /* the fastest peer's; 0: none */
+	uint32_t rtt_us; /* the fastest peer's; 0: none */
 	uint32_t peers, seeds, unchoked_us, unchoked_them, dialing;
 	uint32_t reads_waiting;
 };

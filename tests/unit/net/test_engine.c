@@ -297,6 +297,79 @@ static void a_window_is_fetched_ahead(void **state)
 	cursor_close(c);
 }
 
+static bool has_metadata(void *arg)
+{
+	struct node *n = arg;
+
+	return n[1].is_ready && n[2].is_ready;
+}
+
+static void add_magnet(struct node *n, const struct torrent_id *id)
+{
+	struct engine_source src = {0};
+	struct mi_error err;
+	char *link = magnet_format(id, NULL, NULL, 0, NULL, 0);
+
+	assert_int_equal(magnet_parse(link, &src.magnet, &err), 0);
+	assert_int_equal(engine_add(n->engine, src, &n->t), 0);
+	mem_free(link);
+}
+
+/* Metadata goes from peer to peer: a magnet whose only peer had none when they
+ * met gets it as soon as that peer does. */
+static void metadata_is_passed_on(void **state)
+{
+	static const unsigned middle[] = {1};
+	struct world *w = *state;
+	struct metainfo *mi;
+
+	small_world(w);
+	mi = world_metainfo(w);
+	node_start(w, 1, HOLDS_NONE, NULL, 0, false);
+	add_magnet(&w->nodes[1], &mi->id);
+	node_start(w, 2, HOLDS_NONE, middle, 1, false);
+	add_magnet(&w->nodes[2], &mi->id);
+	world_run(w, has_peer, &w->nodes[2]);
+	node_start(w, 0, HOLDS_ALL, middle, 1, false);
+	node_add(&w->nodes[0]);
+	world_run(w, has_metadata, w->nodes);
+	node_read(&w->nodes[1], 0, 10);
+	node_read(&w->nodes[2], 0, 10);
+	metainfo_free(mi);
+}
+
+static bool holds_two(void *arg)
+{
+	return node_view(arg).held_pieces == 2;
+}
+
+/* A piece that falls out of every window is not fetched any more; what is
+ * read meanwhile still is. */
+static void a_window_can_be_taken_back(void **state)
+{
+	static const unsigned node1[] = {1};
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+	struct cursor *a, *b;
+
+	small_world(w);
+	leech(w, 1, NULL, 0);
+	assert_int_equal(cursor_open(n->t, &a), 0);
+	assert_int_equal(cursor_open(n->t, &b), 0);
+	cursor_set(a, 0, w->total);
+	cursor_set(b, 5 * PIECE, 1);
+	cursor_set(a, 0, 0);
+	node_start(w, 0, HOLDS_ALL, node1, 1, false);
+	node_add(&w->nodes[0]);
+	node_read(n, 0, 10);
+	world_run(w, holds_two, n);
+	assert_int_equal(node_view(n).down_bytes, 2 * PIECE);
+	assert_true(torrent_piece_held(n->t, 0));
+	assert_true(torrent_piece_held(n->t, 5));
+	cursor_close(a);
+	cursor_close(b);
+}
+
 /* A range outside of the torrent is refused at once; the same torrent is not
  * added twice. */
 static void senseless_calls_are_refused(void **state)
@@ -336,6 +409,8 @@ int main(void)
 		T(a_seed_serves_two_leechers),
 		T(what_was_fetched_is_served),
 		T(a_window_is_fetched_ahead),
+		T(metadata_is_passed_on),
+		T(a_window_can_be_taken_back),
 		T(senseless_calls_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

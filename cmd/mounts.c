@@ -1,11 +1,11 @@
-/* mounts — reading mountinfo, clearing stale mounts.
+/* mounts — which mounts are ours, and clearing stale ones.
  *
  * A mount whose daemon died answers every call with ENOTCONN; only then, and
  * only if its type is ours, is it detached: by umount2 when we may, else by
  * fusermount3, which is called by its full argument list and never through a
- * shell. Mount points in mountinfo have space, tab, newline and backslash
- * written in octal (proc(5)). */
+ * shell. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,75 +16,44 @@
 #include <unistd.h>
 
 #include "cmd/mounts.h"
+#include "core/buf.h"
 #include "core/err.h"
+#include "fs/mountlist.h"
 
-static void unescape(char *s)
+/* How many mounts are ours (at `only`, if that is given); the first one goes
+ * into `first`, if that is given. */
+static unsigned count_ours(const char *only, char *first)
 {
-	char *out = s;
-
-	while (*s) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] &&
-		    s[3]) {
-			*out++ = (char)(((s[1] - '0') << 6) |
-					((s[2] - '0') << 3) | (s[3] - '0'));
-			s += 4;
-		} else {
-			*out++ = *s++;
-		}
-	}
-	*out = '\0';
-}
-
-/* The mount point of a line whose type is ours; else NULL. */
-static char *our_mount_point(char *line)
-{
-	char *save = NULL, *field = NULL, *point = NULL;
-
-	for (int i = 0; i < 5; i++) {
-		field = strtok_r(i == 0 ? line : NULL, " \n", &save);
-		if (!field)
-			return NULL;
-	}
-	point = field;
-	do {
-		field = strtok_r(NULL, " \n", &save);
-	} while (field && strcmp(field, "-") != 0);
-	field = field ? strtok_r(NULL, " \n", &save) : NULL;
-	if (!field || strcmp(field, "fuse.shoalfs") != 0)
-		return NULL;
-	unescape(point);
-	return point;
-}
-
-static unsigned walk(const char *only, char *first)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL, *point;
-	size_t cap = 0;
+	struct mountlist_entry e;
+	struct buf text = {0};
+	const char *at = "";
 	unsigned n = 0;
+	int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 
-	if (!f)
+	if (fd < 0)
 		return 0;
-	while (getline(&line, &cap, f) > 0) {
-		point = our_mount_point(line);
-		if (!point || (only && strcmp(point, only) != 0))
+	if (mountlist_read(fd, &text) == 0)
+		at = (const char *)text.data;
+	while (mountlist_next(&at, &e)) {
+		if (strcmp(e.type, "fuse.shoalfs") != 0 ||
+		    (only && strcmp(e.point, only) != 0))
 			continue;
 		if (n++ == 0 && first)
-			(void)snprintf(first, PATH_MAX, "%s", point);
+			memcpy(first, e.point, sizeof(e.point));
 	}
-	(free)(line); /* getline's own memory */
-	(void)fclose(f);
+	buf_fini(&text);
+	(void)close(fd);
 	return n;
 }
 
 unsigned mounts_find(char path[PATH_MAX])
 {
-	return walk(NULL, path);
+	return count_ours(NULL, path);
 }
 
 bool mounts_has(const char *path)
 {
-	return walk(path, NULL) > 0;
+	return count_ours(path, NULL) > 0;
 }
 
 static void detach_stale(const char *path)

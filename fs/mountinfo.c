@@ -10,17 +10,12 @@
  * has while our connection lives. We ask for the device, not for one mount of
  * it: a bind mount keeps the file system in use after the first is gone.
  *
- * A line: "36 35 98:0 /root /mount\040point ro,… - fuse.shoalfs source …",
- * where space, tab, newline and backslash are octal escapes. The last line
- * of a mount point is the one on top.
- *
  * Failure modes: a list that cannot be read (no memory, no descriptor) says
  * nothing; the mount then counts as there, since to end a session that lives
  * is the worse mistake. */
 #include "fs/mountinfo.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -29,7 +24,7 @@
 #include "core/err.h"
 #include "core/loop.h"
 #include "core/mem.h"
-#include "fs/fs_limits.h"
+#include "fs/mountlist.h"
 
 struct mountinfo {
 	int fd;
@@ -44,83 +39,31 @@ struct mountinfo {
 
 /* ---- the text ---- */
 
-static const char *next_line(const char *line)
-{
-	const char *end = strchr(line, '\n');
-
-	return end != NULL ? end + 1 : line + strlen(line);
-}
-
-static bool parse_dev(const char *line, struct mountinfo_dev *dev)
-{
-	return sscanf(line, "%*u %*u %u:%u", &dev->major, &dev->minor) == 2;
-}
-
-static bool is_octal(const char *p)
-{
-	return p[0] >= '0' && p[0] <= '3' && p[1] >= '0' && p[1] <= '7' &&
-	       p[2] >= '0' && p[2] <= '7';
-}
-
-/* Does the escaped field, which ends at a space, spell `point`? */
-static bool field_is(const char *field, const char *point)
-{
-	while (*field != ' ' && *field != '\n' && *field != '\0') {
-		int c = (unsigned char)*field++;
-
-		if (c == '\\' && is_octal(field)) {
-			c = (field[0] - '0') * 64 + (field[1] - '0') * 8 +
-			    (field[2] - '0');
-			field += 3;
-		}
-		if (c != (unsigned char)*point++)
-			return false;
-	}
-	return *point == '\0';
-}
-
-/* The fifth field; NULL when the line is shorter. */
-static const char *point_field(const char *line)
-{
-	const char *end = line + strcspn(line, "\n");
-
-	for (int i = 0; i < 4; i++) {
-		line = memchr(line, ' ', (size_t)(end - line));
-		if (line == NULL)
-			return NULL;
-		line++;
-	}
-	return line;
-}
-
-int mountinfo_at(const char *text, const char *point, struct mountinfo_dev *out)
-{
-	struct mountinfo_dev dev;
-	int r = ENOENT;
-
-	for (; *text != '\0'; text = next_line(text)) {
-		const char *field = point_field(text);
-
-		if (field == NULL || !field_is(field, point) ||
-		    !parse_dev(text, &dev))
-			continue;
-		*out = dev;
-		r = 0;
-	}
-	return r;
-}
-
 static bool same_dev(struct mountinfo_dev a, struct mountinfo_dev b)
 {
 	return a.major == b.major && a.minor == b.minor;
 }
 
+int mountinfo_at(const char *text, const char *point, struct mountinfo_dev *out)
+{
+	struct mountlist_entry e;
+	int r = ENOENT;
+
+	while (mountlist_next(&text, &e)) {
+		if (strcmp(e.point, point) != 0)
+			continue;
+		*out = (struct mountinfo_dev){e.major, e.minor};
+		r = 0;
+	}
+	return r;
+}
+
 bool mountinfo_has(const char *text, struct mountinfo_dev dev)
 {
-	struct mountinfo_dev d;
+	struct mountlist_entry e;
 
-	for (; *text != '\0'; text = next_line(text))
-		if (parse_dev(text, &d) && same_dev(d, dev))
+	while (mountlist_next(&text, &e))
+		if (same_dev((struct mountinfo_dev){e.major, e.minor}, dev))
 			return true;
 	return false;
 }
@@ -130,22 +73,9 @@ bool mountinfo_has(const char *text, struct mountinfo_dev dev)
 /* The whole list, lent until the next call; NULL when it cannot be read. */
 static const char *load(struct mountinfo *mi)
 {
-	enum { STEP_BYTES = 64 << 10 };
-	ssize_t n;
-
-	buf_reset(&mi->text);
-	if (lseek(mi->fd, 0, SEEK_SET) != 0)
-		return NULL;
-	do {
-		uint8_t *room = buf_room(&mi->text, STEP_BYTES);
-
-		if (room == NULL || mi->text.len > MOUNTINFO_MAX_BYTES)
-			return NULL;
-		n = read(mi->fd, room, STEP_BYTES);
-		if (n > 0)
-			buf_took(&mi->text, (size_t)n);
-	} while (n > 0 || (n < 0 && errno == EINTR));
-	return n == 0 ? buf_cstr(&mi->text) : NULL;
+	return mountlist_read(mi->fd, &mi->text) == 0
+		       ? (const char *)mi->text.data
+		       : NULL;
 }
 
 bool mountinfo_is_mounted(struct mountinfo *mi)

@@ -9,6 +9,7 @@
 
 #include "core/err.h"
 #include "fs/mountinfo.h"
+#include "fs/mountlist.h"
 
 static const char list[] =
 	"22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
@@ -61,7 +62,25 @@ static void garbage_is_nothing(void **state)
 	assert_int_equal(mountinfo_at("", "/", &dev), ENOENT);
 	assert_int_equal(mountinfo_at("\n\n\\\\ \\04", "/", &dev), ENOENT);
 	assert_int_equal(mountinfo_at("1 2 3:4 / ", "/", &dev), ENOENT);
+	assert_int_equal(mountinfo_at("1 2 3:4 / / rw", "/", &dev), ENOENT);
+	assert_int_equal(mountinfo_at("1 2 3:4 / / rw - ", "/", &dev), ENOENT);
 	assert_false(mountinfo_has("x y 0:1 / /", dev));
+}
+
+/* Each line has its type, behind however many optional fields. */
+static void types_are_found(void **state)
+{
+	struct mountlist_entry e;
+	const char *at = list;
+	unsigned ours = 0, all = 0;
+
+	while (mountlist_next(&at, &e)) {
+		ours += strcmp(e.type, "fuse.shoalfs") == 0;
+		all++;
+	}
+	assert_int_equal(all, 6);
+	assert_int_equal(ours, 2);
+	assert_string_equal(e.point, "/mnt/a ");
 }
 
 /* What is mounted right now is known: /proc is, wherever tests run. */
@@ -83,6 +102,7 @@ int main(void)
 		cmocka_unit_test(names_are_exact),
 		cmocka_unit_test(finds_devices),
 		cmocka_unit_test(garbage_is_nothing),
+		cmocka_unit_test(types_are_found),
 		cmocka_unit_test(reads_the_real_list),
 	};
 

@@ -9,49 +9,49 @@ enum {
 	PEERIO_SILENCE_MS = 150000,  /* BEP 3: keep-alives every two minutes */
 	PEERIO_KEEPALIVE_MS = 100000,
 	PEERIO_STUCK_MS = 60000,
-	PEERIO_MSG_MAX = 1 << 20, /* a bitfield of 2^21 pieces is 256 KiB */
+	PEERIO_MSG_MAX = 1 << 20,     /* a bitfield of 2^21 pieces is 256 KiB */
 	PEERIO_BLOCK_MAX = 128 << 10, /* what we send or accept in one PIECE */
-	PEERIO_READ_BYTES = 1 << 20, /* one readv */
+	PEERIO_READ_BYTES = 1 << 20,  /* one readv */
 	PEERIO_READ_SLOTS = 64,
 	PEERIO_STAGE_BYTES = 64 << 10, /* behind it, for what is not expected */
-	PEERIO_TURN_BYTES = 1 << 20, /* read in one turn: others wait */
-	PEERIO_EXT_MAX = 256 << 10, /* an EXTENDED message */
+	PEERIO_TURN_BYTES = 1 << 20,   /* read in one turn: others wait */
+	PEERIO_EXT_MAX = 256 << 10,    /* an EXTENDED message */
 	PEERIO_OUT_MAX = 4 << 20, /* queued control bytes before we give up */
 	PEERIO_NOTSENT_BYTES = 256 << 10, /* TCP_NOTSENT_LOWAT: what is beyond
 					     it can still be taken back */
 	EXT_REQQ_MAX = 1 << 16,
 
 	/* ---- the listening port ---- */
-	LISTENER_TURN = 64,       /* connections accepted in one turn */
-	LISTENER_REST_MS = 1000,  /* when descriptors have run out */
+	LISTENER_TURN = 64,	 /* connections accepted in one turn */
+	LISTENER_REST_MS = 1000, /* when descriptors have run out */
 
 	/* ---- requests ---- */
-	PEER_REQQ = 500,          /* what we let others queue, and say so */
+	PEER_REQQ = 500,	  /* what we let others queue, and say so */
 	PEER_REQUESTS_MAX = 2048, /* what we ever have out to one peer */
-	PEER_INVALID_MAX = 300,   /* senseless requests before we hang up */
+	PEER_INVALID_MAX = 300,	  /* senseless requests before we hang up */
 	PEER_UPLOAD_QUEUE_BYTES = 512 << 10, /* in the socket queue, a peer */
-	PEER_ALLOWED_FAST = 10,   /* BEP 6's k */
-	PEER_REQQ_DEFAULT = 250,  /* theirs, when they do not say */
-	PEER_UNASKED_MAX = 64,    /* blocks without a reason before we hang up */
-	PEER_HOLD_MS = 1000,      /* a rejecting peer is left alone, doubling … */
+	PEER_ALLOWED_FAST = 10,		     /* BEP 6's k */
+	PEER_REQQ_DEFAULT = 250,	     /* theirs, when they do not say */
+	PEER_UNASKED_MAX = 64, /* blocks without a reason before we hang up */
+	PEER_HOLD_MS = 1000, /* a rejecting peer is left alone, doubling … */
 	PEER_HOLD_MAX_MS = 30000,
-	PEER_RTT_EVERY_MS = 100,  /* a system call each */
+	PEER_RTT_EVERY_MS = 100, /* a system call each */
 
 	/* ---- a torrent's peers ---- */
-	SWARM_PEERS_MAX = 64,       /* connected, a torrent */
+	SWARM_PEERS_MAX = 64, /* connected, a torrent */
 	SWARM_CANDIDATES_MAX = 2000,
-	SWARM_DIALS_MAX = 24,       /* half-open, a torrent */
-	SWARM_INCOMING_MAX = 32,    /* of SWARM_PEERS_MAX */
+	SWARM_DIALS_MAX = 24,	 /* half-open, a torrent */
+	SWARM_INCOMING_MAX = 32, /* of SWARM_PEERS_MAX */
 	ENGINE_PEERS_MAX = 400,
-	ENGINE_PENDING_MAX = 64,    /* accepted, no handshake yet */
-	SWARM_REDIAL_MS = 5000,     /* first back-off, doubling … */
+	ENGINE_PENDING_MAX = 64, /* accepted, no handshake yet */
+	SWARM_REDIAL_MS = 5000,	 /* first back-off, doubling … */
 	SWARM_REDIAL_MAX_MS = 600000,
-	SWARM_CANDIDATE_TRIES = 8,  /* in a row, then it is forgotten */
-	SWARM_NAMED_MS = 1000,      /* addresses that a person gave */
+	SWARM_CANDIDATE_TRIES = 8, /* in a row, then it is forgotten */
+	SWARM_NAMED_MS = 1000,	   /* addresses that a person gave */
 	SWARM_NAMED_MAX_MS = 5000,
 	SWARM_NAMED_PEERS_MAX = 128, /* host names, a torrent */
 	NET_BANS_MAX = 4096,
-	ENGINE_DRAIN_MS = 2000,     /* for jobs still hashing at the end */
+	ENGINE_DRAIN_MS = 2000, /* for jobs still hashing at the end */
 
 	/* ---- metadata ---- */
 	METAGET_PEER_REQUESTS = 4,
@@ -70,21 +70,22 @@ enum {
 	TRACKER_INTERVAL_MIN_S = 60,
 	TRACKER_INTERVAL_MAX_S = 7200,
 	TRACKER_INTERVAL_S = 1800,
-	TRACKER_EARLY_S = 15, /* want_more may not come closer than this, nor
-				 than the tracker's min interval */
+	TRACKER_EARLY_S = 15,	 /* want_more may not come closer than this, nor
+				    than the tracker's min interval */
 	TRACKER_RETRY_MS = 5000, /* first back-off, doubling … */
 	TRACKER_RETRY_MAX_MS = 1800000,
 	TRACKER_WHY_BYTES = 160,
-	TRACKER_ID_BYTES = 256, /* `tracker id`; a longer one is not sent back */
+	TRACKER_ID_BYTES =
+		256, /* `tracker id`; a longer one is not sent back */
 	/* 500 peers of the dictionary model have seven or nine tokens each. */
 	TRACKER_TOKENS_MAX = 16384,
 	TRACKER_REFUSED_RETRY_MS = 60000, /* it answered: do not hammer it */
 	UDP_TRACKER_RETRIES = 4, /* BEP 15 says 8, after over two hours */
 	UDP_TRACKER_FIRST_MS = 2000,
 	UDP_TRACKER_CONN_ID_S = 60,
-	UDP_TRACKER_CONN_IDS = 64, /* remembered at a time */
+	UDP_TRACKER_CONN_IDS = 64,   /* remembered at a time */
 	UDP_TRACKER_GRACE_MS = 3000, /* for a slower second address family */
-	UDP_TRACKER_BATCH = 64, /* datagrams taken in one go */
+	UDP_TRACKER_BATCH = 64,	     /* datagrams taken in one go */
 
 	/* ---- HTTP ---- */
 	HTTP_REDIRECTS_MAX = 5,

@@ -367,7 +367,7 @@ static void tun_open(struct host *h, int home)
 	if (space < 0 || setns(space, CLONE_NEWNET) != 0)
 		die("namespace %s: %s", h->name, strerror(errno));
 	close(space);
-	strcpy(request.ifr_name, "wan0");
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "wan0");
 	h->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (h->fd < 0 || ioctl(h->fd, TUNSETIFF, &request) != 0)
 		die("tun in %s: %s", h->name, strerror(errno));

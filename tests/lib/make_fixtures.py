@@ -86,7 +86,7 @@ def emit(out, cname, raw):
 
 
 def main():
-    out = ["/* torrents — made by tests/lib/make_fixtures.py; do not edit. */",
+    out = ["/* torrents — made by tests/lib/make_fixtures.py; do not edit. */\n/* clang-format off */",
            "#ifndef SHOAL_TESTS_FIXTURES_TORRENTS_H",
            "#define SHOAL_TESTS_FIXTURES_TORRENTS_H", "",
            "#include <stddef.h>", "#include <stdint.h>", "",

@@ -117,10 +117,10 @@ static void on_have(struct peer *p, uint32_t ix)
 	peer_tell_interest(p);
 }
 
-/* One of the three that say all: only once, and before any HAVE counts. */
-static bool may_say_all(struct peer *p, bool needs_fast)
+/* HAVE_ALL and HAVE_NONE come in place of the first bitfield (BEP 6). */
+static bool may_say_all(struct peer *p)
 {
-	if (p->said_have || (needs_fast && !p->has_fast)) {
+	if (p->said_have || !p->has_fast) {
 		peer_end(p, PEER_END_PROTOCOL);
 		return false;
 	}
@@ -135,10 +135,13 @@ static void on_set(struct peer *p)
 	swarm_kick(p->sw);
 }
 
+/* BEP 3 knows one bitfield, at the beginning. Some say it again when that is
+ * shorter than the HAVEs that are due (aria2 does), and the last word counts.
+ */
 static void on_bitfield(struct peer *p, struct span body)
 {
-	if (!may_say_all(p, false))
-		return;
+	p->said_have = true;
+	p->early_all = false;
 	if (knows_pieces(p)) {
 		if (bits_load(&p->have, body.ptr, body.len) != 0)
 			peer_end(p, PEER_END_PROTOCOL);
@@ -155,7 +158,7 @@ static void on_bitfield(struct peer *p, struct span body)
 
 static void on_have_all(struct peer *p)
 {
-	if (!may_say_all(p, true))
+	if (!may_say_all(p))
 		return;
 	if (!knows_pieces(p)) {
 		p->early_all = true;
@@ -290,7 +293,7 @@ void peer_msg_on(struct peer *p, const struct wire_msg *m)
 		on_have_all(p);
 		break;
 	case WIRE_HAVE_NONE:
-		(void)may_say_all(p, true);
+		(void)may_say_all(p);
 		break;
 	case WIRE_REJECT:
 		peer_ask_on_reject(p, &m->block);

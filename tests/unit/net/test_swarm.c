@@ -23,6 +23,7 @@ enum manner {
 	MANNER_BITFIELD, /* its bitfield is too short */
 	MANNER_ASK,	 /* asks while choked */
 	MANNER_MIRROR,	 /* answers with our own peer id */
+	MANNER_AGAIN,	 /* says a second bitfield in place of HAVEs */
 };
 
 struct rogue {
@@ -94,6 +95,12 @@ static void greet(struct rogue *r, const uint8_t *theirs)
 		wire_put_block(&r->out, WIRE_REQUEST, &b);
 		b.begin_bytes = PIECE; /* behind its end */
 		wire_put_block(&r->out, WIRE_REQUEST, &b);
+		break;
+	case MANNER_AGAIN:
+		wire_put_bitfield(&r->out, span_of("\x80", 1));
+		wire_put_ix(&r->out, WIRE_HAVE, 1);
+		wire_put_bitfield(&r->out, span_of("\xf0", 1));
+		wire_put_plain(&r->out, WIRE_UNCHOKE);
 		break;
 	case MANNER_MIRROR:
 		break;
@@ -394,6 +401,24 @@ static void a_lost_peer_is_replaced(void **state)
 	assert_int_equal(rd.err, 0);
 }
 
+/* aria2 says a bitfield again when that is shorter than its HAVEs: the peer
+ * stays, and is asked for what the second one added. */
+static void a_second_bitfield_is_news(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+	struct reading rd;
+	struct rogue r;
+
+	against(w, &r, MANNER_AGAIN, HOLDS_NONE);
+	world_run(w, has_unchoked, n);
+	reading_start(&rd, n, (PIECES - 1) * PIECE, 10);
+	world_run(w, was_asked, &r);
+	assert_int_equal(r.first.piece_ix, PIECES - 1);
+	node_stop(n);
+	rogue_stop(&r);
+}
+
 static bool was_answered(void *arg)
 {
 	const struct rogue *r = arg;
@@ -430,6 +455,7 @@ int main(void)
 		T(request_and_reject_do_not_circle),
 		T(a_half_sent_block_spoils_nothing),
 		T(a_lost_peer_is_replaced),
+		T(a_second_bitfield_is_news),
 		T(choked_requests_are_rejected),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,13 +83,15 @@ class Mount:
 
     def committed(self):
         """The pieces that the index on disk says are held, by torrent number.
-        A copy is read, journal and all: the original stays as it was left."""
+        A copy is read, journal and all: the original stays as it was left. Of
+        a running mount the copy may be torn, and says nothing then."""
         copy = self.lab.fresh_dir("index")
         for path in glob.glob(os.path.join(self.store, "index.db*")):
             shutil.copy(path, copy)
         base = sqlite3.connect(os.path.join(copy, "index.db"))
         held = {}
-        with contextlib.closing(base):
+        with contextlib.closing(base), \
+                contextlib.suppress(sqlite3.DatabaseError):
             for torrent, chunk, bits in base.execute(
                     "SELECT torrent, chunk, bits FROM held"):
                 held.setdefault(torrent, set()).update(

@@ -45,7 +45,7 @@ import time
 import traceback
 
 CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x20000000, 0x40000000
-MS_REC, MS_PRIVATE, PR_SET_PDEATHSIG = 0x4000, 1 << 18, 1
+MS_REC, MS_PRIVATE, MNT_DETACH, PR_SET_PDEATHSIG = 0x4000, 1 << 18, 2, 1
 SKIPPED = 77
 SLOW = float(os.environ.get("SHOAL_LAB_SLOW", "1"))
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -398,6 +398,17 @@ def _alive(pid):
         return False
 
 
+def _drop_inherited():
+    """Let go of other people's FUSE mounts: our copy of one would be seen by
+    the test, and would keep it alive when they unmount theirs."""
+    with open("/proc/self/mountinfo") as table:
+        for line in table:
+            fields = line.split()
+            if fields[fields.index("-") + 1].startswith("fuse"):
+                path = fields[4].encode().decode("unicode_escape")
+                _libc.umount2(path.encode("latin-1"), MNT_DETACH)
+
+
 def _experiment(test, tmp):
     """The first process of the namespaces: set up, test, take down."""
     lab, code = None, 1
@@ -406,6 +417,7 @@ def _experiment(test, tmp):
         _check(_libc.mount(None, b"/", None,
                            ctypes.c_ulong(MS_REC | MS_PRIVATE), None),
                "make mounts private")
+        _drop_inherited()
         _mount("proc", "/proc")
         _mount("tmpfs", tmp, options="mode=0755")
         os.makedirs("/run/netns", exist_ok=True)

@@ -237,6 +237,8 @@ static void settle(struct slot *s)
 	int err;
 
 	move(ps, s->ix, PIECE_SETTLING);
+	/* Nobody waits for it any more, though the waiters are called last. */
+	ps->marks[s->ix] &= (uint8_t)~MARK_WAITED;
 	bits_set(&ps->have, s->ix);
 	job_begin(s);
 	err = store_put(ps->st, s->ix, s->blk, on_put, s);
@@ -280,7 +282,6 @@ static void call_waiters(struct pieces *ps, uint32_t ix)
 {
 	struct piece_wait *w;
 
-	ps->marks[ix] &= (uint8_t)~MARK_WAITED;
 	while ((w = wait_find(ps, ix)) != NULL)
 		wait_end(w, 0);
 }

@@ -52,9 +52,14 @@ static void on_gone(void *arg)
 static void on_verified(void *arg, uint32_t ix)
 {
 	struct fix *f = arg;
+	struct blk *data;
 
 	say(f, 'v', ix);
 	assert_true(bits_has(pieces_have(f->ps), ix));
+	/* Its bytes are in memory already, waited for or not. */
+	data = pieces_peek(f->ps, ix);
+	assert_non_null(data);
+	blk_drop(data);
 	if (f->close_in_verified)
 		pieces_close(f->ps, on_gone, f);
 }

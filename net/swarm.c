@@ -349,8 +349,7 @@ static unsigned assign(struct swarm *sw, uint64_t now_us)
 		if (describe(sw, p, now_us, &desc[n_peers]))
 			peers[n_peers++] = p;
 	}
-	if (n_peers == 0)
-		return 0;
+	/* Without peers, too: it says when to look again. */
 	do {
 		n = picker_assign(sw->picker, desc, n_peers, now_us, picks,
 				  PICKS);

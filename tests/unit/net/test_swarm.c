@@ -7,6 +7,9 @@
 
 #include "core/be.h"
 #include "net/handshake.h"
+#include "net/picker.h"
+#include "net/swarm_internal.h"
+#include "net/torrent_internal.h"
 #include "net/wire.h"
 #include "tests/unit/net/net_world.h"
 
@@ -419,6 +422,31 @@ static void a_second_bitfield_is_news(void **state)
 	rogue_stop(&r);
 }
 
+static bool has_no_peer(void *arg)
+{
+	return node_view(arg).peers == 0;
+}
+
+/* The one peer dies while an urgent block is out: the swarm sleeps until
+ * something happens, and does not look at the clock again and again. */
+static void without_peers_the_swarm_sleeps(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+	struct reading rd;
+	struct rogue r;
+
+	against(w, &r, MANNER_SILENT, HOLDS_NONE);
+	world_run(w, has_unchoked, n);
+	reading_start(&rd, n, 0, PIECE);
+	world_run(w, was_asked, &r);
+	rogue_stop(&r);
+	world_run(w, has_no_peer, n);
+	assert_true(picker_next_late_us(n->t->swarm->picker) == UINT64_MAX);
+	assert_false(rd.is_done);
+	torrent_read_cancel(rd.rd);
+}
+
 static bool was_answered(void *arg)
 {
 	const struct rogue *r = arg;
@@ -456,6 +484,7 @@ int main(void)
 		T(a_half_sent_block_spoils_nothing),
 		T(a_lost_peer_is_replaced),
 		T(a_second_bitfield_is_news),
+		T(without_peers_the_swarm_sleeps),
 		T(choked_requests_are_rejected),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

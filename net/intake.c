@@ -357,7 +357,7 @@ void intake_on_block(struct peer *p, const struct wire_block *b, uint8_t *dst)
 		drop(p, b, PEER_ASK_NOT);
 		return;
 	}
-	was = peer_ask_take(p, b);
+	was = peer_ask_on_arrival(p, b);
 	ip = intake_find(sw->intake, b->piece_ix);
 	if (dst == NULL || ip == NULL || !picker_is_missing(sw->picker, b) ||
 	    place_of(sw->intake, b) == NULL ||

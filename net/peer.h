@@ -71,25 +71,26 @@ void peer_ask_block(struct peer *p, const struct wire_block *b,
 
 enum peer_ask_was { PEER_ASK_NOT, PEER_ASK_RELEASED, PEER_ASK_OUT };
 
-/* peer_ask_take — the request is over: out of the queue with it. Says what it
- * was; the picker is not told. */
-enum peer_ask_was peer_ask_take(struct peer *p, const struct wire_block *b);
+/* peer_ask_on_arrival — the block is whole: out of the queue with it. Says
+ * what it was; the picker is not told. */
+enum peer_ask_was peer_ask_on_arrival(struct peer *p,
+				      const struct wire_block *b);
 
 /* peer_ask_cancel — the block came from elsewhere: CANCEL. The picker is not
  * told. */
 void peer_ask_cancel(struct peer *p, const struct wire_block *b);
 
-/* peer_ask_cancel_piece — the piece is not wanted any more: CANCEL all of it,
- * but not a block that is arriving, and tell the picker. */
+/* peer_ask_cancel_piece — the piece is not wanted any more: CANCEL all of it
+ * and tell the picker. A block that is arriving is released. */
 void peer_ask_cancel_piece(struct peer *p, uint32_t piece_ix);
 
 /* peer_ask_drop_all — the peer has forgotten our requests (choke, end). */
 void peer_ask_drop_all(struct peer *p);
 
-/* peer_ask_stall_us — when the peer counts as stalled; UINT64_MAX: it owes
- * nothing or is known to be. peer_ask_on_stall — it is. */
-uint64_t peer_ask_stall_us(const struct peer *p);
-void peer_ask_on_stall(struct peer *p, uint64_t now_us);
+/* peer_ask_late_us — when something of what is out will count as late;
+ * UINT64_MAX: nothing. peer_ask_on_late — that time has come. */
+uint64_t peer_ask_late_us(const struct peer *p);
+void peer_ask_on_late(struct peer *p, uint64_t now_us);
 
 /* peer_ask_on_payload — bytes came; peer_ask_on_block — a block is whole and
  * was not thrown away. */

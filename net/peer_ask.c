@@ -18,9 +18,14 @@
  *                would run in a circle
  *   stall        nothing came for rate_window_timeout_us: all is released, the
  *                window shrinks, and nothing urgent is asked until it delivers
+ *   lost         blocks come in the order of asking, so one that was passed for
+ *                as long as a stall takes will not come; nor will any, when
+ *                nothing came for PEER_FORGET_MS: they are forgotten, with
+ *                credit, and may be asked for again
  *   end          gone
  *
- * Invariant: a block is in a peer's queue at most once. */
+ * Invariants: a block is in a peer's queue at most once; the picker counts as
+ * out exactly those that are not released. */
 #include "net/peer.h"
 
 #include "core/err.h"
@@ -53,6 +58,7 @@ static void take_at(struct peer *p, uint32_t i)
 {
 	struct peer_asks *q = &p->asks;
 	struct peer_ask *a = at(p, i);
+	bool was_head = i == 0;
 
 	p->out_bytes -= a->block.len_bytes;
 	if (a->is_released)
@@ -63,6 +69,10 @@ static void take_at(struct peer *p, uint32_t i)
 	q->n--;
 	if (q->n == 0)
 		q->head = 0;
+	if (q->n == 0 || !at(p, 0)->is_passed)
+		p->passed_us = 0;
+	else if (was_head)
+		p->passed_us = loop_now_us(p->sw->loop);
 }
 
 static int make_room(struct peer_asks *q)
@@ -101,24 +111,33 @@ uint32_t peer_ask_room(const struct peer *p, uint64_t now_us)
 	return room < most - p->asks.n ? room : most - p->asks.n;
 }
 
+/* Known to us, but not to the picker any more: now it is its turn again. */
+static bool take_back(struct peer *p, const struct wire_block *b)
+{
+	uint32_t i = p->n_released > 0 ? find(p, b) : p->asks.n;
+
+	if (i == p->asks.n)
+		return false;
+	if (at(p, i)->is_released) {
+		at(p, i)->is_released = false;
+		p->n_released--;
+	}
+	return true;
+}
+
 void peer_ask_block(struct peer *p, const struct wire_block *b, uint64_t now_us)
 {
-	uint32_t i = find(p, b);
-
-	if (i < p->asks.n) { /* released, and now it is its turn again */
-		if (at(p, i)->is_released) {
-			at(p, i)->is_released = false;
-			p->n_released--;
-		}
+	if (p->asks.n == p->n_released)
+		p->payload_us = now_us; /* the first that is owed */
+	if (take_back(p, b))
 		return;
-	}
 	if (make_room(&p->asks) != 0) {
 		picker_on_gone(p->sw->picker, p->id, b);
 		return;
 	}
 	if (p->asks.n == 0) {
 		p->probe_us = now_us;
-		p->payload_us = now_us;
+		p->owed_us = now_us;
 	}
 	p->asks.n++;
 	*at(p, p->asks.n - 1) = (struct peer_ask){.block = *b};
@@ -126,9 +145,8 @@ void peer_ask_block(struct peer *p, const struct wire_block *b, uint64_t now_us)
 	wire_put_block(peerio_out(p->io), WIRE_REQUEST, b);
 }
 
-enum peer_ask_was peer_ask_take(struct peer *p, const struct wire_block *b)
+static enum peer_ask_was take(struct peer *p, uint32_t i)
 {
-	uint32_t i = find(p, b);
 	bool was_released;
 
 	if (i == p->asks.n)
@@ -138,16 +156,39 @@ enum peer_ask_was peer_ask_take(struct peer *p, const struct wire_block *b)
 	return was_released ? PEER_ASK_RELEASED : PEER_ASK_OUT;
 }
 
+enum peer_ask_was peer_ask_on_arrival(struct peer *p,
+				      const struct wire_block *b)
+{
+	uint32_t i = find(p, b), k;
+
+	for (k = i < p->asks.n ? i : 0; k > 0; k--) {
+		if (at(p, k - 1)->is_passed)
+			break;
+		at(p, k - 1)->is_passed = true;
+		p->passed_us = loop_now_us(p->sw->loop);
+	}
+	return take(p, i);
+}
+
 void peer_ask_cancel(struct peer *p, const struct wire_block *b)
 {
 	struct wire_block now;
 
-	if (peer_ask_take(p, b) == PEER_ASK_NOT)
+	if (take(p, find(p, b)) == PEER_ASK_NOT)
 		return;
 	p->credit++;
 	if (peerio_receiving(p->io, &now) && wire_block_eq(&now, b))
 		return; /* too late for a CANCEL */
 	wire_put_block(peerio_out(p->io), WIRE_CANCEL, b);
+}
+
+static void release(struct peer *p, struct peer_ask *a)
+{
+	if (a->is_released)
+		return;
+	a->is_released = true;
+	p->n_released++;
+	picker_on_gone(p->sw->picker, p->id, &a->block);
 }
 
 void peer_ask_cancel_piece(struct peer *p, uint32_t piece_ix)
@@ -157,58 +198,91 @@ void peer_ask_cancel_piece(struct peer *p, uint32_t piece_ix)
 
 	(void)peerio_receiving(p->io, &now);
 	while (i < p->asks.n) {
-		struct peer_ask a = *at(p, i);
+		struct wire_block b = at(p, i)->block;
 
-		if (a.block.piece_ix != piece_ix ||
-		    wire_block_eq(&a.block, &now)) {
+		if (b.piece_ix != piece_ix) {
 			i++;
 			continue;
 		}
-		if (!a.is_released)
-			picker_on_gone(p->sw->picker, p->id, &a.block);
-		peer_ask_cancel(p, &a.block);
+		release(p, at(p, i));
+		if (wire_block_eq(&b, &now))
+			i++;
+		else
+			peer_ask_cancel(p, &b);
 	}
+}
+
+/* Out of the queue, but should it come it is welcome. */
+static void forget_head(struct peer *p)
+{
+	release(p, at(p, 0));
+	p->credit++;
+	take_at(p, 0);
 }
 
 void peer_ask_drop_all(struct peer *p)
 {
-	uint32_t i;
-
-	for (i = 0; i < p->asks.n; i++)
-		if (!at(p, i)->is_released)
-			picker_on_gone(p->sw->picker, p->id, &at(p, i)->block);
-	p->credit += p->asks.n;
-	p->asks.n = 0;
-	p->asks.head = 0;
-	p->out_bytes = 0;
-	p->n_released = 0;
+	while (p->asks.n > 0)
+		forget_head(p);
 	p->probe_us = 0;
 }
 
-uint64_t peer_ask_stall_us(const struct peer *p)
+/* ---- what is late ---- */
+
+static uint64_t stall_us(const struct peer *p)
 {
 	if (p->asks.n == p->n_released)
 		return UINT64_MAX;
 	return p->payload_us + rate_window_timeout_us(&p->window, p->out_bytes);
 }
 
-void peer_ask_on_stall(struct peer *p, uint64_t now_us)
+static uint64_t forget_us(const struct peer *p)
+{
+	if (p->asks.n == 0 || !p->is_snubbed)
+		return UINT64_MAX;
+	return p->owed_us + (uint64_t)PEER_FORGET_MS * 1000;
+}
+
+/* In that time all that is out should have come, twice. */
+static uint64_t passed_us(const struct peer *p)
+{
+	if (p->passed_us == 0)
+		return UINT64_MAX;
+	return p->passed_us + rate_window_timeout_us(&p->window, p->out_bytes);
+}
+
+uint64_t peer_ask_late_us(const struct peer *p)
+{
+	uint64_t us = stall_us(p);
+
+	if (forget_us(p) < us)
+		us = forget_us(p);
+	return passed_us(p) < us ? passed_us(p) : us;
+}
+
+static void on_stall(struct peer *p, uint64_t now_us)
 {
 	uint32_t i;
 
-	for (i = 0; i < p->asks.n; i++) {
-		struct peer_ask *a = at(p, i);
-
-		if (a->is_released)
-			continue;
-		a->is_released = true;
-		p->n_released++;
-		picker_on_gone(p->sw->picker, p->id, &a->block);
-	}
+	for (i = 0; i < p->asks.n; i++)
+		release(p, at(p, i));
 	p->is_snubbed = true;
 	p->probe_us = 0;
 	p->payload_us = now_us;
 	rate_window_on_stall(&p->window, now_us);
+}
+
+void peer_ask_on_late(struct peer *p, uint64_t now_us)
+{
+	if (forget_us(p) <= now_us) {
+		peer_ask_drop_all(p);
+		return;
+	}
+	if (passed_us(p) <= now_us)
+		while (p->asks.n > 0 && at(p, 0)->is_passed)
+			forget_head(p);
+	if (stall_us(p) <= now_us)
+		on_stall(p, now_us);
 }
 
 static void ask_kernel_rtt(struct peer *p, uint64_t now_us)
@@ -237,6 +311,7 @@ void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us)
 	}
 	p->probe_us = 0;
 	p->payload_us = now_us;
+	p->owed_us = now_us;
 	p->is_snubbed = false;
 	ask_kernel_rtt(p, now_us);
 	rate_window_on_bytes(&p->window, bytes, is_limited, now_us);
@@ -256,7 +331,7 @@ static void hold(struct peer *p, uint64_t now_us)
 
 void peer_ask_on_reject(struct peer *p, const struct wire_block *b)
 {
-	switch (peer_ask_take(p, b)) {
+	switch (take(p, find(p, b))) {
 	case PEER_ASK_NOT:
 		if (p->credit > 0)
 			p->credit--;

@@ -360,13 +360,13 @@ static unsigned assign(struct swarm *sw, uint64_t now_us)
 	return n_peers;
 }
 
-static void find_stalled(struct swarm *sw, uint64_t now_us)
+static void find_late(struct swarm *sw, uint64_t now_us)
 {
 	struct peer *p;
 
 	TAILQ_FOREACH (p, &sw->peers, link)
-		if (peer_ask_stall_us(p) <= now_us)
-			peer_ask_on_stall(p, now_us);
+		if (peer_ask_late_us(p) <= now_us)
+			peer_ask_on_late(p, now_us);
 }
 
 static void set_wake(struct swarm *sw, uint64_t now_us)
@@ -375,7 +375,7 @@ static void set_wake(struct swarm *sw, uint64_t now_us)
 	const struct peer *p;
 
 	TAILQ_FOREACH (p, &sw->peers, link) {
-		uint64_t us = peer_ask_stall_us(p);
+		uint64_t us = peer_ask_late_us(p);
 
 		if (us < wake_us)
 			wake_us = us;
@@ -398,7 +398,7 @@ static void on_pass(void *arg)
 	unsigned n_peers;
 
 	swarm_check(sw);
-	find_stalled(sw, now_us);
+	find_late(sw, now_us);
 	sw->intake->is_short = false;
 	sw->intake->is_nomem = false;
 	n_peers = assign(sw, now_us);

@@ -35,6 +35,9 @@ struct peer_ask {
 	/* The peer stalled and the block was given free for others: the
 	 * picker does not count it, but should it come it is welcome. */
 	bool is_released;
+	/* A block that was asked for after it came before it. Those that were
+	 * passed are always the first of the queue. */
+	bool is_passed;
 };
 
 /* A queue in the order of asking: v[head] … v[head + n - 1]. */
@@ -95,6 +98,8 @@ struct peer {
 	uint64_t probe_us;     /* asked at, when nothing was out; 0: none */
 	uint64_t rtt_asked_us; /* when the kernel was asked for its rtt */
 	uint64_t payload_us;   /* last sign of life while blocks are owed */
+	uint64_t owed_us;      /* since when blocks are owed and no byte came */
+	uint64_t passed_us;    /* since when the head is passed; 0: it is not */
 	uint64_t hold_until_us;
 	uint32_t hold_ms; /* it rejects: ask nothing for so long */
 	bool is_snubbed;

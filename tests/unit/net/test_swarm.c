@@ -8,6 +8,7 @@
 #include "core/be.h"
 #include "net/handshake.h"
 #include "net/picker.h"
+#include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 #include "net/wire.h"
@@ -26,6 +27,8 @@ enum manner {
 	MANNER_BITFIELD, /* its bitfield is too short */
 	MANNER_ASK,	 /* asks while choked */
 	MANNER_MIRROR,	 /* answers with our own peer id */
+	MANNER_LOSE,	 /* loses the first request, serves all others */
+	MANNER_LOSE_ALL, /* loses all it gets before it hears of it */
 	MANNER_AGAIN,	 /* says a second bitfield in place of HAVEs */
 };
 
@@ -35,7 +38,7 @@ struct rogue {
 	int listen_fd, fd;
 	struct loop_io *listen_io, *io;
 	struct buf in, out;
-	bool shook, is_closed;
+	bool shook, is_closed, is_lossy;
 	unsigned n_accepted;
 	unsigned n[32];		 /* messages by id */
 	struct wire_block first; /* that was asked for */
@@ -77,6 +80,8 @@ static void greet(struct rogue *r, const uint8_t *theirs)
 	case MANNER_SILENT:
 	case MANNER_REJECT:
 	case MANNER_HALF:
+	case MANNER_LOSE:
+	case MANNER_LOSE_ALL:
 		wire_put_plain(&r->out, WIRE_HAVE_ALL);
 		wire_put_plain(&r->out, WIRE_UNCHOKE);
 		break;
@@ -110,8 +115,22 @@ static void greet(struct rogue *r, const uint8_t *theirs)
 	}
 }
 
+static void serve(struct rogue *r, const struct wire_block *b)
+{
+	uint8_t hdr[WIRE_PIECE_HEADER];
+
+	wire_encode_piece_header(hdr, b);
+	buf_add(&r->out, hdr, sizeof(hdr));
+	buf_add(&r->out,
+		r->w->content + (size_t)b->piece_ix * PIECE + b->begin_bytes,
+		b->len_bytes);
+}
+
 static void on_request(struct rogue *r, const struct wire_block *b)
 {
+	if ((r->manner == MANNER_LOSE && r->n[WIRE_REQUEST] > 1) ||
+	    (r->manner == MANNER_LOSE_ALL && !r->is_lossy))
+		serve(r, b);
 	if (r->n[WIRE_REQUEST] == 1)
 		r->first = *b;
 	if (r->manner == MANNER_REJECT)
@@ -188,7 +207,8 @@ static void rogue_start(struct rogue *r, struct world *w, unsigned ix,
 	struct sockaddr_in sin = {.sin_family = AF_INET};
 	socklen_t len = sizeof(sin);
 
-	*r = (struct rogue){.w = w, .manner = manner, .fd = -1};
+	*r = (struct rogue){
+		.w = w, .manner = manner, .fd = -1, .is_lossy = true};
 	r->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(bind(r->listen_fd, (void *)&sin, sizeof(sin)), 0);
@@ -447,6 +467,60 @@ static void without_peers_the_swarm_sleeps(void **state)
 	torrent_read_cancel(rd.rd);
 }
 
+/* A request that the only peer lost, while it answers all others, is made
+ * again. */
+static void a_lost_request_is_made_again(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+	struct rogue r;
+
+	against(w, &r, MANNER_LOSE, HOLDS_NONE);
+	world_run(w, has_unchoked, n);
+	node_read(n, 0, PIECE);
+	assert_int_equal(r.n[WIRE_REQUEST], PIECE / WIRE_BLOCK_BYTES + 1);
+	rogue_stop(&r);
+}
+
+/* Let its silence be that old. */
+static void age(struct peer *p, uint64_t us)
+{
+	p->payload_us -= us;
+	p->owed_us -= us;
+	swarm_kick(p->sw);
+}
+
+static bool is_snubbed(void *arg)
+{
+	return ((struct peer *)arg)->is_snubbed;
+}
+
+/* The only peer lost every request that was out: they are forgotten one day,
+ * and it is asked again. */
+static void lost_requests_do_not_fill_the_window(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+	struct reading rd;
+	struct rogue r;
+	struct peer *p;
+
+	against(w, &r, MANNER_LOSE_ALL, HOLDS_NONE);
+	world_run(w, has_unchoked, n);
+	reading_start(&rd, n, 0, PIECE);
+	world_run(w, was_asked, &r);
+	p = TAILQ_FIRST(&n->t->swarm->peers);
+	age(p, 20u * 1000 * 1000);
+	world_run(w, is_snubbed, p);
+	r.is_lossy = false;
+	age(p, 20u * 1000 * 1000);
+	world_run(w, reading_is_done, &rd);
+	assert_int_equal(rd.err, 0);
+	assert_false(p->is_snubbed);
+	assert_int_equal(p->asks.n, 0);
+	rogue_stop(&r);
+}
+
 static bool was_answered(void *arg)
 {
 	const struct rogue *r = arg;
@@ -485,6 +559,8 @@ int main(void)
 		T(a_lost_peer_is_replaced),
 		T(a_second_bitfield_is_news),
 		T(without_peers_the_swarm_sleeps),
+		T(a_lost_request_is_made_again),
+		T(lost_requests_do_not_fill_the_window),
 		T(choked_requests_are_rejected),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,24 +70,28 @@ static void detach_stale(const char *path)
 		(void)waitpid(pid, NULL, 0);
 }
 
-/* realpath fails on a dead mount; its parent can be resolved. */
+/* realpath fails on a dead mount; its parent can be resolved. Shells put a
+ * slash behind a directory's name. */
 static int resolve(const char *text, char path[PATH_MAX])
 {
 	char parent[PATH_MAX], real[PATH_MAX];
-	const char *slash, *base;
+	size_t len = strlen(text), base;
 
 	if (realpath(text, path))
 		return 0;
 	if (errno != ENOTCONN)
 		return errno;
-	slash = strrchr(text, '/');
-	base = slash ? slash + 1 : text;
-	(void)snprintf(parent, sizeof(parent), "%.*s",
-		       slash ? (int)(slash - text + 1) : 1, slash ? text : ".");
+	while (len > 1 && text[len - 1] == '/')
+		len--;
+	for (base = len; base > 0 && text[base - 1] != '/';)
+		base--;
+	if (snprintf(parent, sizeof(parent), "%.*s", base > 0 ? (int)base : 1,
+		     base > 0 ? text : ".") >= PATH_MAX)
+		return ENAMETOOLONG;
 	if (!realpath(parent, real))
 		return errno;
-	if (snprintf(path, PATH_MAX, "%s/%s", strcmp(real, "/") ? real : "",
-		     base) >= PATH_MAX)
+	if (snprintf(path, PATH_MAX, "%s/%.*s", strcmp(real, "/") ? real : "",
+		     (int)(len - base), text + base) >= PATH_MAX)
 		return ENAMETOOLONG;
 	return 0;
 }

@@ -40,6 +40,7 @@ enum {
 	APP_STOP_MS = 2500,
 	APP_TEARDOWN_S = 2,
 	APP_LOOKUP_WAIT_MS = 10000,
+	APP_SIGNALS = 3,
 };
 
 enum app_state { APP_STARTING, APP_RUNNING, APP_STOPPING };
@@ -48,7 +49,7 @@ struct app {
 	const struct app_cfg *cfg;
 	struct stack stack;
 	struct mount *mount;
-	struct loop_signal *sig_int, *sig_term, *sig_hup;
+	struct loop_signal *sig[APP_SIGNALS]; /* NULL: ignored */
 	struct loop_timer *timer; /* `wait` while STARTING, then the limit */
 	enum app_state state;
 	enum exits code;
@@ -118,7 +119,11 @@ static void app_on_mount_end(void *arg, enum mount_end why)
 		break;
 	case MOUNT_END_UNMOUNTED:
 		log_info("unmounted: stopping");
-		app_stop(a, EXITS_OK);
+		if (a->state == APP_STARTING)
+			app_fail(a, EXITS_INTERRUPTED,
+				 "unmounted before it was ready");
+		else
+			app_stop(a, EXITS_OK);
 		break;
 	case MOUNT_END_ABORTED:
 		app_fail(a, EXITS_SYSTEM, "the kernel cut the connection");
@@ -336,20 +341,15 @@ static int open_mount(struct app *a, char why[WHY_BYTES])
 
 static int watch_signals(struct app *a)
 {
-	struct loop *loop = a->stack.loop;
+	static const int signals[APP_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
 	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	r = loop_timer_new(loop, app_on_timer, a, &a->timer);
-	if (!r)
-		r = loop_signal_new(loop, SIGINT, app_on_signal, a,
-				    &a->sig_int);
-	if (!r)
-		r = loop_signal_new(loop, SIGTERM, app_on_signal, a,
-				    &a->sig_term);
-	if (!r)
-		r = loop_signal_new(loop, SIGHUP, app_on_signal, a,
-				    &a->sig_hup);
+	r = loop_timer_new(a->stack.loop, app_on_timer, a, &a->timer);
+	for (unsigned i = 0; r == 0 && i < APP_SIGNALS; i++)
+		if (!daemon_is_ignored(signals[i]))
+			r = loop_signal_new(a->stack.loop, signals[i],
+					    app_on_signal, a, &a->sig[i]);
 	return r;
 }
 
@@ -405,9 +405,8 @@ static enum exits app_close(struct app *a)
 	(void)alarm(APP_TEARDOWN_S);
 	mount_free(a->mount);
 	loop_timer_free(a->timer);
-	loop_signal_free(a->sig_int);
-	loop_signal_free(a->sig_term);
-	loop_signal_free(a->sig_hup);
+	for (unsigned i = 0; i < APP_SIGNALS; i++)
+		loop_signal_free(a->sig[i]);
 	if (!stack_fini(&a->stack))
 		_exit(a->code);
 	return a->code;

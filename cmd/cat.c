@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/daemon.h"
 #include "cmd/options.h"
 #include "cmd/source.h"
 #include "cmd/stack.h"
@@ -231,6 +232,7 @@ int main(int argc, char **argv)
 	struct cat c = {.o = &o};
 	int r;
 
+	daemon_open_streams();
 	log_open("shoal-cat", LOG_SINK_STDERR, LOG_LEVEL_WARN);
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = options_parse(&o, argc, argv, c.why);

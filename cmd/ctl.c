@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/create.h"
+#include "cmd/daemon.h"
 #include "cmd/status.h"
 #include "core/log.h"
 
@@ -47,6 +48,7 @@ int main(int argc, char **argv)
 	const char *mountpoint = NULL;
 	int opt;
 
+	daemon_open_streams();
 	log_open("shoalctl", LOG_SINK_STDERR, LOG_LEVEL_WARN);
 	opterr = 0;
 	while ((opt = getopt(argc, argv, "+:hVm:")) != -1) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd/app.h"
+#include "cmd/daemon.h"
 #include "cmd/mounts.h"
 #include "cmd/source.h"
 #include "core/err.h"
@@ -127,6 +128,7 @@ int main(int argc, char **argv)
 	struct options o;
 	int r;
 
+	daemon_open_streams();
 	log_open(program, LOG_SINK_STDERR, LOG_LEVEL_INFO);
 	r = options_parse(&o, argc, argv, why);
 	if (r) {

@@ -10,6 +10,7 @@
 
 #include "cache/store_place.h"
 #include "cmd/content.h"
+#include "cmd/daemon.h"
 #include "cmd/seed.h"
 #include "cmd/stack.h"
 #include "core/addr.h"
@@ -160,8 +161,9 @@ static int watch_signals(struct seed *sd)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	for (unsigned i = 0; r == 0 && i < 3; i++)
-		r = loop_signal_new(sd->s->loop, signals[i], seed_on_signal, sd,
-				    &sd->sig[i]);
+		if (!daemon_is_ignored(signals[i]))
+			r = loop_signal_new(sd->s->loop, signals[i],
+					    seed_on_signal, sd, &sd->sig[i]);
 	return r;
 }
 

@@ -7,7 +7,7 @@
  *   3. A signal or an unmount: app_stop. Reads end with an error and the mount
  *      goes, while the engine tells the trackers; each has its own limit, and
  *      APP_STOP_MS bounds them both.
- *   4. The stack is torn down top down, in APP_TEARDOWN_S at most.
+ *   4. The stack is torn down top down, before its deadline at most.
  *
  * Failure modes: whatever fails while STARTING goes to the shell with one line
  * and ends the program, with nothing left mounted. A source that fails while
@@ -38,7 +38,6 @@
 enum {
 	APP_TELL_MS = 1500, /* for trackers to hear of our leaving */
 	APP_STOP_MS = 2500,
-	APP_TEARDOWN_S = 2,
 	APP_LOOKUP_WAIT_MS = 10000,
 	APP_SIGNALS = 3,
 };
@@ -391,24 +390,14 @@ static enum exits app_open(struct app *a, char why[WHY_BYTES])
 	return r ? code : EXITS_OK;
 }
 
-/* The teardown waits for threads; one that hangs in the kernel must not keep
- * the process. By now the mount is gone and the store is safe at any moment. */
-static void leave_anyway(int signo)
-{
-	(void)signo;
-	_exit(EXITS_SYSTEM);
-}
-
 static enum exits app_close(struct app *a)
 {
-	(void)signal(SIGALRM, leave_anyway);
-	(void)alarm(APP_TEARDOWN_S);
+	stack_deadline(&a->stack, EXITS_SYSTEM);
 	mount_free(a->mount);
 	loop_timer_free(a->timer);
 	for (unsigned i = 0; i < APP_SIGNALS; i++)
 		loop_signal_free(a->sig[i]);
-	if (!stack_fini(&a->stack))
-		_exit(a->code);
+	stack_fini(&a->stack);
 	return a->code;
 }
 

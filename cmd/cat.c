@@ -219,8 +219,8 @@ static int cat_run(struct cat *c, struct engine_source *src)
 		r = loop_run(c->s.loop);
 	}
 	loop_timer_free(c->timer);
-	if (!stack_fini(&c->s))
-		_exit(1);
+	stack_deadline(&c->s, 1);
+	stack_fini(&c->s);
 	return r ? r : c->err;
 }
 

@@ -270,7 +270,8 @@ int create_run(int argc, char **argv)
 						.net = &c.net,
 						.stay = c.seed},
 			     why);
-	(void)stack_fini(&s);
+	stack_deadline(&s, 1);
+	stack_fini(&s);
 	content_fini(&content);
 	return r ? fail(why[0] ? why : err_text(r)) : 0;
 }

@@ -1,8 +1,10 @@
 /* stack — see stack.h for the picture.
  *
  * Failure modes: a worker that hangs in the kernel (a dead disk, a name server
- * that never answers) cannot be ended from outside. stack_fini waits a bounded
- * time for each pool and then says so; the process ends all the same. */
+ * that never answers) cannot be ended from outside, and whoever waits for it
+ * hangs, too. So the end has a deadline, which the kernel keeps: its signal's
+ * handler leaves the process. The store is safe at any moment. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +28,7 @@ enum {
 	STACK_WORKERS_MAX = 16,
 	STACK_NAMES = 4,
 	STACK_DRAIN_MS = 1000,
+	STACK_END_S = 2,
 };
 
 static unsigned n_workers(void)
@@ -52,7 +55,7 @@ int stack_init(struct stack *s)
 	if (!r)
 		r = blk_pool_new(STACK_POOL_BYTES, &s->pool);
 	if (r)
-		(void)stack_fini(s);
+		stack_fini(s);
 	return r;
 }
 
@@ -128,35 +131,56 @@ int stack_engine(struct stack *s, const struct stack_net *net,
 	return r;
 }
 
-static bool end_workers(struct workers **w, const char *what)
+/* ---- the end ---- */
+
+static void leave(int signo, siginfo_t *info, void *context)
 {
-	if (*w && workers_drain(*w, STACK_DRAIN_MS) != 0) {
-		log_err("%s: a job does not end; leaving without it", what);
-		return false;
+	_exit(info->si_value.sival_int);
+}
+
+void stack_deadline(struct stack *s, int code)
+{
+	const struct sigaction sa = {.sa_sigaction = leave,
+				     .sa_flags = SA_SIGINFO};
+	const struct itimerspec in = {.it_value.tv_sec = STACK_END_S};
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
+				 .sigev_signo = SIGALRM,
+				 .sigev_value.sival_int = code};
+	sigset_t set;
+
+	if (s->has_deadline)
+		return;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGALRM);
+	(void)sigaction(SIGALRM, &sa, NULL);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	if (timer_create(CLOCK_MONOTONIC, &event, &s->deadline) != 0) {
+		log_warn("no deadline for the end: %s", err_text(errno));
+		return;
 	}
-	workers_free(*w);
-	*w = NULL;
-	return true;
+	(void)timer_settime(s->deadline, 0, &in, NULL);
+	s->has_deadline = true;
+}
+
+static void end_workers(struct workers *w, const char *what)
+{
+	if (w && workers_drain(w, STACK_DRAIN_MS) != 0)
+		log_err("%s: a job does not end", what);
+	workers_free(w);
 }
 
 /* The store's last commit runs on its thread, and blobs are written by the
  * workers, so those end after it. */
-bool stack_fini(struct stack *s)
+void stack_fini(struct stack *s)
 {
 	engine_free(s->engine);
-	s->engine = NULL;
-	if (s->workers && workers_drain(s->workers, STACK_DRAIN_MS) != 0) {
-		log_err("workers: a job does not end; leaving without it");
-		return false;
-	}
 	store_free(s->store);
-	s->store = NULL;
-	if (!end_workers(&s->workers, "workers") ||
-	    !end_workers(&s->thread, "store") ||
-	    !end_workers(&s->names, "names"))
-		return false;
+	end_workers(s->workers, "workers");
+	end_workers(s->thread, "store");
+	end_workers(s->names, "names");
 	blk_pool_free(s->pool);
 	loop_free(s->loop);
+	if (s->has_deadline)
+		(void)timer_delete(s->deadline);
 	memset(s, 0, sizeof(*s));
-	return true;
 }

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "cmd/exits.h"
 #include "net/engine.h"
@@ -28,6 +29,8 @@ struct stack {
 	struct engine *engine;
 	/* the engine keeps a pointer to it */
 	struct engine_ops ops;
+	timer_t deadline;
+	bool has_deadline;
 };
 
 /* stack_init — loop, threads and buffers. 0 or an errno; on failure nothing
@@ -50,9 +53,12 @@ struct stack_net {
 int stack_engine(struct stack *s, const struct stack_net *net,
 		 const struct engine_ops *ops, void *arg, char why[WHY_BYTES]);
 
-/* stack_fini — top down; the engine was stopped. False when a thread did not
- * come back in time: then memory is left, and the caller should exit without
- * touching anything more. */
-bool stack_fini(struct stack *s);
+/* stack_deadline — the end begins: if stack_fini has not returned a few seconds
+ * from now, the process leaves with `code` from where it stands. */
+void stack_deadline(struct stack *s, int code);
+
+/* stack_fini — top down; the engine was stopped. Waits for every thread: who
+ * has had jobs under way calls stack_deadline before. */
+void stack_fini(struct stack *s);
 
 #endif

@@ -26,9 +26,9 @@
  *   4. A buffer is given up (abandon) only after every peer forgot it.
  *
  * Failure modes. No memory, or the cap on unverified bytes is reached:
- * is_short, the pass gives back idle pieces and tries again, else waits for
- * pieces' on_room. A block that nobody asked for is dropped and counted; too
- * many end the peer. */
+ * is_short, the pass has others give some back (reclaim.c) and tries again,
+ * else waits for pieces' on_room. A block that nobody asked for is dropped and
+ * counted; too many end the peer. */
 #include "net/intake.h"
 
 #include <string.h>
@@ -149,6 +149,8 @@ bool intake_open(struct intake *in, uint32_t piece_ix)
 		piece_drop(in, ip);
 	in->is_short = true;
 	in->is_nomem = in->is_nomem || r != EAGAIN;
+	in->is_urgent = in->is_urgent ||
+			picker_class(in->sw->picker, piece_ix) == WANT_URGENT;
 	return false;
 }
 
@@ -172,19 +174,15 @@ static void abandon(struct intake *in, struct intake_piece *ip)
 		peer_ask_cancel_piece(p, ix);
 	forget_everywhere(in, buffer);
 	piece_drop(in, ip);
-	picker_drop(in->sw->picker, ix);
+	picker_close(in->sw->picker, ix);
 	pieces_abandon(pieces_of(in), ix);
 }
 
-bool intake_reclaim(struct intake *in)
+bool intake_give_back(struct intake *in, uint32_t piece_ix)
 {
-	uint32_t ix = picker_first_idle(in->sw->picker);
-	struct intake_piece *ip;
+	struct intake_piece *ip = intake_find(in, piece_ix);
 
-	if (ix == UINT32_MAX)
-		return false;
-	ip = intake_find(in, ix);
-	if (ip == NULL || pieces_buffer(pieces_of(in), ix) == NULL)
+	if (ip == NULL || pieces_buffer(pieces_of(in), piece_ix) == NULL)
 		return false;
 	in->sw->waste_bytes += (uint64_t)ip->n_arrived * WIRE_BLOCK_BYTES;
 	abandon(in, ip);

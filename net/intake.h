@@ -39,8 +39,9 @@ struct intake {
 	struct hmap *by_ix;
 	LIST_HEAD(, intake_piece) pieces;
 	unsigned n_suspects;
-	bool is_short; /* a piece could not be opened for want of memory, */
-	bool is_nomem; /* and nobody will say when there is some again */
+	bool is_short;	/* a piece could not be opened for want of memory, */
+	bool is_nomem;	/* and nobody will say when there is some again; */
+	bool is_urgent; /* a read waits for it */
 	struct siphash_key key;
 };
 
@@ -50,9 +51,9 @@ void intake_free(struct intake *in);
 /* intake_open — picker_open_fn's work. */
 bool intake_open(struct intake *in, uint32_t piece_ix);
 
-/* intake_reclaim — give back the memory of a piece nobody wants. False when
- * there is none. */
-bool intake_reclaim(struct intake *in);
+/* intake_give_back — the memory of a piece that is under way; what has come of
+ * it is lost, its demand is not. False: it is too late, it is being hashed. */
+bool intake_give_back(struct intake *in, uint32_t piece_ix);
 
 /* intake_unwant — nobody wants the piece any more: keep what has come, give
  * back what has not begun. */

@@ -226,12 +226,41 @@ void picker_restart(struct picker *p, uint32_t piece_ix)
 	pp->first_free = 0;
 }
 
+void picker_close(struct picker *p, uint32_t piece_ix)
+{
+	struct pick_piece *pp = picker_find(p, piece_ix);
+
+	if (!pp || !pp->blocks)
+		return;
+	if (pp->class == WANT_NONE) {
+		picker_drop(p, piece_ix);
+		return;
+	}
+	picker_restart(p, piece_ix);
+	mem_free(pp->blocks);
+	pp->blocks = NULL;
+}
+
 uint32_t picker_first_idle(const struct picker *p)
 {
 	const struct pick_piece *pp;
 
 	TAILQ_FOREACH (pp, &p->idle, link) {
-		if (pp->n_asked == 0)
+		if (pp->n_asked == 0 && pp->n_arrived < pp->n_blocks)
+			return pp->ix;
+	}
+	return UINT32_MAX;
+}
+
+uint32_t picker_last_window(const struct picker *p)
+{
+	const struct pick_piece *pp;
+
+	TAILQ_FOREACH_REVERSE(pp, &p->wanted, pick_list, link)
+	{
+		if (pp->class != WANT_WINDOW)
+			break;
+		if (pp->blocks && pp->n_arrived < pp->n_blocks)
 			return pp->ix;
 	}
 	return UINT32_MAX;

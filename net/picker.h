@@ -66,9 +66,15 @@ void picker_drop(struct picker *p, uint32_t piece_ix);
 /* picker_restart — its bytes were wrong: every block is free again. */
 void picker_restart(struct picker *p, uint32_t piece_ix);
 
-/* picker_first_idle — an open piece with WANT_NONE and no request out, or
- * UINT32_MAX: a candidate for giving its memory back. */
+/* picker_close — its bytes are given back: all its blocks are free and its
+ * demand is what it was; without demand it is forgotten. */
+void picker_close(struct picker *p, uint32_t piece_ix);
+
+/* Candidates for giving memory back, never a piece that is whole. first_idle:
+ * open with WANT_NONE and no request out. last_window: the open WINDOW piece
+ * whose deadline is the latest. UINT32_MAX: none. */
 uint32_t picker_first_idle(const struct picker *p);
+uint32_t picker_last_window(const struct picker *p);
 
 /* ---- assigning ---- */
 

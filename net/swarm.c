@@ -12,8 +12,8 @@
  *   1. Peers that stalled are snubbed and their blocks are free again.
  *   2. Every peer that may be asked is described to the picker; its decisions
  *      become REQUESTs, which leave in one write for each peer.
- *   3. Short of memory: pieces nobody wants any more give theirs back, and 2
- *      runs again.
+ *   3. Short of memory: pieces that are wanted less give theirs back
+ *      (reclaim.c), and 2 runs again.
  *   4. Hungry and nobody to ask: the trackers hear of it.
  *
  * Dialling: due candidates at once, up to the limits; the `dial` timer is set
@@ -40,6 +40,7 @@
 #include "net/net_limits.h"
 #include "net/peer.h"
 #include "net/picker.h"
+#include "net/reclaim.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 #include "net/tracker.h"
@@ -399,13 +400,12 @@ static void on_pass(void *arg)
 
 	swarm_check(sw);
 	find_late(sw, now_us);
-	sw->intake->is_short = false;
 	sw->intake->is_nomem = false;
-	n_peers = assign(sw, now_us);
-	while (sw->intake->is_short && intake_reclaim(sw->intake)) {
+	do {
 		sw->intake->is_short = false;
+		sw->intake->is_urgent = false;
 		n_peers = assign(sw, now_us);
-	}
+	} while (sw->intake->is_short && reclaim_for(sw));
 	set_wake(sw, now_us);
 	if (n_peers == 0 && sw->n_dialing == 0 && sw->t->trackers != NULL &&
 	    fetch_is_hungry(sw->t->fetch))

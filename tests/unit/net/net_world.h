@@ -53,6 +53,7 @@ struct world {
 	uint64_t total;
 	uint32_t piece_bytes, n_pieces;
 	struct buf file;
+	uint64_t unverified_bytes; /* each engine's cap; 0: plenty */
 	struct node nodes[WORLD_NODES];
 };
 
@@ -254,7 +255,10 @@ static void node_start(struct world *w, unsigned ix, enum holds holds,
 				 .peers = ptrs,
 				 .n_peers = n_peers,
 				 .no_seed = no_seed,
-				 .unverified_bytes = 64 << 20,
+				 .unverified_bytes =
+					 w->unverified_bytes != 0
+						 ? w->unverified_bytes
+						 : 64 << 20,
 				 .recent_bytes = 1 << 20};
 	struct addr any;
 	char why[160];

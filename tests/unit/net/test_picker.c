@@ -300,6 +300,35 @@ static void restart_and_idle(void **state)
 	assert_int_equal(picker_first_idle(f->p), UINT32_MAX);
 }
 
+/* A window piece that is closed keeps its demand and is asked for anew; the
+ * last window piece that is open and not whole is the one to close. */
+static void closed_and_opened_again(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n_others;
+
+	picker_want(f->p, 3, WANT_WINDOW, 5);
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	f->peer[0].room = 10;
+	assert_int_equal(picker_last_window(f->p), UINT32_MAX);
+	assert_int_equal(assign(f, 1, 0), 10);
+	assert_int_equal(picker_last_window(f->p), 3);
+	picker_close(f->p, 3);
+	assert_false(picker_is_open(f->p, 3));
+	assert_int_equal(picker_outstanding(f->p), 8);
+	assert_int_equal(picker_class(f->p, 3), WANT_WINDOW);
+	f->peer[0].room = 10;
+	assert_int_equal(assign(f, 1, 0), 2);
+	arrive(f, 10, &f->out[0].block, &n_others);
+	assert_int_equal(arrive(f, 10, &f->out[1].block, &n_others),
+			 PICKER_WHOLE);
+	assert_int_equal(picker_last_window(f->p), UINT32_MAX);
+	picker_want(f->p, 3, WANT_NONE, 0);
+	assert_int_equal(picker_first_idle(f->p), UINT32_MAX);
+	picker_close(f->p, 3);
+	assert_false(picker_is_open(f->p, 3));
+}
+
 /* What a stranger names that is no block of ours changes nothing. */
 static void foreign_blocks_are_unwanted(void **state)
 {
@@ -387,6 +416,7 @@ int main(void)
 		T(no_copy_to_the_same_peer),
 		T(gone_block_is_asked_again),
 		T(restart_and_idle),
+		T(closed_and_opened_again),
 		T(foreign_blocks_are_unwanted),
 		T(random_walk),
 #undef T

@@ -5,8 +5,9 @@
  *   1. Gather the peers that have it (and, while they choke us, allow it).
  *   2. Each free block goes to the one with room that is predicted to deliver
  *      it first. An urgent block waits rather than go to a peer that would
- *      take PICKER_SLOW_FACTOR times as long as the best, whose window merely
- *      happens to be full: it will be open again in a fraction of that.
+ *      take PICKER_SLOW_FACTOR times as long as the best (and SLOW_SLACK_US
+ *      more), whose window merely happens to be full: it will be open again
+ *      in a fraction of that.
  *   3. In an urgent piece, a block that is out gets a copy when somebody else
  *      would deliver it in half the time that the first one still needs.
  *      What it still needs is its prediction; once that has passed, as long
@@ -25,6 +26,7 @@ enum {
 	COPY_FLOOR_US = 20000,
 	COPY_SHARE = 8,
 	COPY_MIN = 4,
+	SLOW_SLACK_US = 10000,
 	DEFAULT_RATE_BPS = 1000000,
 	CANDIDATES_MAX = 256,
 };
@@ -147,6 +149,12 @@ static void ask(struct pass *ps, struct pick_piece *pp, uint32_t i,
 	ps->room--;
 }
 
+/* Between near peers the factor alone would be a matter of microseconds. */
+static bool is_too_slow(uint64_t us, uint64_t best_us)
+{
+	return us > best_us * PICKER_SLOW_FACTOR + SLOW_SLACK_US;
+}
+
 static void ask_free_blocks(struct pass *ps, struct pick_piece *pp)
 {
 	uint32_t i = pp->first_free;
@@ -162,8 +170,7 @@ static void ask_free_blocks(struct pass *ps, struct pick_piece *pp)
 				  &best_us);
 		if (peer_ix == ps->n_peers)
 			break;
-		if (pp->class == WANT_URGENT &&
-		    us / PICKER_SLOW_FACTOR > best_us)
+		if (pp->class == WANT_URGENT && is_too_slow(us, best_us))
 			break;
 		ask(ps, pp, i, peer_ix, us);
 	}

@@ -158,6 +158,23 @@ static void slow_peer_gets_no_urgent_block(void **state)
 	assert_int_equal(assign(f, 2, 0), BLOCKS);
 }
 
+/* Peers that are microseconds away all help, though one is ten times as far as
+ * the other. */
+static void near_peers_all_help(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n;
+
+	f->peer[0].rtt_us = 50;
+	f->peer[0].room = 4;
+	f->peer[1].rtt_us = 500;
+	f->peer[0].rate_Bps = f->peer[1].rate_Bps = 1000000000;
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	n = assign(f, 2, 0);
+	assert_int_equal(n, BLOCKS);
+	assert_int_equal(count_peer(f, n, 1), 4);
+}
+
 /* A peer is asked only for what it has, and while it chokes us only for what
  * it allows. */
 static void respects_have_and_choke(void **state)
@@ -408,6 +425,7 @@ int main(void)
 		T(order_of_demand),
 		T(urgent_piece_spreads),
 		T(slow_peer_gets_no_urgent_block),
+		T(near_peers_all_help),
 		T(respects_have_and_choke),
 		T(snubbed_is_last),
 		T(memory_cap_holds_back),

@@ -11,9 +11,8 @@
  *
  * so the blocks of one urgent piece spread over all peers that help it along.
  * A peer whose C is more than PICKER_SLOW_FACTOR times the best one's, and some
- * milliseconds more, gets no
- * urgent block. A block that is late is asked of a second peer; the first copy
- * to arrive wins (the caller cancels the others).
+ * milliseconds more, gets no urgent block. A block that is late is asked of a
+ * second peer; the first copy to arrive wins (the caller cancels the others).
  *
  * The caller reports every end of a request: arrived, or gone (rejected,
  * timed out, choked, peer lost). */

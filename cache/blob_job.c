@@ -10,7 +10,8 @@
  * Making: a blob is made, at its full length and sparse, by the first write to
  * it, and only as long as the index claims nothing in it (`may_make`). Once
  * something is claimed, a blob that is missing or short has lost bytes: making
- * it anew would turn the loss into zeros that look held. So that is EIO.
+ * it anew would turn the loss into zeros that look held. So that is EIO, and
+ * each write looks first: one behind a cut would stretch the blob again.
  *
  * Failure modes: a write that fails leaves bytes that no row speaks of. The
  * first error ends the job; what was opened is closed or handed over as for
@@ -200,6 +201,8 @@ static int do_run(const struct blob_io *io, struct blob_run *run)
 	}
 	if (run->how != BLOB_FD_LENT)
 		err = open_blob(io->home, run);
+	else if (io->src != NULL)
+		err = check_size(run->fd, run);
 	if (err != 0)
 		return err;
 	if (io->dst != NULL)

@@ -369,6 +369,30 @@ static void cut_blob_is_eio(void **state)
 	assert_int_equal(fix_read(&f->l, f->open.st, 0, 100, dst), EIO);
 }
 
+/* Nor does a write behind the cut stretch it again: what was lost in between
+ * would read as zeros, and be believed. */
+static void cut_blob_stays_cut(void **state)
+{
+	struct fix *f = *state;
+	struct fix_answer a = {0};
+	uint8_t dst[100];
+
+	open_all(f);
+	for (uint32_t ix = 0; ix < 2; ix++)
+		fix_put(&f->l, f->open.st, f->mi, ix, &a);
+	assert_int_equal(fix_flush(&f->l, f->s), 0);
+	assert_int_equal(a.n_durable, 2);
+	assert_int_equal(truncate(path_of(f, "0"), 100), 0);
+	fix_put(&f->l, f->open.st, f->mi, 2, &a);
+	assert_int_equal(fix_flush(&f->l, f->s), 0);
+	assert_int_equal(a.n_failed, 1);
+	assert_int_equal(a.err, EIO);
+	assert_int_equal(fix_read(&f->l, f->open.st, 20000, 100, dst), EIO);
+	close_all(f);
+	open_all(f);
+	assert_int_equal(f->open.held.n_set, 0);
+}
+
 /* What is forgotten stays so, committed before or just under way. */
 static void forgets(void **state)
 {
@@ -745,6 +769,7 @@ int main(int argc, char **argv)
 		T(short_blob_drops_rows),
 		T(vanished_blob_is_eio),
 		T(cut_blob_is_eio),
+		T(cut_blob_stays_cut),
 		T(forgets),
 		T(is_locked),
 		T(refuses_strange_dirs),

@@ -5,8 +5,9 @@ What is measured, for each participant, each time in a fresh process with an
 empty store, fresh seeds and a fresh tracker:
   first     process start to the first 64 KiB of the file
   seek      64 KiB at random places, one place a piece, right after that; a
-            seek that found its bytes already fetched (under 1 ms) counts as a
-            hit and is left out of p50 and p99
+            seek that was too quick to have asked a peer (wan: less than the
+            round trip; lan: 1 ms) found its bytes fetched: it counts as a hit
+            and is left out of p50 and p99
   cold      the whole file in order, nothing fetched before
   warm      the same again with the mount's page cache dropped, beside the
             same bytes in a plain file (file systems only)
@@ -45,14 +46,14 @@ from swarm import (PEER_PORT, digest, make_torrent,  # noqa: E402
 
 MB = 1e6
 FIRST = SEEK = 64 * 1024
-HIT_SECONDS = 0.001
 RUN_SECONDS = 300           # after that a participant is given up
 
-#            seeds  the reader's and the seeds' links (None: not shaped)
+LINK = {"delay": "12.5ms", "up": "100M", "down": "100M"}
+#            seeds  every host's link      a seek that is quicker is a hit, s
 SCENARIOS = {
-    "lan": (1, None),
-    "wan1": (1, {"delay": "12.5ms", "up": "100M", "down": "100M"}),
-    "wan4": (4, {"delay": "12.5ms", "up": "100M", "down": "100M"}),
+    "lan": (1, None, 0.001),
+    "wan1": (1, LINK, 0.050),
+    "wan4": (4, LINK, 0.050),
 }
 DEFAULT_SIZE = {"lan": "512M", "wan1": "128M", "wan4": "128M"}
 
@@ -261,7 +262,7 @@ class Bench:
 
     def __init__(self, lab, options, name, index):
         self.lab, self.options, self.name = lab, options, name
-        count, shape = SCENARIOS[name]
+        count, shape, self.hit_seconds = SCENARIOS[name]
         hosts = lab.hosts(f"reader{index}",
                           *(f"seed{index}{n}" for n in range(count)))
         self.reader, self.seeds = hosts[0], hosts[1:]
@@ -321,13 +322,13 @@ class Bench:
             place * self.torrent.piece_size
             + draw.randrange(max(room, 1)) // 4096 * 4096, SEEK)
             for place in places]
-        missed = sorted(t for t in times if t >= HIT_SECONDS) or [0]
+        missed = sorted(t for t in times if t >= self.hit_seconds) or [0]
         return {
             "first_s": first,
             "seek_p50_s": statistics.median(missed),
             "seek_p99_s": missed[min(int(len(missed) * 0.99),
                                      len(missed) - 1)],
-            "seek_hits": sum(t < HIT_SECONDS for t in times),
+            "seek_hits": sum(t < self.hit_seconds for t in times),
         }
 
     def whole(self, participant, began):
@@ -453,7 +454,7 @@ def main(options):
             medians = {name: {metric: statistics.median(values)
                               for metric, values in found.items()}
                        for name, found in results.items()}
-            seeds, shape = SCENARIOS[scenario]
+            seeds, shape, _ = SCENARIOS[scenario]
             title = (f"{scenario}: {seeds} seed(s), "
                      f"{'unshaped veth' if not shape else '50 ms, 100 Mbit/s'}"
                      f", {bench.size >> 20} MiB in {options.piece >> 10} KiB "

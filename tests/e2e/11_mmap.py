@@ -13,7 +13,7 @@ from swarm import PIECE, make_torrent, start_seed, write_blob
 SIZE = 40 * PIECE + 5
 
 
-def read_while_stopped(lab, mount, fd, want):
+def read_while_stopped(mount, fd, want):
     """Whether the bytes come while the daemon cannot answer. In a child, for
     if they do not, it waits for ever."""
     child = os.fork()
@@ -52,7 +52,7 @@ def scenario(lab):
     assert os.pread(fd, 4 * PIECE, 0) == data[:4 * PIECE]
     again = os.open(path, os.O_RDONLY)
     mount.proc.signal(signal.SIGSTOP)
-    assert read_while_stopped(lab, mount, again, data[:4 * PIECE])
+    assert read_while_stopped(mount, again, data[:4 * PIECE])
     os.close(again)
     os.close(fd)
     assert mount.stop() == 0

@@ -33,7 +33,7 @@ def opened(path, flags):
     return lambda: os.close(os.open(path, flags, 0o644))
 
 
-def refusals(top, file, other):
+def refusals(top, file):
     """What changes the tree: EROFS, unless the name itself decides."""
     new, sub = f"{top}/new", f"{top}/sub"
     erofs = {
@@ -101,7 +101,7 @@ def scenario(lab):
     file = f"{top}/tail.bin"
     fd = os.open(file, os.O_RDONLY)
     other = os.open(lab.path("other"), os.O_RDWR | os.O_CREAT)
-    rows = refusals(top, file, other) + on_descriptor(fd, other)
+    rows = refusals(top, file) + on_descriptor(fd, other)
     wrong = [(name, errno.errorcode.get(got, got), errno.errorcode.get(want))
              for name, call, want in rows if (got := answer(call)) != want]
     assert not wrong, wrong

@@ -26,8 +26,7 @@ def program(name="shoalfs"):
 class Mount:
     """A shoalfs in front, on its own store. `options` are those of -o."""
 
-    def __init__(self, host, *sources, options=(), name="mnt", store=None,
-                 wait=True):
+    def __init__(self, host, *sources, options=(), name="mnt", store=None):
         lab = host.lab
         self.host, self.lab = host, lab
         self.path = lab.path(f"{host.name}-{name}")
@@ -36,10 +35,9 @@ class Mount:
         words = [f"store={self.store}", *options]
         self.proc = host.start([program(), "-f", "-o", ",".join(words),
                                 *sources, self.path])
-        if wait:
-            self.wait_mounted()
+        self._wait_mounted()
 
-    def wait_mounted(self):
+    def _wait_mounted(self):
         def answers():
             if not self.proc.running():
                 raise OSError(f"shoalfs ended: {self.proc.text()}")

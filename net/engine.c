@@ -31,6 +31,7 @@
 #include "core/rng.h"
 #include "core/worker.h"
 #include "net/bans.h"
+#include "net/crowd.h"
 #include "net/engine_internal.h"
 #include "net/http.h"
 #include "net/incoming.h"
@@ -133,6 +134,7 @@ int engine_new(const struct engine_cfg *cfg, struct engine **out, char why[160])
 	e->cfg.peers = NULL; /* ours are in e->peers */
 	TAILQ_INIT(&e->torrents);
 	loop_task_init(&e->stopped, announce_stopped, e);
+	loop_task_init(&e->room, crowd_on_room, e);
 	make_peer_id(e->peer_id);
 	r = copy_peers(e, cfg);
 	if (r == 0)
@@ -340,6 +342,7 @@ void engine_free(struct engine *e)
 	bans_free(e->bans);
 	hmap_free(e->by_hash);
 	loop_task_cancel(e->cfg.loop, &e->stopped);
+	loop_task_cancel(e->cfg.loop, &e->room);
 	loop_timer_free(e->limit);
 	if (e->n_open > 0)
 		(void)workers_drain(e->cfg.workers, ENGINE_DRAIN_MS);

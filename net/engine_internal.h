@@ -31,6 +31,9 @@ struct engine {
 	struct hmap *by_hash; /* the 20 bytes of the wire, both kinds */
 	struct torrent_list torrents;
 	unsigned n_peers; /* connections of all torrents */
+	bool is_crowded;  /* somebody found no room (crowd.c) … */
+	struct loop_task room;
+	bool is_moving; /* a connection makes room for another torrent's */
 
 	/* Pieces that were opened and are not gone: while one is left, `mem`
 	 * and this struct are needed. */

@@ -33,6 +33,7 @@
 #include "net/addrbook.h"
 #include "net/bans.h"
 #include "net/blame.h"
+#include "net/crowd.h"
 #include "net/engine_internal.h"
 #include "net/fetch.h"
 #include "net/intake.h"
@@ -277,8 +278,7 @@ bool swarm_may_accept(const struct swarm *sw)
 static bool may_dial(const struct swarm *sw)
 {
 	return sw->is_running && sw->n_dialing < SWARM_DIALS_MAX &&
-	       sw->n_peers < SWARM_PEERS_MAX &&
-	       sw->e->n_peers < ENGINE_PEERS_MAX;
+	       sw->n_peers < SWARM_PEERS_MAX;
 }
 
 void swarm_dial(struct swarm *sw)
@@ -286,7 +286,9 @@ void swarm_dial(struct swarm *sw)
 	uint64_t now_us = loop_now_us(sw->loop), next_us;
 	struct cand *c;
 
-	while (may_dial(sw) && (c = addrbook_take(sw->book, now_us)) != NULL) {
+	while (may_dial(sw) && addrbook_next_us(sw->book) <= now_us &&
+	       crowd_has_room(sw)) {
+		c = addrbook_take(sw->book, now_us);
 		if (bans_has(sw->e->bans, addrbook_addr(c)))
 			addrbook_on_end(sw->book, c, ADDRBOOK_NEVER, now_us);
 		else if (peer_dial(sw, c) != 0)
@@ -294,11 +296,10 @@ void swarm_dial(struct swarm *sw)
 	}
 	next_us = addrbook_next_us(sw->book);
 	/* At a limit the next peer that ends comes back here. */
-	if (!may_dial(sw) || next_us == UINT64_MAX)
+	if (!may_dial(sw) || next_us == UINT64_MAX || next_us <= now_us)
 		loop_timer_stop(sw->dial);
 	else
-		loop_timer_start(sw->dial,
-				 next_us > now_us ? next_us - now_us : 0);
+		loop_timer_start(sw->dial, next_us - now_us);
 }
 
 /* ---- the pass ---- */
@@ -392,6 +393,13 @@ static void set_wake(struct swarm *sw, uint64_t now_us)
 				 wake_us > now_us ? wake_us - now_us : 0);
 }
 
+static void look_for_peers(struct swarm *sw)
+{
+	swarm_dial(sw); /* the hungry may find room where it found none */
+	if (sw->t->trackers != NULL)
+		trackers_want_more(sw->t->trackers);
+}
+
 static void on_pass(void *arg)
 {
 	struct swarm *sw = arg;
@@ -407,9 +415,8 @@ static void on_pass(void *arg)
 		n_peers = assign(sw, now_us);
 	} while (sw->intake->is_short && reclaim_for(sw));
 	set_wake(sw, now_us);
-	if (n_peers == 0 && sw->n_dialing == 0 && sw->t->trackers != NULL &&
-	    fetch_is_hungry(sw->t->fetch))
-		trackers_want_more(sw->t->trackers);
+	if (n_peers == 0 && sw->n_dialing == 0 && fetch_is_hungry(sw->t->fetch))
+		look_for_peers(sw);
 	swarm_check(sw);
 }
 
@@ -478,6 +485,8 @@ static enum addrbook_end book_end(const struct peer *p)
 	case PEER_END_SELF:
 	case PEER_END_BAD_HASH:
 		return ADDRBOOK_NEVER;
+	case PEER_END_LIMIT:
+		return ADDRBOOK_WORKED;
 	case PEER_END_USELESS:
 	case PEER_END_DUPLICATE:
 		return ADDRBOOK_IDLE;
@@ -491,7 +500,6 @@ static enum addrbook_end book_end(const struct peer *p)
 	case PEER_END_EOF:
 	case PEER_END_IO:
 	case PEER_END_TIMEOUT:
-	case PEER_END_LIMIT:
 	case PEER_END_NOMEM:
 	case PEER_END_STOPPING:
 	case PEER_END_N:
@@ -515,6 +523,9 @@ void swarm_on_peer_end(struct swarm *sw, struct peer *p)
 				loop_now_us(sw->loop));
 	p->cand = NULL;
 	loop_defer(sw->loop, &sw->reap);
-	swarm_dial(sw);
+	if (!sw->e->is_moving) {
+		swarm_dial(sw);
+		crowd_on_end(sw->e);
+	}
 	swarm_kick(sw);
 }

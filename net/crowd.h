@@ -1,0 +1,22 @@
+/* crowd — the connections of the whole engine are limited: which torrent may
+ * open one when there are as many as may be. Thread: loop. */
+#ifndef SHOAL_NET_CROWD_H
+#define SHOAL_NET_CROWD_H
+
+#include <stdbool.h>
+
+struct engine;
+struct swarm;
+
+/* crowd_has_room — may `sw` open a connection? Ends an idle one of another
+ * torrent if `sw` has too few in comparison. If false, swarm_dial is called
+ * when there is room again. */
+bool crowd_has_room(struct swarm *sw);
+
+/* crowd_on_end — a connection of some torrent has ended. */
+void crowd_on_end(struct engine *e);
+
+/* crowd_on_room — the engine's task that crowd_on_end defers. */
+void crowd_on_room(void *engine);
+
+#endif

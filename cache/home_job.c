@@ -50,9 +50,9 @@ enum {
 
 /* ---- whose it is ---- */
 
-static int say(char *why, int err, const char *dir, const char *text)
+static int say(char *why, int err, const char *text)
 {
-	snprintf(why, WHY_BYTES, "store %s: %s", dir, text);
+	snprintf(why, WHY_BYTES, "%s", text);
 	return err;
 }
 
@@ -80,16 +80,16 @@ static int make_dirs(const char *dir)
 	return err;
 }
 
-static int check_owner(int fd, const char *dir, char *why)
+static int check_owner(int fd, char *why)
 {
 	struct stat sb;
 
 	if (fstat(fd, &sb) != 0)
-		return say(why, errno, dir, err_text(errno));
+		return say(why, errno, err_text(errno));
 	if (sb.st_uid != geteuid())
-		return say(why, EPERM, dir, "it belongs to another user");
+		return say(why, EPERM, "it belongs to another user");
 	if (sb.st_mode & (S_IWGRP | S_IWOTH))
-		return say(why, EPERM, dir,
+		return say(why, EPERM,
 			   "others may write to it (chmod go-w it)");
 	return 0;
 }
@@ -108,7 +108,7 @@ static bool is_ours(const char *name)
 
 /* A directory without an index, but with other people's files, was meant for
  * something else. */
-static int check_content(int dir_fd, const char *dir, char *why)
+static int check_content(int dir_fd, char *why)
 {
 	int fd, err = 0;
 	DIR *d;
@@ -118,16 +118,16 @@ static int check_content(int dir_fd, const char *dir, char *why)
 		return 0;
 	fd = openat(dir_fd, ".", DIR_FLAGS);
 	if (fd < 0)
-		return say(why, errno, dir, err_text(errno));
+		return say(why, errno, err_text(errno));
 	d = fdopendir(fd);
 	if (d == NULL) {
 		err = errno;
 		close(fd);
-		return say(why, err, dir, err_text(err));
+		return say(why, err, err_text(err));
 	}
 	while (err == 0 && (e = readdir(d)) != NULL)
 		if (!is_ours(e->d_name) && strncmp(e->d_name, "index.db", 8))
-			err = say(why, EPERM, dir,
+			err = say(why, EPERM,
 				  "it is not empty, and not a store");
 	closedir(d);
 	return err;
@@ -148,14 +148,14 @@ static void warn_remote(int fd, const char *dir)
 
 /* ---- who has it ---- */
 
-static int say_locked(int fd, const char *dir, char *why)
+static int say_locked(int fd, char *why)
 {
 	char pid[16] = "";
 	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
 
 	pid[n > 0 ? n : 0] = '\0';
 	pid[strspn(pid, "0123456789")] = '\0';
-	snprintf(why, WHY_BYTES, "store %s: in use by process %s", dir,
+	snprintf(why, WHY_BYTES, "in use by process %s",
 		 pid[0] != '\0' ? pid : "(unknown)");
 	return EBUSY;
 }
@@ -168,11 +168,10 @@ static int take_lock(struct home *h, const char *dir, char *why)
 	int len, err = 0;
 
 	if (fd < 0)
-		return say(why, errno, dir, err_text(errno));
+		return say(why, errno, err_text(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		err = errno == EWOULDBLOCK
-			      ? say_locked(fd, dir, why)
-			      : say(why, errno, dir, err_text(errno));
+		err = errno == EWOULDBLOCK ? say_locked(fd, why)
+					   : say(why, errno, err_text(errno));
 	if (err != 0) {
 		close(fd);
 		return err;
@@ -184,26 +183,26 @@ static int take_lock(struct home *h, const char *dir, char *why)
 	return 0;
 }
 
-static int open_torrents(struct home *h, const char *dir, char *why)
+static int open_torrents(struct home *h, char *why)
 {
 	if (mkdirat(h->dir_fd, "torrents", DIR_MODE) != 0 && errno != EEXIST)
-		return say(why, errno, dir, err_text(errno));
+		return say(why, errno, err_text(errno));
 	h->torrents_fd = openat(h->dir_fd, "torrents", DIR_FLAGS | O_NOFOLLOW);
 	if (h->torrents_fd < 0)
-		return say(why, errno, dir, err_text(errno));
+		return say(why, errno, err_text(errno));
 	if (fsync(h->dir_fd) != 0)
-		return say(why, errno, dir, err_text(errno));
+		return say(why, errno, err_text(errno));
 	return 0;
 }
 
 /* SQLite gives its files the mode of the first; nobody has them open yet. */
-static int make_index(struct home *h, const char *dir, char *why)
+static int make_index(struct home *h, char *why)
 {
 	int fd = openat(h->dir_fd, "index.db",
 			O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
 
 	if (fd < 0)
-		return say(why, errno, dir, err_text(errno));
+		return say(why, errno, err_text(errno));
 	close(fd);
 	return 0;
 }
@@ -217,24 +216,24 @@ int home_job_open(const char *dir, struct home *h, char why[160])
 	*h = (struct home){.dir_fd = -1, .torrents_fd = -1, .lock_fd = -1};
 	err = make_dirs(dir);
 	if (err != 0)
-		return say(why, err, dir, err_text(err));
+		return say(why, err, err_text(err));
 	h->dir_fd = open(dir, DIR_FLAGS);
 	if (h->dir_fd < 0)
-		return say(why, errno, dir, err_text(errno));
-	err = check_owner(h->dir_fd, dir, why);
+		return say(why, errno, err_text(errno));
+	err = check_owner(h->dir_fd, why);
 	if (err == 0)
-		err = check_content(h->dir_fd, dir, why);
+		err = check_content(h->dir_fd, why);
 	if (err == 0)
 		err = take_lock(h, dir, why);
 	if (err == 0)
-		err = open_torrents(h, dir, why);
+		err = open_torrents(h, why);
 	if (err == 0)
-		err = make_index(h, dir, why);
+		err = make_index(h, why);
 	if (err != 0)
 		goto close_home;
 	warn_remote(h->dir_fd, dir);
 	if (realpath(dir, path) == NULL) {
-		err = say(why, errno, dir, err_text(errno));
+		err = say(why, errno, err_text(errno));
 		goto close_home;
 	}
 	h->path = mem_strdup(path);

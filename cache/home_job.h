@@ -18,7 +18,7 @@ struct home {
 };
 
 /* home_job_open — make it when it is missing, check whose it is, lock it.
- * `why` gets a line for a person. */
+ * `why` gets the reason for a person, without the directory. */
 int home_job_open(const char *dir, struct home *h, char why[160]);
 void home_job_close(struct home *h);
 

@@ -24,7 +24,7 @@ struct store_disk_cfg {
  * answers. 0; EBUSY (another process holds its lock); EPERM (the directory is
  * not ours, or others may write to it); EPROTO (made by a newer version); EIO
  * (the index is damaged); ENOMEM or an errno of the file system. `why` (may
- * be NULL) gets one line for a person. */
+ * be NULL) gets the reason for a person, without the directory. */
 int store_disk_new(const struct store_disk_cfg *cfg, struct store **out,
 		   char why[160]);
 

@@ -254,22 +254,6 @@ static int default_store(const char *mountpoint, char path[PATH_MAX])
 	return 0;
 }
 
-static int make_parents(const char *path)
-{
-	char dir[PATH_MAX];
-
-	(void)snprintf(dir, sizeof(dir), "%s", path);
-	for (char *p = dir + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-			return errno;
-		*p = '/';
-	}
-	return 0;
-}
-
 static int open_store(struct app *a, char why[WHY_BYTES])
 {
 	const struct options *o = a->cfg->options;
@@ -288,12 +272,6 @@ static int open_store(struct app *a, char why[WHY_BYTES])
 				       "-o store=DIR");
 			return r;
 		}
-	}
-	r = make_parents(path);
-	if (r) {
-		(void)snprintf(why, WHY_BYTES, "store %.160s: %s", path,
-			       err_text(r));
-		return r;
 	}
 	return stack_store_disk(&a->stack, path, why);
 }

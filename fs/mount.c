@@ -342,7 +342,7 @@ static int check_point(const char *point, char **resolved, char why[WHY_BYTES])
 		r = *resolved != NULL ? 0 : ENOMEM;
 	}
 	if (r != 0)
-		snprintf(why, WHY_BYTES, "%s: %s", point, err_text(r));
+		snprintf(why, WHY_BYTES, "%s", err_text(r));
 	return r;
 }
 
@@ -358,8 +358,7 @@ static int mount_it(struct mount *m, const char *point, char why[WHY_BYTES])
 		return ENODEV;
 	}
 	if (fuse_session_mount(m->se, point) != 0) {
-		snprintf(why, WHY_BYTES, "%s: the system refused the mount",
-			 point);
+		snprintf(why, WHY_BYTES, "the system refused the mount");
 		return EPERM;
 	}
 	r = set_nonblocking(fuse_session_fd(m->se));
@@ -373,7 +372,7 @@ static int mount_it(struct mount *m, const char *point, char why[WHY_BYTES])
 		}
 	}
 	if (r != 0)
-		snprintf(why, WHY_BYTES, "%s: %s", point, err_text(r));
+		snprintf(why, WHY_BYTES, "%s", err_text(r));
 	return r;
 }
 

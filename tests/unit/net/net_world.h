@@ -24,7 +24,10 @@
 #include "core/metainfo.h"
 #include "core/worker.h"
 #include "net/engine.h"
+#include "net/swarm.h"
 #include "net/torrent.h"
+#include "net/torrent_internal.h"
+#include "tests/lib/store_fault.h"
 
 enum { WORLD_NODES = 5, WORLD_LIMIT_MS = 30000 };
 
@@ -33,6 +36,7 @@ struct world;
 struct node {
 	struct world *w;
 	struct store *store;
+	struct fault *fault; /* the same, if the world wants them */
 	struct engine *engine;
 	struct torrent *t;
 	uint16_t rogue_port; /* instead of an engine */
@@ -53,6 +57,7 @@ struct world {
 	uint64_t total;
 	uint32_t piece_bytes, n_pieces;
 	struct buf file;
+	bool has_faults; /* the stores of nodes started now can fail */
 	uint64_t unverified_bytes; /* each engine's cap; 0: plenty */
 	struct node nodes[WORLD_NODES];
 };
@@ -276,6 +281,10 @@ static void node_start(struct world *w, unsigned ix, enum holds holds,
 		ptrs[i] = text[i];
 	}
 	assert_int_equal(store_mem_new(w->loop, 256 << 20, &n->store), 0);
+	if (w->has_faults) {
+		n->fault = fault_new(n->store);
+		n->store = &n->fault->base;
+	}
 	if (holds != HOLDS_NONE)
 		node_fill(n, holds);
 	cfg.store = n->store;
@@ -291,7 +300,7 @@ static void node_add(struct node *n)
 	assert_true(n->is_ready);
 }
 
-static void node_seed(struct world *w, unsigned ix, enum holds holds)
+static inline void node_seed(struct world *w, unsigned ix, enum holds holds)
 {
 	node_start(w, ix, holds, NULL, 0, false);
 	node_add(&w->nodes[ix]);
@@ -317,6 +326,16 @@ static void node_stop(struct node *n)
 	engine_free(n->engine);
 	store_free(n->store);
 	*n = (struct node){.w = n->w};
+}
+
+/* Tell a node's torrent where another node is. */
+static inline void node_meet(struct node *n, struct node *other)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse(&a, "127.0.0.1:1"), 0);
+	addr_set_port(&a, engine_port(other->engine));
+	assert_int_equal(swarm_add_addr(n->t->swarm, &a, true), 0);
 }
 
 /* ---- reads ---- */
@@ -350,13 +369,13 @@ static void reading_on_done(void *arg, int err, const struct iovec *iov,
 		assert_int_equal(at - r->off, r->len);
 }
 
-static bool reading_is_done(void *arg)
+static inline bool reading_is_done(void *arg)
 {
 	return ((struct reading *)arg)->is_done;
 }
 
-static void reading_start(struct reading *r, struct node *n, uint64_t off,
-			  uint32_t len)
+static inline void reading_start(struct reading *r, struct node *n,
+				 uint64_t off, uint32_t len)
 {
 	*r = (struct reading){.w = n->w, .off = off, .len = len};
 	assert_int_equal(

@@ -28,15 +28,6 @@ static bool has_a_peer(void *arg)
 	return node_view(arg).peers > 0;
 }
 
-static void meet(struct node *n, struct node *other)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(&a, "127.0.0.1:1"), 0);
-	addr_set_port(&a, engine_port(other->engine));
-	assert_int_equal(swarm_add_addr(n->t->swarm, &a, true), 0);
-}
-
 /* Nodes 0 and 1 seed a first torrent to node 2; node 3 seeds a second one. The
  * engine of node 2 counts as full. Gives the first torrent. */
 static struct torrent *two_torrents(struct world *w)
@@ -49,8 +40,8 @@ static struct torrent *two_torrents(struct world *w)
 	node_seed(w, 1, HOLDS_ALL);
 	node_start(w, 2, HOLDS_NONE, NULL, 0, false);
 	node_add(n);
-	meet(n, &w->nodes[SEEDS[0]]);
-	meet(n, &w->nodes[SEEDS[1]]);
+	node_meet(n, &w->nodes[SEEDS[0]]);
+	node_meet(n, &w->nodes[SEEDS[1]]);
 	world_run(w, has_two_peers, n);
 	first = n->t;
 	mem_free(w->content);
@@ -73,7 +64,7 @@ static void a_new_torrent_gets_its_share(void **state)
 	struct node *n = &w->nodes[2];
 	struct torrent *first = two_torrents(w);
 
-	meet(n, &w->nodes[3]);
+	node_meet(n, &w->nodes[3]);
 	world_run(w, has_a_peer, n);
 	assert_int_equal(first->swarm->n_peers, 1);
 	assert_int_equal(n->engine->n_peers, FULL);
@@ -92,7 +83,7 @@ static void the_hungry_come_first(void **state)
 	node_stop(&w->nodes[1]);
 	world_run(w, has_one_peer, first);
 	n->engine->n_peers = FULL;
-	meet(n, &w->nodes[3]);
+	node_meet(n, &w->nodes[3]);
 	assert_int_equal(n->t->swarm->n_peers, 0);
 	assert_int_equal(first->swarm->n_peers, 1);
 	reading_start(&rd, n, 0, PIECE);
@@ -112,7 +103,7 @@ static void who_found_no_room_dials_later(void **state)
 	node_stop(&w->nodes[1]);
 	world_run(w, has_one_peer, first);
 	n->engine->n_peers = FULL;
-	meet(n, &w->nodes[3]);
+	node_meet(n, &w->nodes[3]);
 	assert_int_equal(n->t->swarm->n_peers, 0);
 	node_stop(&w->nodes[0]);
 	world_run(w, has_a_peer, n);

@@ -1,5 +1,8 @@
 /* Unit tests of net/engine and net/torrent: whole engines against each other,
  * seen through the face that the file system sees. */
+#include "net/engine_internal.h"
+#include "net/swarm_internal.h"
+#include "net/torrent_internal.h"
 #include "tests/unit/net/net_world.h"
 
 enum { PIECE = 256 << 10, PIECES = 8 };
@@ -393,6 +396,76 @@ static void senseless_calls_are_refused(void **state)
 	assert_ptr_equal(engine_find(n->engine, &torrent_id(n->t)->v1), n->t);
 }
 
+static bool have_settled(void *arg)
+{
+	struct node *n = arg;
+	struct torrent_view a = node_view(&n[0]), b = node_view(&n[1]);
+
+	return a.peers == 1 && b.peers == 1 && a.dialing == 0 && b.dialing == 0;
+}
+
+/* Two engines that dial each other in the same moment keep one connection, the
+ * same on both sides: the one that the greater peer id dialled. */
+static void who_dial_each_other_keep_one_connection(void **state)
+{
+	struct world *w = *state;
+	struct node *n = w->nodes;
+	const struct peer *a, *b;
+	bool is_greater;
+
+	small_world(w);
+	node_seed(w, 0, HOLDS_EVEN);
+	node_seed(w, 1, HOLDS_ODD);
+	node_meet(&n[0], &n[1]);
+	node_meet(&n[1], &n[0]);
+	assert_int_equal(node_view(&n[0]).dialing, 1);
+	assert_int_equal(node_view(&n[1]).dialing, 1);
+	world_run(w, have_settled, n);
+	a = TAILQ_FIRST(&n[0].t->swarm->peers);
+	b = TAILQ_FIRST(&n[1].t->swarm->peers);
+	is_greater = memcmp(n[0].engine->peer_id, n[1].engine->peer_id,
+			    PEER_ID_BYTES) > 0;
+	assert_int_equal(a->is_incoming, !is_greater);
+	assert_int_equal(b->is_incoming, is_greater);
+	node_read(&n[0], 0, (uint32_t)w->total);
+	node_read(&n[1], 0, (uint32_t)w->total);
+}
+
+static bool holds_durable(void *arg)
+{
+	return ((struct node *)arg)->fault->n_held > 0;
+}
+
+static bool is_idle(void *arg)
+{
+	return ((struct node *)arg)->fault->n_held == 0;
+}
+
+/* A store that never answers does not keep the engine from stopping; what it
+ * still owes frees the rest when it comes. */
+static void a_hanging_store_does_not_stop_the_stop(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+	struct fault *fault;
+
+	small_world(w);
+	node_seed(w, 0, HOLDS_ALL);
+	w->has_faults = true;
+	leech(w, 1, SEED0, 1);
+	fault = n->fault;
+	fault->holds_durable = true;
+	node_read(n, 0, PIECE);
+	world_run(w, holds_durable, n);
+	engine_stop(n->engine, 20, node_on_stopped, n);
+	world_run(w, node_is_stopped, n);
+	engine_free(n->engine);
+	fault_release(fault);
+	world_run(w, is_idle, n);
+	store_free(n->store);
+	*n = (struct node){.w = w};
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -412,6 +485,8 @@ int main(void)
 		T(metadata_is_passed_on),
 		T(a_window_can_be_taken_back),
 		T(senseless_calls_are_refused),
+		T(who_dial_each_other_keep_one_connection),
+		T(a_hanging_store_does_not_stop_the_stop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

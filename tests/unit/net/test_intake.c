@@ -28,15 +28,6 @@ static void short_of_memory(struct world *w, struct rogue *r, enum holds holds)
 	node_add(&w->nodes[2]);
 }
 
-static void meet(struct node *n, struct node *other)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(&a, "127.0.0.1:1"), 0);
-	addr_set_port(&a, engine_port(other->engine));
-	assert_int_equal(swarm_add_addr(n->t->swarm, &a, true), 0);
-}
-
 static uint64_t unverified_bytes(struct node *n)
 {
 	return piece_mem_unverified_bytes(n->engine->mem);
@@ -119,7 +110,7 @@ static void a_read_takes_memory_from_other_torrents(void **state)
 	n->is_ready = false;
 	node_add(n);
 	assert_ptr_not_equal(n->t, first);
-	meet(n, &w->nodes[3]);
+	node_meet(n, &w->nodes[3]);
 	node_read(n, 0, PIECE);
 	rogue_stop(&r);
 }

@@ -141,6 +141,13 @@ static bool is_asked_again(const struct handle *h, uint64_t off, uint32_t len)
 	       loop_now_us(h->m->loop) - h->late_us < HANDLE_AGAIN_US;
 }
 
+/* Only whole ranges come here: a torrent never hands over less. */
+static void reply_now(void *arg, int err, const struct iovec *iov,
+		      unsigned n_iov)
+{
+	fuse_reply_iov(arg, iov, (int)n_iov);
+}
+
 static void read_file(struct handle *h, fuse_req_t req, uint64_t off,
 		      uint32_t len)
 {
@@ -150,10 +157,10 @@ static void read_file(struct handle *h, fuse_req_t req, uint64_t off,
 	if (len <= MOUNT_BUFFER_BYTES)
 		r = torrent_read_now(h->shown->torrent,
 				     handle_file(h)->off_bytes + off, len,
-				     m->out);
+				     m->out, reply_now, req);
 	if (r == 0)
-		fuse_reply_buf(req, (const char *)m->out, len);
-	else if (r == EAGAIN && !is_asked_again(h, off, len))
+		return;
+	if (r == EAGAIN && !is_asked_again(h, off, len))
 		readop_start(m, h, req, off, len);
 	else
 		fuse_reply_err(req, EIO);

@@ -53,17 +53,20 @@ void *torrent_user(const struct torrent *t);
 
 /* ---- reading ---- */
 
-/* torrent_read_now — copy held bytes into `dst` without waiting. EAGAIN when
- * something is not held or not in memory; ESTALE; EINVAL out of range. */
-int torrent_read_now(struct torrent *t, uint64_t off_bytes, uint32_t len_bytes,
-		     uint8_t *dst);
-
 /* `iov` (lent during the call) is the whole range, or err is not 0: ESTALE
  * (closed), ESHUTDOWN, EIO, ENOMEM. */
 typedef void torrent_read_fn(void *arg, int err, const struct iovec *iov,
 			     unsigned n_iov);
 
-/* torrent_read_start — as torrent_read_now, but waits for what is missing,
+/* torrent_read_now — hand held bytes to `fn`, once and before this returns, if
+ * that needs no wait; from where they lie in memory, else through `scratch`
+ * (len_bytes long). When it returns an error `fn` was not called: EAGAIN when
+ * something is not held or a worker must read it; ESTALE; EINVAL out of range.
+ */
+int torrent_read_now(struct torrent *t, uint64_t off_bytes, uint32_t len_bytes,
+		     uint8_t *scratch, torrent_read_fn *fn, void *arg);
+
+/* torrent_read_start — the same range, but it waits for what is missing,
  * which becomes urgent. No deadline of its own: the caller has one. STYLE
  * habit 21. len_bytes <= TORRENT_READ_MAX. */
 enum { TORRENT_READ_MAX = 16 << 20 };

@@ -30,7 +30,7 @@
 #include "net/fetch.h"
 #include "net/torrent_internal.h"
 
-enum { STORE_TRIES = 3 };
+enum { STORE_TRIES = 3, NOW_PARTS = 16 };
 
 struct read_piece {
 	struct piece_wait wait;
@@ -78,16 +78,52 @@ static bool has_range(const struct metainfo *mi, uint64_t off_bytes,
 	return off_bytes + len_bytes <= file->off_bytes + file->len_bytes;
 }
 
-int torrent_read_now(struct torrent *t, uint64_t off_bytes, uint32_t len_bytes,
-		     uint8_t *dst)
+/* One piece's part of a read that must not wait: where it lies if that is in
+ * memory, and then `*held` keeps it there; else copied to `dst`. */
+static int part_now(struct torrent *t, uint64_t off_bytes, struct iovec *part,
+		    uint8_t *dst, struct blk **held)
 {
-	int r;
+	uint32_t piece_bytes = t->mi->piece_bytes;
+
+	*held = pieces_peek(t->ps, (uint32_t)(off_bytes / piece_bytes));
+	if (*held != NULL) {
+		part->iov_base = (*held)->data + off_bytes % piece_bytes;
+		return 0;
+	}
+	part->iov_base = dst;
+	return pieces_read_now(t->ps, off_bytes, (uint32_t)part->iov_len, dst);
+}
+
+int torrent_read_now(struct torrent *t, uint64_t off_bytes, uint32_t len_bytes,
+		     uint8_t *scratch, torrent_read_fn *fn, void *arg)
+{
+	struct iovec iov[NOW_PARTS];
+	struct blk *held[NOW_PARTS];
+	uint32_t at = 0;
+	unsigned n = 0;
+	int r = 0;
 
 	if (t->state != TORRENT_READY)
 		return ESTALE;
 	if (!has_range(t->mi, off_bytes, len_bytes))
 		return EINVAL;
-	r = pieces_read_now(t->ps, off_bytes, len_bytes, dst);
+	while (r == 0 && at < len_bytes && n < NOW_PARTS) {
+		uint64_t off = off_bytes + at;
+		size_t len = t->mi->piece_bytes - off % t->mi->piece_bytes;
+
+		if (len > len_bytes - at)
+			len = len_bytes - at;
+		iov[n].iov_len = len;
+		r = part_now(t, off, &iov[n], scratch + at, &held[n]);
+		n++;
+		at += (uint32_t)len;
+	}
+	if (r == 0 && at < len_bytes)
+		r = EAGAIN; /* many tiny pieces: the way that allocates */
+	if (r == 0)
+		fn(arg, 0, iov, n);
+	while (n > 0)
+		blk_drop(held[--n]);
 	return r == ENOENT ? EAGAIN : r;
 }
 

@@ -248,13 +248,16 @@ static void fill(uint8_t *dst, uint64_t off, uint32_t len)
 }
 
 int torrent_read_now(struct torrent *t, uint64_t off_bytes, uint32_t len_bytes,
-		     uint8_t *dst)
+		     uint8_t *scratch, torrent_read_fn *fn, void *arg)
 {
+	struct iovec iov = {.iov_base = scratch, .iov_len = len_bytes};
+
 	if (off_bytes + len_bytes > t->mi->total_bytes)
 		return EINVAL;
 	if (off_bytes + len_bytes > t->held)
 		return EAGAIN;
-	fill(dst, off_bytes, len_bytes);
+	fill(scratch, off_bytes, len_bytes);
+	fn(arg, 0, &iov, 1);
 	return 0;
 }
 

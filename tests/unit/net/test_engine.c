@@ -22,6 +22,24 @@ static void leech(struct world *w, unsigned ix, const unsigned *peers,
 	node_add(&w->nodes[ix]);
 }
 
+static void take_byte(void *arg, int err, const struct iovec *iov,
+		      unsigned n_iov)
+{
+	uint8_t *byte = arg;
+
+	assert_int_equal(err, 0);
+	assert_int_equal(n_iov, 1);
+	assert_int_equal(iov[0].iov_len, 1);
+	*byte = *(const uint8_t *)iov[0].iov_base;
+}
+
+static int read_byte(struct node *n, uint64_t off_bytes, uint8_t *byte)
+{
+	uint8_t scratch[1];
+
+	return torrent_read_now(n->t, off_bytes, 1, scratch, take_byte, byte);
+}
+
 /* ---- Tests ---- */
 
 /* Bytes read through a leecher are the seed's, at every kind of border. */
@@ -62,13 +80,13 @@ static void only_what_is_read_is_fetched(void **state)
 	leech(w, 1, SEED0, 1);
 	world_run(w, is_unchoked, n);
 	assert_int_equal(node_view(n).down_bytes, 0);
-	assert_int_equal(torrent_read_now(n->t, 0, 1, &byte), EAGAIN);
+	assert_int_equal(read_byte(n, 0, &byte), EAGAIN);
 	node_read(n, 2 * PIECE + 1, 100);
 	assert_int_equal(node_view(n).held_pieces, 1);
 	assert_int_equal(node_view(n).down_bytes, PIECE);
 	assert_int_equal(node_view(n).waste_bytes, 0);
 	assert_true(torrent_piece_held(n->t, 2));
-	assert_int_equal(torrent_read_now(n->t, 2 * PIECE, 1, &byte), 0);
+	assert_int_equal(read_byte(n, 2 * PIECE, &byte), 0);
 	assert_int_equal(byte, w->content[2 * PIECE]);
 }
 
@@ -224,7 +242,7 @@ static void a_read_after_the_stop_is_stale(void **state)
 	small_world(w);
 	leech(w, 0, NULL, 0);
 	engine_stop(n->engine, 2000, node_on_stopped, n);
-	assert_int_equal(torrent_read_now(n->t, 0, 1, &byte), ESTALE);
+	assert_int_equal(read_byte(n, 0, &byte), ESTALE);
 	reading_start(&r, n, 0, 10);
 	world_run(w, reading_is_done, &r);
 	assert_int_equal(r.err, ESTALE);
@@ -386,7 +404,7 @@ static void senseless_calls_are_refused(void **state)
 
 	small_world(w);
 	leech(w, 0, NULL, 0);
-	assert_int_equal(torrent_read_now(n->t, w->total, 1, &byte), EINVAL);
+	assert_int_equal(read_byte(n, w->total, &byte), EINVAL);
 	assert_int_equal(torrent_read_start(n->t, w->total - 1, 2,
 					    reading_on_done, NULL, &rd),
 			 EINVAL);

@@ -27,6 +27,7 @@
 #include "net/swarm.h"
 #include "net/torrent.h"
 #include "net/torrent_internal.h"
+#include "net/wire.h"
 #include "tests/lib/store_fault.h"
 
 enum { WORLD_NODES = 5, WORLD_LIMIT_MS = 30000 };
@@ -191,10 +192,12 @@ static void node_put(struct node *n, struct filling *f, uint32_t ix,
 	uint64_t len = w->total - off < w->piece_bytes ? w->total - off
 						       : w->piece_bytes;
 	struct blk *b = blk_new(w->pool, len);
+	uint64_t at;
 
 	memcpy(b->data, w->content + off, len);
-	if (holds == HOLDS_WRONG)
-		b->data[len / 2] ^= 0xff;
+	/* Whichever of its blocks are sent, they are wrong. */
+	for (at = 0; holds == HOLDS_WRONG && at < len; at += WIRE_BLOCK_BYTES)
+		b->data[at] ^= 0xff;
 	f->n_left++;
 	assert_int_equal(store_put(f->st, ix, b, filling_on_put, f), 0);
 	blk_drop(b);

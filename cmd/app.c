@@ -324,7 +324,7 @@ static int watch_signals(struct app *a)
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = loop_timer_new(a->stack.loop, app_on_timer, a, &a->timer);
 	for (unsigned i = 0; r == 0 && i < APP_SIGNALS; i++)
-		if (!daemon_is_ignored(signals[i]))
+		if (signals[i] != SIGHUP || !daemon_is_ignored(SIGHUP))
 			r = loop_signal_new(a->stack.loop, signals[i],
 					    app_on_signal, a, &a->sig[i]);
 	return r;

@@ -161,7 +161,7 @@ static int watch_signals(struct seed *sd)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	for (unsigned i = 0; r == 0 && i < 3; i++)
-		if (!daemon_is_ignored(signals[i]))
+		if (signals[i] != SIGHUP || !daemon_is_ignored(SIGHUP))
 			r = loop_signal_new(sd->s->loop, signals[i],
 					    seed_on_signal, sd, &sd->sig[i]);
 	return r;

@@ -40,8 +40,8 @@ struct mount_cfg {
 	void *arg;
 };
 
-/* mount_new — mount. 0, or an errno; `why` gets the reason for a person, without
- * the mount point. Nothing is left mounted on failure. */
+/* mount_new — mount. 0, or an errno; `why` gets the reason for a person,
+ * without the mount point. Nothing is left mounted on failure. */
 int mount_new(const struct mount_cfg *cfg, struct mount **out, char why[160]);
 
 /* mount_serve — watch the descriptor. `on_up` runs when the kernel's INIT was

@@ -370,14 +370,11 @@ static int sync_dir(int dir_fd, const char *name)
 	return err;
 }
 
-int home_job_keep_info(const struct home *h, const char *hex, struct span info)
+static int place_info(const struct home *h, const char *hex, struct span info)
 {
 	char tmp[NAME_BYTES], name[NAME_BYTES];
 	int err;
 
-	ASSERT_WORKER();
-	if (has_info(h, hex, info))
-		return 0;
 	if (mkdirat(h->torrents_fd, hex, DIR_MODE) != 0 && errno != EEXIST)
 		return errno;
 	info_name(hex, "info.new", tmp);
@@ -385,8 +382,20 @@ int home_job_keep_info(const struct home *h, const char *hex, struct span info)
 	err = write_file(h->torrents_fd, tmp, info);
 	if (err != 0)
 		return err;
-	if (renameat(h->torrents_fd, tmp, h->torrents_fd, name) != 0)
-		return errno;
-	err = sync_dir(h->torrents_fd, hex);
+	return renameat(h->torrents_fd, tmp, h->torrents_fd, name) != 0 ? errno
+									: 0;
+}
+
+/* The directories are synced also when the file is there: a process that was
+ * killed between the rename and the sync has left it. */
+int home_job_keep_info(const struct home *h, const char *hex, struct span info)
+{
+	int err = 0;
+
+	ASSERT_WORKER();
+	if (!has_info(h, hex, info))
+		err = place_info(h, hex, info);
+	if (err == 0)
+		err = sync_dir(h->torrents_fd, hex);
 	return err != 0 ? err : sync_dir(h->torrents_fd, ".");
 }

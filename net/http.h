@@ -32,6 +32,10 @@ struct http_req {
 	const char *url;     /* borrowed */
 	size_t max_bytes;    /* a longer body, inflated, is EFBIG */
 	unsigned timeout_ms; /* for all of it, names included */
+	/* What a path must begin with to be asked of a loopback address,
+	 * whatever name, spelling or redirect led there; kept for the get's
+	 * life. NULL: any path. */
+	const char *loopback_path;
 };
 
 /* err: 0 (then `status` is the HTTP status), ETIMEDOUT, EFBIG, ECONNREFUSED,

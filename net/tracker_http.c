@@ -7,12 +7,18 @@
  * our address of the other is told by `ipv6` (BEP 7), and trackers put both
  * kinds of peers into one answer.
  *
+ * Where it may go: the URL is a stranger's. On this machine only what looks
+ * like a tracker is asked (a path that begins with /announce), and a URL that
+ * has an announce's fields of its own is not asked at all.
+ *
  * Failure modes: no answer, another status than 200, a body that is none. A
  * tracker that refuses with a status of 4xx and a `failure reason` is heard:
  * its reason is better than the number. */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,13 +98,68 @@ static void add_query(struct buf *out, const struct tracker_ask *ask)
 	}
 }
 
+static int hex_value(char c)
+{
+	const char *digits = "0123456789abcdef", *at;
+
+	at = c != '\0' ? strchr(digits, tolower((unsigned char)c)) : NULL;
+	return at ? (int)(at - digits) : -1;
+}
+
+/* Is the name of a field, up to `len` bytes at `p`, percent-encoded or not, the
+ * word? */
+static bool is_name(const char *p, size_t len, const char *word)
+{
+	while (len > 0 && *word != '\0') {
+		int high = len >= 3 && *p == '%' ? hex_value(p[1]) : -1;
+		int low = high >= 0 ? hex_value(p[2]) : -1;
+		int c = low >= 0 ? high * 16 + low : (unsigned char)*p;
+
+		if (tolower(c) != *word)
+			return false;
+		p += low >= 0 ? 3 : 1;
+		len -= low >= 0 ? 3 : 1;
+		word++;
+	}
+	return len == 0 && *word == '\0';
+}
+
+/* A tracker reads the first or the last of two equal fields, as it likes. A URL
+ * that brings an announce's own would speak in our name of another torrent,
+ * another peer or other numbers. */
+static bool has_own_fields(const char *query, size_t len)
+{
+	static const char *const words[] = {
+		"info_hash",  "peer_id", "port",  "uploaded",
+		"downloaded", "left",	 "event", "corrupt",
+	};
+
+	while (len > 0) {
+		size_t field = strcspn(query, "&;");
+		size_t name = strcspn(query, "=&;");
+
+		field = field < len ? field : len;
+		name = name < field ? name : field;
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+			if (is_name(query, name, words[i]))
+				return true;
+		query += field;
+		len -= field;
+		if (len > 0) {
+			query++;
+			len--;
+		}
+	}
+	return false;
+}
+
 int tracker_http_url(struct buf *out, const char *url,
 		     const struct tracker_ask *ask)
 {
 	size_t len = strcspn(url, "#");
 	const char *query = memchr(url, '?', len);
 
-	if (query && strcasestr(query, "info_hash="))
+	if (query && has_own_fields(query + 1, len - (size_t)(query + 1 - url)))
 		return EINVAL;
 	buf_add(out, url, len);
 	if (!query)
@@ -152,6 +213,7 @@ int tracker_http_start(struct http *http, const char *url,
 	struct http_req req = {
 		.max_bytes = TRACKER_BODY_MAX,
 		.timeout_ms = (unsigned)(ask->timeout_us / 1000),
+		.loopback_path = "/announce",
 	};
 	struct buf full = {0};
 	int err = ENOMEM;

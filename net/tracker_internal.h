@@ -54,7 +54,7 @@ int tracker_http_start(struct http *http, const char *url,
 void tracker_http_cancel(struct tracker_http *c);
 
 /* tracker_http_url — the address to get. Pure. 0, ENOMEM, or EINVAL when the
- * URL has an info_hash of its own: it would make us ask a server, in our
+ * URL has fields of an announce: it would make us ask a server, in our
  * name, for whatever the torrent's author chose. */
 int tracker_http_url(struct buf *out, const char *url,
 		     const struct tracker_ask *ask);

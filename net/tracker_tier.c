@@ -247,7 +247,7 @@ static void tier_ask(struct tier *tier)
 	err = call_start(tr, event, t->times.timeout_us);
 	if (err) {
 		note_failure(tr, err,
-			     err == EINVAL ? "the URL asks for another torrent"
+			     err == EINVAL ? "the URL has fields of an announce"
 					   : NULL);
 		tier_failed(tier, tr);
 		return;

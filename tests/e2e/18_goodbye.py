@@ -22,7 +22,7 @@ class Tracker(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.heard.append(self.path)
-        if "event=stopped" in self.path or self.path.startswith("/dead"):
+        if "event=stopped" in self.path or self.path.startswith("/announce/dead"):
             time.sleep(30)
             return
         body = b"d8:intervali1800e5:peers0:e"
@@ -54,7 +54,7 @@ def scenario(lab):
     base = f"http://127.0.0.1:{server.server_port}"
     torrent = make_torrent(
         write_blob(lab.path("c", "film.bin"), 1 << 20, 9),
-        trackers=[f"{base}/announce", f"{base}/dead/announce",
+        trackers=[f"{base}/announce", f"{base}/announce/dead",
                   f"udp://127.0.0.1:{deaf.getsockname()[1]}/announce"])
     mount = Mount(host, torrent.file, options=[
         f"peer=127.0.0.1:{silent.getsockname()[1]}"])

@@ -36,6 +36,7 @@ struct fx {
 	struct http *http;
 	struct tiny_http srv;
 	const char *mode;
+	const char *loopback_path;
 	char request[8192];
 	/* of the last get */
 	unsigned ended;
@@ -167,7 +168,10 @@ static struct http_get *begin(struct fx *f, const char *mode, const char *url,
 			      unsigned ms)
 {
 	char own[128];
-	struct http_req req = {.url = url, .max_bytes = 4096, .timeout_ms = ms};
+	struct http_req req = {.url = url,
+			       .max_bytes = 4096,
+			       .timeout_ms = ms,
+			       .loopback_path = f->loopback_path};
 	struct http_get *g;
 
 	(void)snprintf(own, sizeof(own), "http://127.0.0.1:%u/a?b=c",
@@ -285,6 +289,67 @@ static void refused_targets(void **state)
 	assert_int_equal(get_url(f, "http://"), EPROTO);
 }
 
+/* Asked for a path of its own, this machine is reached by no spelling of its
+ * address, by no name, and by no redirect with another path. */
+static void loopback_path(void **state)
+{
+	static const char *const hosts[] = {
+		"127.0.0.1",	 "2130706433",
+		"0x7f.1",	 "0177.0.0.1",
+		"127.1",	 "127.0.0.2",
+		"localhost",	 "LOCALHOST",
+		"[::1]",	 "[::ffff:127.0.0.1]",
+		"u:p@127.0.0.1", "[0:0:0:0:0:ffff:7f00:1]",
+	};
+	static const char *const paths[] = {
+		"/",	      "/admin/announce",    "/announc",
+		"/ANNOUNCE",  "/announce/../admin", "/announce/%2e%2e/admin",
+		"//announce", "/?/announce",
+	};
+	struct fx *f = *state;
+	char url[128];
+
+	f->loopback_path = "/announce";
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		(void)snprintf(url, sizeof(url), "http://%s:%u/admin", hosts[i],
+			       f->srv.port);
+		assert_int_equal(get_url(f, url), EPROTO);
+	}
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u%s",
+			       f->srv.port, paths[i]);
+		assert_int_equal(get_url(f, url), EPROTO);
+		assert_non_null(strstr(f->why, "another path"));
+	}
+	assert_int_equal(f->srv.requests, 0);
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/announce?a",
+		       f->srv.port);
+	(void)begin(f, "once", url, 5000); /* to /landed */
+	assert_true(spin(f->loop, &f->ended, 1));
+	assert_int_equal(f->err, EPROTO);
+	assert_int_equal(f->srv.requests, 1);
+}
+
+/* The path that it must have opens this machine, in any spelling. */
+static void loopback_path_fits(void **state)
+{
+	static const char *const hosts[] = {
+		"127.0.0.1",
+		"2130706433",
+		"0x7f.1",
+		"localhost",
+	};
+	struct fx *f = *state;
+	char url[128];
+
+	f->loopback_path = "/announce";
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		(void)snprintf(url, sizeof(url), "http://%s:%u/announce.php?k",
+			       hosts[i], f->srv.port);
+		assert_int_equal(get_url(f, url), 0);
+	}
+}
+
 /* A port nobody listens on is ECONNREFUSED; plain HTTP on an https URL is the
  * protocol's failure, not a fallback. */
 static void no_connection(void **state)
@@ -353,10 +418,19 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(plain),	       TEST(other_status),  TEST(chunked),
-		TEST(too_long),	       TEST(broken),	    TEST(redirects),
-		TEST(refused_targets), TEST(no_connection), TEST(slow),
-		TEST(cancel),	       TEST(name_hangs),
+		TEST(plain),
+		TEST(other_status),
+		TEST(chunked),
+		TEST(too_long),
+		TEST(broken),
+		TEST(redirects),
+		TEST(refused_targets),
+		TEST(no_connection),
+		TEST(slow),
+		TEST(cancel),
+		TEST(name_hangs),
+		TEST(loopback_path),
+		TEST(loopback_path_fits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

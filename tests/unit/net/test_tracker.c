@@ -551,6 +551,33 @@ static void urls(void **state)
 	buf_fini(&b);
 }
 
+/* A URL that says what an announce says is refused, however it spells that; one
+ * that only resembles it is not. */
+static void own_fields(void **state)
+{
+	static const char *const bad[] = {
+		"http://t/a?info_hash=x",  "http://t/a?k=1&INFO_HASH",
+		"http://t/a?info%5fhash=", "http://t/a?%69nfo_hash=x",
+		"http://t/a?k;peer_id=x",  "http://t/a?event=stopped",
+		"http://t/a?port=1",	   "http://t/a?&&left=0",
+		"http://t/a?uploaded=9",   "http://t/a?downloaded=9",
+	};
+	static const char *const good[] = {
+		"http://t/a?info_hash2=x", "http://t/a?key=info_hash=x",
+		"http://t/a?x=event",	   "http://t/a?k#&port=1",
+		"http://t/a?por%74s=1",	   "http://t/info_hash=/a?%",
+	};
+	struct tracker_ask ask = {0};
+	struct buf b = {0};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(tracker_http_url(&b, bad[i], &ask), EINVAL);
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_int_equal(tracker_http_url(&b, good[i], &ask), 0);
+	buf_fini(&b);
+	(void)state;
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -570,6 +597,7 @@ int main(void)
 		TEST(own_info_hash),
 		TEST(no_memory),
 		cmocka_unit_test(urls),
+		cmocka_unit_test(own_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "cache/pieces.h"
+#include "cache/store.h"
 #include "core/err.h"
 #include "core/hmap.h"
 #include "core/magnet.h"
@@ -315,6 +316,11 @@ static void stop_all(struct engine *e)
 		torrent_stop(t, ESHUTDOWN);
 }
 
+/* May come when the engine is gone. */
+static void on_flushed(void *arg, int err)
+{
+}
+
 void engine_stop(struct engine *e, unsigned limit_ms, void (*done)(void *arg),
 		 void *arg)
 {
@@ -322,6 +328,9 @@ void engine_stop(struct engine *e, unsigned limit_ms, void (*done)(void *arg),
 	e->stopped_arg = arg;
 	loop_timer_start(e->limit, (uint64_t)limit_ms * 1000);
 	stop_all(e);
+	/* The pieces' handles go with their puts, and those would wait for the
+	 * store's next batch. Without memory they do. */
+	(void)store_flush(e->cfg.store, on_flushed, NULL);
 	look_if_stopped(e);
 }
 

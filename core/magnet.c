@@ -20,6 +20,7 @@
 
 #include "core/buf.h"
 #include "core/core_limits.h"
+#include "core/hex.h"
 #include "core/mem.h"
 #include "core/name.h"
 #include "core/urlcheck.h"
@@ -41,17 +42,6 @@ bool magnet_is(const char *text)
 
 /* ---- fields ---- */
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Percent-decoding; a '%' that begins nothing stays. An unescaped '+' becomes
  * `plus`: a space in names, itself elsewhere. */
 static struct span unescape(struct span in, uint8_t plus, uint8_t *out)
@@ -63,8 +53,8 @@ static struct span unescape(struct span in, uint8_t plus, uint8_t *out)
 		int low = -1;
 
 		if (in.ptr[i] == '%' && i + 2 < in.len) {
-			high = hex_digit((char)in.ptr[i + 1]);
-			low = hex_digit((char)in.ptr[i + 2]);
+			high = hex_value((char)in.ptr[i + 1]);
+			low = hex_value((char)in.ptr[i + 2]);
 		}
 		if (high >= 0 && low >= 0) {
 			out[n++] = (uint8_t)(high << 4 | low);

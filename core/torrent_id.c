@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/hex.h"
+
 const uint8_t *torrent_id_wire(const struct torrent_id *id)
 {
 	assert(id->v1.len != 0 || id->v2.len != 0);
@@ -47,17 +49,6 @@ bool torrent_id_matches(const struct torrent_id *a, const struct torrent_id *b)
 }
 
 /* ---- text ---- */
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 /* RFC 4648 §6, either case. */
 static int base32_value(char c)

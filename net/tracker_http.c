@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "core/buf.h"
+#include "core/hex.h"
 #include "core/mem.h"
 #include "net/http.h"
 #include "net/tracker_internal.h"
@@ -96,14 +97,6 @@ static void add_query(struct buf *out, const struct tracker_ask *ask)
 		buf_add_str(out, "&trackerid=");
 		add_escaped(out, ask->tracker_id.ptr, ask->tracker_id.len);
 	}
-}
-
-static int hex_value(char c)
-{
-	const char *digits = "0123456789abcdef", *at;
-
-	at = c != '\0' ? strchr(digits, tolower((unsigned char)c)) : NULL;
-	return at ? (int)(at - digits) : -1;
 }
 
 /* Is the name of a field, up to `len` bytes at `p`, percent-encoded or not, the

@@ -5,6 +5,7 @@ on demand as well as that library can.
 It reads commands, one a line, and answers each with one line of JSON:
     read OFFSET LENGTH   fetch these bytes; the answer comes when they are here
     sequential BYTES     fetch all, in order, BYTES ahead of what is here
+    payload              bytes that came in, and how many of them for nothing
     quit
 
 Nothing is wanted until a command wants it, and connections that are of no use
@@ -87,13 +88,19 @@ class Reader:
             self.wait(piece)
         return {"seconds": time.monotonic() - began}
 
+    def payload(self):
+        status = self.handle.status()
+        return {"down": status.total_payload_download,
+                "waste": status.total_redundant_bytes
+                + status.total_failed_bytes}
+
     def serve(self):
         for line in sys.stdin:
             verb, *words = line.split()
             if verb == "quit":
                 return
-            reply = {"read": self.read, "sequential": self.sequential}[verb](
-                *map(int, words))
+            reply = {"read": self.read, "sequential": self.sequential,
+                     "payload": self.payload}[verb](*map(int, words))
             print(json.dumps(reply), flush=True)
 
 

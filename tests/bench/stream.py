@@ -36,6 +36,7 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lab"))
 
 from lab import run, until  # noqa: E402
@@ -85,9 +86,8 @@ def parse():
                         "(default: SHOALFS_BIN, then build/release/cmd)")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
-    top = os.path.dirname(os.path.dirname(HERE))
     os.environ["SHOALFS_BIN"] = options.bin or os.environ.get(
-        "SHOALFS_BIN", os.path.join(top, "build", "release", "cmd"))
+        "SHOALFS_BIN", os.path.join(TOP, "build", "release", "cmd"))
     return options
 
 
@@ -203,16 +203,16 @@ class Libtorrent:
         line = self.proc.stdout.readline()
         if not line:
             raise OSError(f"libtorrent ended: {self.proc.text()}")
-        return json.loads(line)["seconds"]
+        return json.loads(line)
 
     def open(self):
         """The first read() waits for all that it needs."""
 
     def read(self, offset, length):
-        return self.ask(f"read {offset} {length}")
+        return self.ask(f"read {offset} {length}")["seconds"]
 
     def sequential(self):
-        return self.ask(f"sequential {self.AHEAD}")
+        return self.ask(f"sequential {self.AHEAD}")["seconds"]
 
     def warm(self):
         return None

@@ -140,7 +140,8 @@ void peer_ask_block(struct peer *p, const struct wire_block *b, uint64_t now_us)
 		p->owed_us = now_us;
 	}
 	p->asks.n++;
-	*at(p, p->asks.n - 1) = (struct peer_ask){.block = *b};
+	*at(p, p->asks.n - 1) = (struct peer_ask){
+		.block = *b, .ahead_bytes = p->out_bytes, .asked_us = now_us};
 	p->out_bytes += b->len_bytes;
 	wire_put_block(peerio_out(p->io), WIRE_REQUEST, b);
 }
@@ -156,16 +157,28 @@ static enum peer_ask_was take(struct peer *p, uint32_t i)
 	return was_released ? PEER_ASK_RELEASED : PEER_ASK_OUT;
 }
 
+/* A block that we cancelled may come all the same, and would pass for a very
+ * quick answer to what was asked after it. */
+static bool tells_delay(const struct peer *p, uint64_t asked_us)
+{
+	return asked_us >= p->cancel_us + 2 * (uint64_t)p->window.delay_us;
+}
+
 enum peer_ask_was peer_ask_on_arrival(struct peer *p,
 				      const struct wire_block *b)
 {
+	uint64_t now_us = loop_now_us(p->sw->loop);
 	uint32_t i = find(p, b), k;
 
+	if (i < p->asks.n && !at(p, i)->is_released &&
+	    tells_delay(p, at(p, i)->asked_us))
+		rate_window_on_answer(&p->window, now_us - at(p, i)->asked_us,
+				      at(p, i)->ahead_bytes, now_us);
 	for (k = i < p->asks.n ? i : 0; k > 0; k--) {
 		if (at(p, k - 1)->is_passed)
 			break;
 		at(p, k - 1)->is_passed = true;
-		p->passed_us = loop_now_us(p->sw->loop);
+		p->passed_us = now_us;
 	}
 	return take(p, i);
 }
@@ -177,6 +190,7 @@ void peer_ask_cancel(struct peer *p, const struct wire_block *b)
 	if (take(p, find(p, b)) == PEER_ASK_NOT)
 		return;
 	p->credit++;
+	p->cancel_us = loop_now_us(p->sw->loop);
 	if (peerio_receiving(p->io, &now) && wire_block_eq(&now, b))
 		return; /* too late for a CANCEL */
 	wire_put_block(peerio_out(p->io), WIRE_CANCEL, b);
@@ -302,14 +316,11 @@ void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us)
 	bool is_limited =
 		p->out_bytes + WIRE_BLOCK_BYTES < p->window.window_bytes;
 
-	if (p->probe_us != 0 && now_us > p->probe_us) {
-		uint64_t rtt_us = now_us - p->probe_us;
-
-		rate_window_on_rtt(&p->window, rtt_us < UINT32_MAX
-						       ? (uint32_t)rtt_us
-						       : UINT32_MAX);
-	}
+	if (p->probe_us != 0 && tells_delay(p, p->probe_us))
+		rate_window_on_answer(&p->window, now_us - p->probe_us, 0,
+				      now_us);
 	p->probe_us = 0;
+	p->heard_us = now_us;
 	p->payload_us = now_us;
 	p->owed_us = now_us;
 	p->is_snubbed = false;

@@ -87,6 +87,7 @@ struct pick_peer {
 	uint32_t rtt_us;
 	uint32_t out_bytes; /* asked, not arrived; kept up to date */
 	uint32_t room;	    /* blocks that may still be asked; kept too */
+	uint64_t heard_us;  /* when bytes of a block last came; 0: never */
 	bool is_snubbed;    /* gets nothing urgent that others can do */
 };
 

@@ -11,7 +11,8 @@
  *   3. In an urgent piece, a block that is out gets a copy when somebody else
  *      would deliver it in half the time that the first one still needs.
  *      What it still needs is its prediction; once that has passed, as long
- *      again as it has taken already.
+ *      again as it has taken already. But blocks come in the order of asking:
+ *      while a peer delivers, each is merely behind what is out before it.
  * The pass ends when no peer has room.
  *
  * Copies cost bandwidth, so at most one in COPY_SHARE requests is one, a wait
@@ -177,22 +178,50 @@ static void ask_free_blocks(struct pass *ps, struct pick_piece *pp)
 	pp->first_free = i;
 }
 
+static const struct pick_peer *peer_of(const struct pass *ps, uint32_t id)
+{
+	for (unsigned i = 0; i < ps->n_peers; i++) {
+		if (ps->peers[i].id == id)
+			return &ps->peers[i];
+	}
+	return NULL;
+}
+
+static void look_at(struct pass *ps, uint64_t us)
+{
+	if (us < ps->p->next_late_us)
+		ps->p->next_late_us = us;
+}
+
+/* The peer has sent something since it was asked: is it still at it? */
+static bool is_delivering(struct pass *ps, const struct pick_peer *pr)
+{
+	uint64_t quiet_us =
+		pr->heard_us + pr->rtt_us + pr->rtt_us / 2 + COPY_FLOOR_US;
+
+	if (ps->now_us >= quiet_us)
+		return false;
+	look_at(ps, quiet_us);
+	return true;
+}
+
 /* How long the block will still take, as far as anyone can tell; and when to
  * look again. */
 static uint64_t still_us(struct pass *ps, const struct pick_block *b)
 {
+	const struct pick_peer *pr = peer_of(ps, b->peer[b->n_out - 1]);
 	uint64_t whole = b->due_us - b->asked_us;
 	uint64_t look =
 		b->due_us + (whole < COPY_FLOOR_US ? COPY_FLOOR_US : whole / 2);
 
 	if (ps->now_us < look) {
-		if (look < ps->p->next_late_us)
-			ps->p->next_late_us = look;
+		look_at(ps, look);
 		return ps->now_us < b->due_us ? b->due_us - ps->now_us : 0;
 	}
-	look = ps->now_us + (ps->now_us - b->asked_us);
-	if (look < ps->p->next_late_us)
-		ps->p->next_late_us = look;
+	if (pr != NULL && pr->rate_Bps > 0 && pr->heard_us > b->asked_us &&
+	    is_delivering(ps, pr))
+		return (uint64_t)pr->out_bytes * 1000000 / pr->rate_Bps;
+	look_at(ps, ps->now_us + (ps->now_us - b->asked_us));
 	return ps->now_us - b->asked_us;
 }
 

@@ -7,9 +7,17 @@
  * let it show, so the window first doubles each round (every byte that came
  * allows one more) until three rounds in a row bring less than a quarter more.
  *
- * A *round* is one round trip, at least ROUND_MIN_US: shorter samples measure
+ * A *round* is one delay, at least ROUND_MIN_US: shorter samples measure
  * the scheduler. A round is *limited* when the window was not used up in it;
- * then its rate says how much we asked, not how much the peer can send. */
+ * then its rate says how much we asked, not how much the peer can send.
+ *
+ * The *delay* cannot be seen either while requests queue at the peer: what is
+ * measured then is the queue, and a window made of that would grow by its gain
+ * for ever. So only a *bare* answer tells it, one with less than half a
+ * delay's worth out before it. Every new beginning brings some. When none came
+ * for DELAY_SPAN_US twice over, or answers are much later than they should be,
+ * the window is *drained* to half the delay's worth until one comes, or for
+ * DRAIN_MAX_US. */
 #include <string.h>
 
 #include "net/rate.h"
@@ -17,9 +25,14 @@
 enum {
 	ROUND_MIN_US = 10000,
 	FLAT_ROUNDS = 3,
-	STALL_MIN_US = 500000,
+	STALL_MIN_US = 250000,
+	STALL_UNKNOWN_US = 2000000, /* while the rate is not known */
 	STALL_MAX_US = 20000000,
-	DEFAULT_RTT_US = 200000,
+	DEFAULT_DELAY_US = 200000,
+	DELAY_SPAN_US = 5000000,
+	LATE_SPAN_US = 1000000, /* no sooner is a delay doubted */
+	DRAIN_MAX_US = 1000000,
+	LATE_SHARE = 16,
 };
 
 /* ---- meter ---- */
@@ -87,21 +100,64 @@ void rate_window_init(struct rate_window *w, uint64_t now_us)
 
 void rate_window_on_rtt(struct rate_window *w, uint32_t rtt_us)
 {
-	uint32_t err;
+	if (w->soonest_since_us == 0 && rtt_us > 0 &&
+	    (w->delay_us == 0 || rtt_us < w->delay_us))
+		w->delay_us = rtt_us;
+}
 
-	if (rtt_us == 0)
+/* Bytes that come in `us`. 64 bits hold 2^20 s of 2^44 bytes a second. */
+static uint64_t bytes_in(const struct rate_window *w, uint64_t us)
+{
+	return w->rate_Bps / 1000 * us / 1000;
+}
+
+static uint64_t half_delay_bytes(const struct rate_window *w)
+{
+	uint64_t bytes = bytes_in(w, w->delay_us) / 2;
+
+	return bytes > RATE_WINDOW_MIN_BYTES ? bytes : RATE_WINDOW_MIN_BYTES;
+}
+
+static void turn_span(struct rate_window *w, uint64_t now_us)
+{
+	uint64_t us = now_us - w->soonest_since_us;
+
+	if (us < DELAY_SPAN_US)
 		return;
-	if (w->rtt_min_us == 0 || rtt_us < w->rtt_min_us)
-		w->rtt_min_us = rtt_us;
-	if (w->srtt_us == 0) {
-		w->srtt_us = rtt_us;
-		w->rttvar_us = rtt_us / 2;
-		return;
-	}
-	/* RFC 6298, 2.3 */
-	err = rtt_us > w->srtt_us ? rtt_us - w->srtt_us : w->srtt_us - rtt_us;
-	w->rttvar_us = (uint32_t)(((uint64_t)w->rttvar_us * 3 + err) / 4);
-	w->srtt_us = (uint32_t)(((uint64_t)w->srtt_us * 7 + rtt_us) / 8);
+	w->was_soonest_us = us < 2 * DELAY_SPAN_US ? w->soonest_us : 0;
+	w->soonest_us = 0;
+	w->soonest_since_us = now_us;
+}
+
+static void learn_delay(struct rate_window *w, uint32_t us, uint64_t now_us)
+{
+	if (w->soonest_since_us == 0)
+		w->soonest_since_us = now_us;
+	turn_span(w, now_us);
+	if (w->soonest_us == 0 || us < w->soonest_us)
+		w->soonest_us = us;
+	w->delay_us = w->soonest_us;
+	if (w->was_soonest_us > 0 && w->was_soonest_us < w->delay_us)
+		w->delay_us = w->was_soonest_us;
+}
+
+void rate_window_on_answer(struct rate_window *w, uint64_t us,
+			   uint32_t ahead_bytes, uint64_t now_us)
+{
+	uint32_t took = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+	uint64_t due, late;
+
+	if (took == 0)
+		took = 1;
+	if (ahead_bytes <= half_delay_bytes(w) || took < w->delay_us)
+		learn_delay(w, took, now_us);
+	due = w->delay_us;
+	if (w->rate_Bps > 0)
+		due += (uint64_t)ahead_bytes * 1000000 / w->rate_Bps;
+	late = took > due ? took - due : 0;
+	w->late_us =
+		(uint32_t)(((uint64_t)w->late_us * (LATE_SHARE - 1) + late) /
+			   LATE_SHARE);
 }
 
 static uint64_t best_rate(const struct rate_window *w)
@@ -117,15 +173,52 @@ static uint64_t best_rate(const struct rate_window *w)
 
 static void steady_window(struct rate_window *w)
 {
-	uint64_t wait_us =
-		(uint64_t)w->rtt_min_us + 2 * w->rttvar_us + RATE_SLACK_US;
+	uint64_t late_us = 2 * (uint64_t)w->late_us;
+	uint64_t most_us = (uint64_t)w->delay_us + RATE_SLACK_US;
 
-	/* 64 bits hold 2^20 s of 2^44 bytes a second. */
-	w->window_bytes =
-		clamp_window(w->rate_Bps / 1000 * wait_us / 1000 * 5 / 4);
+	if (late_us > most_us)
+		late_us = most_us;
+	w->window_bytes = clamp_window(bytes_in(w, most_us + late_us) * 5 / 4);
 }
 
-static void end_round(struct rate_window *w, uint64_t now_us)
+/* Is what we take for the delay worth a new look? */
+static bool is_doubtful(const struct rate_window *w, uint64_t now_us)
+{
+	if (w->soonest_since_us == 0)
+		return false; /* a guess, and no answer to doubt it by */
+	if (w->soonest_us == 0 && w->was_soonest_us == 0)
+		return true;
+	return w->late_us > (uint64_t)w->delay_us + RATE_SLACK_US &&
+	       now_us - w->soonest_since_us >= LATE_SPAN_US;
+}
+
+/* Once drained, what was believed before counts no more. */
+static void drain(struct rate_window *w, uint64_t now_us)
+{
+	w->is_draining = true;
+	w->soonest_us = w->was_soonest_us = 0;
+	w->soonest_since_us = now_us;
+	w->window_bytes = (uint32_t)half_delay_bytes(w);
+}
+
+static void set_window(struct rate_window *w, uint64_t now_us)
+{
+	if (w->soonest_since_us > 0)
+		turn_span(w, now_us);
+	if (w->is_draining && w->soonest_us == 0) {
+		if (now_us - w->soonest_since_us < DRAIN_MAX_US)
+			return;
+		w->was_soonest_us = w->delay_us; /* for want of a better */
+	}
+	if (!w->is_draining && is_doubtful(w, now_us)) {
+		drain(w, now_us);
+		return;
+	}
+	w->is_draining = false;
+	steady_window(w);
+}
+
+static void learn_rate(struct rate_window *w, uint64_t now_us)
 {
 	uint64_t us = now_us - w->round_start_us;
 	uint64_t rate = w->round_bytes * 1000000 / us;
@@ -146,15 +239,20 @@ static void end_round(struct rate_window *w, uint64_t now_us)
 		else if (++w->stale_rounds >= FLAT_ROUNDS)
 			w->is_growing = false;
 	}
+}
+
+static void end_round(struct rate_window *w, uint64_t now_us)
+{
+	learn_rate(w, now_us);
 	if (!w->is_growing)
-		steady_window(w);
+		set_window(w, now_us);
 }
 
 void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
 			  bool is_limited, uint64_t now_us)
 {
 	uint64_t round_us =
-		w->srtt_us > ROUND_MIN_US ? w->srtt_us : ROUND_MIN_US;
+		w->delay_us > ROUND_MIN_US ? w->delay_us : ROUND_MIN_US;
 
 	/* After a pause the clock of the round would count the pause. */
 	if (w->round_bytes == 0 && now_us - w->round_start_us > 2 * round_us) {
@@ -172,25 +270,23 @@ void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
 
 void rate_window_on_stall(struct rate_window *w, uint64_t now_us)
 {
-	uint32_t rtt_min = w->rtt_min_us, srtt = w->srtt_us, var = w->rttvar_us;
+	uint32_t delay_us = w->delay_us;
 
 	rate_window_init(w, now_us);
-	w->rtt_min_us = rtt_min;
-	w->srtt_us = srtt;
-	w->rttvar_us = var;
+	w->delay_us = delay_us;
 }
 
 uint64_t rate_window_timeout_us(const struct rate_window *w, uint32_t out_bytes)
 {
-	uint64_t us = w->srtt_us ? w->srtt_us + 4 * (uint64_t)w->rttvar_us
-				 : DEFAULT_RTT_US * 3;
+	uint64_t us = w->delay_us ? w->delay_us + 4 * (uint64_t)w->late_us
+				  : DEFAULT_DELAY_US * 3;
 
 	/* What comes first is one block, but it may come behind all others
 	 * that the peer serves; what is out at its rate bounds that. */
 	if (w->rate_Bps > 0)
 		us += (uint64_t)out_bytes * 1000000 / w->rate_Bps;
 	else
-		us += STALL_MIN_US * 4;
+		us += STALL_UNKNOWN_US;
 	us *= 2;
 	if (us < STALL_MIN_US)
 		return STALL_MIN_US;

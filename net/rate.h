@@ -4,9 +4,11 @@
  * rate_window: the request window of one peer, in bytes: bandwidth × delay.
  *   It doubles each round trip while the delivery rate still grows (the
  *   sender's slow start is met with a growing queue), then stays at
- *   rate × (rtt_min + 2·rtt_var + slack) × gain. The delivery rate is the
- *   largest of the last ten round trips (after BBR); samples taken while the
- *   peer had less to send than it could are ignored unless they are larger.
+ *   rate × (delay + 2·late + slack) × gain. The delivery rate is the largest
+ *   of the last ten round trips (after BBR); samples taken while the peer had
+ *   less to send than it could are ignored unless they are larger. The delay
+ *   is the shortest time from a request to its answer in the last seconds,
+ *   the peer's disk and whatever stands between included.
  * rate_bucket: a token bucket. */
 #ifndef SHOAL_NET_RATE_H
 #define SHOAL_NET_RATE_H
@@ -36,23 +38,31 @@ enum {
 };
 
 struct rate_window {
-	uint64_t rate_Bps;	     /* the filter's output; 0: not known */
-	uint32_t rtt_min_us;	     /* 0: not known */
-	uint32_t srtt_us, rttvar_us; /* RFC 6298 */
+	uint64_t rate_Bps; /* the filter's output; 0: not known */
+	uint32_t delay_us; /* request to answer, no queue; 0: not known */
+	uint32_t late_us;  /* how much later than predicted answers are: mean */
 	uint32_t window_bytes;
 	bool is_growing; /* still in slow start */
 	/* rate.c's own */
+	bool is_draining;
 	uint64_t round_start_us, round_bytes;
 	uint64_t best[10];
 	unsigned best_at, stale_rounds;
 	bool round_limited;
+	uint64_t soonest_since_us;	     /* when `soonest_us` began */
+	uint32_t soonest_us, was_soonest_us; /* this span, the last; 0: none */
 };
 
 void rate_window_init(struct rate_window *w, uint64_t now_us);
 
-/* rate_window_on_rtt — a round-trip sample: request to first byte while
- * nothing was out before, or the kernel's. */
+/* rate_window_on_rtt — the kernel's round trip: a first guess of the delay,
+ * no more of use once an answer came. */
 void rate_window_on_rtt(struct rate_window *w, uint32_t rtt_us);
+
+/* rate_window_on_answer — what was asked `us` ago came; then, `ahead_bytes`
+ * were out before it. */
+void rate_window_on_answer(struct rate_window *w, uint64_t us,
+			   uint32_t ahead_bytes, uint64_t now_us);
 
 /* rate_window_on_bytes — payload came; `is_limited`: fewer requests are out
  * than the window allows, so the sample says little. */
@@ -63,8 +73,8 @@ void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
 void rate_window_on_stall(struct rate_window *w, uint64_t now_us);
 
 /* rate_window_timeout_us — when a peer that owes us blocks and sends nothing
- * counts as stalled: rtt + 4·rttvar + what is out at its rate, doubled; never
- * below 500 ms, never above 20 s. */
+ * counts as stalled: delay + 4·late + what is out at its rate, doubled; never
+ * below 250 ms, never above 20 s. */
 uint64_t rate_window_timeout_us(const struct rate_window *w,
 				uint32_t out_bytes);
 

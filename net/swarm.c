@@ -327,9 +327,10 @@ static bool describe(struct swarm *sw, struct peer *p, uint64_t now_us,
 		.have = have,
 		.only = p->choked_us ? &p->allowed : NULL,
 		.rate_Bps = p->window.rate_Bps,
-		.rtt_us = p->window.srtt_us,
+		.rtt_us = p->window.delay_us,
 		.out_bytes = p->out_bytes,
 		.room = peer_ask_room(p, now_us),
+		.heard_us = p->heard_us,
 		.is_snubbed = p->is_snubbed,
 	};
 	return true;

@@ -32,6 +32,8 @@ struct upload_read;
 /* One request of ours that is out. */
 struct peer_ask {
 	struct wire_block block;
+	uint32_t ahead_bytes; /* out to the same peer before it */
+	uint64_t asked_us;
 	/* The peer stalled and the block was given free for others: the
 	 * picker does not count it, but should it come it is welcome. */
 	bool is_released;
@@ -96,7 +98,9 @@ struct peer {
 	uint32_t unasked; /* blocks that came without any reason */
 	struct rate_window window;
 	uint64_t probe_us;     /* asked at, when nothing was out; 0: none */
+	uint64_t cancel_us;    /* when we last cancelled a block */
 	uint64_t rtt_asked_us; /* when the kernel was asked for its rtt */
+	uint64_t heard_us;     /* bytes of a block came; 0: never */
 	uint64_t payload_us;   /* last sign of life while blocks are owed */
 	uint64_t owed_us;      /* since when blocks are owed and no byte came */
 	uint64_t passed_us;    /* since when the head is passed; 0: it is not */

@@ -74,9 +74,9 @@ static void view_peers(const struct torrent *t, struct torrent_view *out)
 		out->seeds += p->have.data != NULL && bits_is_full(&p->have);
 		out->unchoked_us += !p->choked_us;
 		out->unchoked_them += !p->choked_them;
-		if (p->window.srtt_us > 0 &&
-		    (out->rtt_us == 0 || p->window.srtt_us < out->rtt_us))
-			out->rtt_us = p->window.srtt_us;
+		if (p->window.delay_us > 0 &&
+		    (out->rtt_us == 0 || p->window.delay_us < out->rtt_us))
+			out->rtt_us = p->window.delay_us;
 	}
 	out->dialing = t->swarm->n_dialing;
 }
@@ -152,7 +152,7 @@ static void view_peer(struct peer *p, uint64_t now_us,
 		.up_Bps = rate_meter_Bps(&p->up, now_us),
 		.down_bytes = p->down_bytes,
 		.up_bytes = p->up_bytes,
-		.rtt_us = p->window.srtt_us,
+		.rtt_us = p->window.delay_us,
 		.out_requests = p->asks.n,
 		.have_pieces = p->have.data != NULL ? p->have.n_set : 0,
 		.is_incoming = p->is_incoming,

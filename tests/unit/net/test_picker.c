@@ -267,6 +267,41 @@ static void late_block_gets_a_copy(void **state)
 	assert_int_equal(picker_outstanding(f->p), 2);
 }
 
+/* While a peer delivers, what it owes is behind what is out before it, however
+ * long ago it was asked for; copies are asked for when it falls silent, and the
+ * next pass is due at that time. */
+static void delivering_peer_is_not_late(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t quiet;
+
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	f->peer[1].room = 0;
+	assert_int_equal(assign(f, 2, 1000), BLOCKS);
+	f->peer[1].room = 10;
+	f->peer[0].heard_us = 390000;
+	assert_int_equal(assign(f, 2, 400000), 0);
+	quiet = picker_next_late_us(f->p);
+	assert_in_range(quiet, 440000, 500000);
+	assert_true(assign(f, 2, quiet) > 0);
+	assert_true(f->out[0].is_copy);
+}
+
+/* One that delivers, but would take twice as long as another, is copied. */
+static void slow_peer_is_helped(void **state)
+{
+	struct fixture *f = *state;
+
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	f->peer[1].room = 0;
+	assert_int_equal(assign(f, 2, 1000), BLOCKS);
+	f->peer[1].room = 10;
+	f->peer[0].heard_us = 390000;
+	f->peer[0].rate_Bps = 10000;
+	assert_true(assign(f, 2, 400000) > 0);
+	assert_true(f->out[0].is_copy);
+}
+
 /* Nobody is asked twice for the same block. */
 static void no_copy_to_the_same_peer(void **state)
 {
@@ -431,6 +466,8 @@ int main(void)
 		T(memory_cap_holds_back),
 		T(short_last_block),
 		T(late_block_gets_a_copy),
+		T(delivering_peer_is_not_late),
+		T(slow_peer_is_helped),
 		T(no_copy_to_the_same_peer),
 		T(gone_block_is_asked_again),
 		T(restart_and_idle),

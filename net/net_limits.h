@@ -30,6 +30,8 @@ enum {
 	PEER_REQUESTS_MAX = 2048, /* what we ever have out to one peer */
 	PEER_INVALID_MAX = 300,	  /* senseless requests before we hang up */
 	PEER_UPLOAD_QUEUE_BYTES = 512 << 10, /* in the socket queue, a peer */
+	UPLOAD_RUN_BYTES = PEERIO_BLOCK_MAX, /* read at once for a peer … */
+	UPLOAD_RUN_BLOCKS = 8,		     /* … of so many blocks */
 	PEER_ALLOWED_FAST = 10,		     /* BEP 6's k */
 	PEER_REQQ_DEFAULT = 250,	     /* theirs, when they do not say */
 	PEER_UNASKED_MAX = 64, /* blocks without a reason before we hang up */

@@ -5,7 +5,11 @@
  * queue into PIECE messages while less than PEER_UPLOAD_QUEUE_BYTES wait in
  * its socket queue: from memory if the piece is there (one reference to the
  * whole piece), else from the page cache, else by a worker. Bytes that left
- * call pump again.
+ * call pump again. Requests that wait and follow each other without a gap are
+ * a run, and read at once: one system call, or one job and one long read of a
+ * cold disk, in the place of many. Its memory goes with its last block: a peer
+ * that cancels all others holds UPLOAD_RUN_BLOCKS times what it has queued, at
+ * most.
  *
  * A request that cannot be served (choked, queue full, senseless, cancelled,
  * the store failed) is answered with REJECT where BEP 6 is spoken, as it
@@ -33,13 +37,21 @@
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 
-/* One block on its way from the store. */
+/* Blocks of one piece that lie one behind the other and were asked for in that
+ * order: read at once, into one blk. */
+struct run {
+	struct wire_block v[UPLOAD_RUN_BLOCKS];
+	unsigned n;
+	uint32_t len_bytes;
+};
+
+/* A run on its way from the store. */
 struct upload_read {
 	LIST_ENTRY(upload_read) link; /* in p->reads while p is there */
 	struct peer *p;		      /* Owner: NULL once it has ended */
-	struct wire_block block;
+	struct run run;
 	struct blk *data;
-	bool is_cancelled;
+	bool is_cancelled[UPLOAD_RUN_BLOCKS];
 };
 
 static void refuse(struct peer *p, const struct wire_block *b)
@@ -94,14 +106,64 @@ static int push(struct peer *p, const struct wire_block *b)
 
 static void on_read(void *arg, int err);
 
-static void send_block(struct peer *p, const struct wire_block *b,
-		       struct blk *data, size_t off_bytes)
+static void refuse_run(struct peer *p, const struct run *run)
 {
-	if (peerio_send_block(p->io, b, data, off_bytes) != 0)
+	unsigned i;
+
+	for (i = 0; i < run->n; i++)
+		refuse(p, &run->v[i]);
+}
+
+/* Block `i` of the run, whose first byte is at `off_bytes` in `data`. */
+static void send_one(struct peer *p, const struct run *run, unsigned i,
+		     struct blk *data, size_t off_bytes)
+{
+	const struct wire_block *b = &run->v[i];
+	size_t at_bytes = b->begin_bytes - run->v[0].begin_bytes;
+
+	if (peerio_send_block(p->io, b, data, off_bytes + at_bytes) != 0)
 		refuse(p, b);
 }
 
-static int read_by_worker(struct peer *p, const struct wire_block *b,
+static void send_run(struct peer *p, const struct run *run, struct blk *data,
+		     size_t off_bytes)
+{
+	unsigned i;
+
+	for (i = 0; i < run->n; i++)
+		send_one(p, run, i, data, off_bytes);
+}
+
+/* The head of the queue, and what follows it without a gap. */
+static struct run take_run(struct peer *p)
+{
+	struct run run = {.n = 0};
+
+	do {
+		run.v[run.n] = *at(p, 0);
+		run.len_bytes += run.v[run.n].len_bytes;
+		run.n++;
+		take_at(p, 0);
+	} while (p->serves.n > 0 && run.n < UPLOAD_RUN_BLOCKS &&
+		 at(p, 0)->piece_ix == run.v[0].piece_ix &&
+		 at(p, 0)->begin_bytes ==
+			 run.v[0].begin_bytes + run.len_bytes &&
+		 at(p, 0)->len_bytes <= UPLOAD_RUN_BYTES - run.len_bytes);
+	return run;
+}
+
+/* Of few lengths, whatever others ask for, because the pool keeps few; and not
+ * twice as long as the run, because they may ask for many small ones. */
+static struct blk *run_blk(struct peer *p, const struct run *run)
+{
+	size_t len = 1;
+
+	while (len < run->len_bytes)
+		len *= 2;
+	return blk_new(p->sw->e->cfg.pool, len);
+}
+
+static int read_by_worker(struct peer *p, const struct run *run,
 			  uint64_t off_bytes, struct blk *data)
 {
 	struct upload_read *ur = mem_new(struct upload_read);
@@ -110,9 +172,9 @@ static int read_by_worker(struct peer *p, const struct wire_block *b,
 	if (ur == NULL)
 		return ENOMEM;
 	ur->p = p;
-	ur->block = *b;
+	ur->run = *run;
 	ur->data = blk_hold(data);
-	r = pieces_read(p->sw->t->ps, off_bytes, b->len_bytes, data->data,
+	r = pieces_read(p->sw->t->ps, off_bytes, run->len_bytes, data->data,
 			on_read, ur);
 	if (r != 0) {
 		blk_drop(ur->data);
@@ -120,33 +182,34 @@ static int read_by_worker(struct peer *p, const struct wire_block *b,
 		return r;
 	}
 	LIST_INSERT_HEAD(&p->reads, ur, link);
-	p->reading_bytes += b->len_bytes;
+	p->reading_bytes += run->len_bytes;
 	return 0;
 }
 
-static void serve(struct peer *p, const struct wire_block *b)
+static void serve(struct peer *p, const struct run *run)
 {
 	struct torrent *t = p->sw->t;
+	const struct wire_block *b = &run->v[0];
 	uint64_t off =
 		(uint64_t)b->piece_ix * t->mi->piece_bytes + b->begin_bytes;
 	struct blk *data = pieces_peek(t->ps, b->piece_ix);
 	int r;
 
 	if (data != NULL) {
-		send_block(p, b, data, b->begin_bytes);
+		send_run(p, run, data, b->begin_bytes);
 		blk_drop(data);
 		return;
 	}
-	data = blk_new(p->sw->e->cfg.pool, b->len_bytes);
+	data = run_blk(p, run);
 	r = data == NULL
 		    ? ENOMEM
-		    : pieces_read_now(t->ps, off, b->len_bytes, data->data);
+		    : pieces_read_now(t->ps, off, run->len_bytes, data->data);
 	if (r == 0)
-		send_block(p, b, data, 0);
+		send_run(p, run, data, 0);
 	else if (r == EAGAIN)
-		r = read_by_worker(p, b, off, data);
+		r = read_by_worker(p, run, off, data);
 	if (r != 0)
-		refuse(p, b);
+		refuse_run(p, run);
 	blk_drop(data);
 }
 
@@ -155,10 +218,9 @@ static void pump(struct peer *p)
 	while (p->serves.n > 0 &&
 	       peerio_queued_bytes(p->io) + p->reading_bytes <
 		       PEER_UPLOAD_QUEUE_BYTES) {
-		struct wire_block b = *at(p, 0);
+		struct run run = take_run(p);
 
-		take_at(p, 0);
-		serve(p, &b);
+		serve(p, &run);
 	}
 }
 
@@ -166,14 +228,16 @@ static void on_read(void *arg, int err)
 {
 	struct upload_read *ur = arg;
 	struct peer *p = ur->p;
+	unsigned i;
 
 	if (p != NULL) {
 		LIST_REMOVE(ur, link);
-		p->reading_bytes -= ur->block.len_bytes;
-		if (err != 0 || ur->is_cancelled)
-			refuse(p, &ur->block);
-		else
-			send_block(p, &ur->block, ur->data, 0);
+		p->reading_bytes -= ur->run.len_bytes;
+		for (i = 0; i < ur->run.n; i++)
+			if (err != 0 || ur->is_cancelled[i])
+				refuse(p, &ur->run.v[i]);
+			else
+				send_one(p, &ur->run, i, ur->data, 0);
 		pump(p);
 	}
 	blk_drop(ur->data);
@@ -233,9 +297,24 @@ void upload_on_request(struct peer *p, const struct wire_block *b)
 	pump(p);
 }
 
-void upload_on_cancel(struct peer *p, const struct wire_block *b)
+/* It is refused when the read is done. */
+static bool cancel_read(struct peer *p, const struct wire_block *b)
 {
 	struct upload_read *ur;
+	unsigned i;
+
+	LIST_FOREACH (ur, &p->reads, link)
+		for (i = 0; i < ur->run.n; i++)
+			if (!ur->is_cancelled[i] &&
+			    wire_block_eq(&ur->run.v[i], b)) {
+				ur->is_cancelled[i] = true;
+				return true;
+			}
+	return false;
+}
+
+void upload_on_cancel(struct peer *p, const struct wire_block *b)
+{
 	uint32_t i;
 
 	for (i = 0; i < p->serves.n; i++) {
@@ -245,12 +324,8 @@ void upload_on_cancel(struct peer *p, const struct wire_block *b)
 		refuse(p, b);
 		return;
 	}
-	LIST_FOREACH (ur, &p->reads, link) {
-		if (!ur->is_cancelled && wire_block_eq(&ur->block, b)) {
-			ur->is_cancelled = true; /* refused when it is done */
-			return;
-		}
-	}
+	if (cancel_read(p, b))
+		return;
 	if (peerio_drop_block(p->io, b)) {
 		refuse(p, b);
 		pump(p);

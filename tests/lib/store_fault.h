@@ -34,6 +34,10 @@ struct fault {
 	bool holds_durable;
 	unsigned n_held;
 	struct fault_call *held;
+	/* hold back what reads say until fault_release_reads */
+	bool holds_reads;
+	unsigned n_held_reads;
+	struct fault_call *held_reads;
 	store_open_fn *open_done;
 	void *open_arg;
 };
@@ -138,9 +142,32 @@ static inline void fault_release(struct fault *f)
 static inline void fault_on_read(void *arg, int err)
 {
 	struct fault_call *c = arg;
+	struct fault *f = c->f;
 
-	c->read(c->arg, c->err != 0 ? c->err : err);
+	if (c->err == 0)
+		c->err = err;
+	if (f->holds_reads) {
+		c->next = f->held_reads;
+		f->held_reads = c;
+		f->n_held_reads++;
+		return;
+	}
+	c->read(c->arg, c->err);
 	mem_free(c);
+}
+
+/* Say what was held back; reads that are asked for meanwhile are held back. */
+static inline void fault_release_reads(struct fault *f)
+{
+	struct fault_call *c, *next = f->held_reads;
+
+	f->held_reads = NULL;
+	f->n_held_reads = 0;
+	while ((c = next) != NULL) {
+		next = c->next;
+		c->read(c->arg, c->err);
+		mem_free(c);
+	}
 }
 
 static inline int fault_put(struct store_torrent *st, uint32_t ix,

@@ -284,6 +284,7 @@ static int open_engine(struct app *a, char why[WHY_BYTES])
 		.port = o->port,
 		.peers = (const char *const *)o->peer,
 		.n_peers = o->n_peers,
+		.no_pex = o->no_pex,
 		.no_seed = o->no_seed,
 	};
 

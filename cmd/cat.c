@@ -189,6 +189,7 @@ static int open_all(struct cat *c)
 				.port = c->o->port,
 				.peers = (const char *const *)c->o->peer,
 				.n_peers = c->o->n_peers,
+				.no_pex = c->o->no_pex,
 				.no_seed = c->o->no_seed};
 	int r = stack_init(&c->s);
 

@@ -126,6 +126,12 @@ static int set_no_seed(struct options *o, const char *word, const char *value)
 	return 0;
 }
 
+static int set_no_pex(struct options *o, const char *word, const char *value)
+{
+	o->no_pex = true;
+	return 0;
+}
+
 static int set_seconds(uint32_t *field, const char *value)
 {
 	uint64_t n;
@@ -202,6 +208,7 @@ static const struct option_row table[] = {
 	{"port", TAKES_VALUE, set_port},
 	{"bind", TAKES_VALUE, set_bind},
 	{"peer", TAKES_VALUE, set_peer},
+	{"nopex", TAKES_NOTHING, set_no_pex},
 	{"noseed", TAKES_NOTHING, set_no_seed},
 	{"read_timeout", TAKES_VALUE, set_read_timeout},
 	{"wait", TAKES_VALUE, set_wait},
@@ -419,6 +426,8 @@ const char *options_help(void)
 	       "  -o port=N           listen for peers there (a free port)\n"
 	       "  -o bind=ADDR        listen on this address only (all)\n"
 	       "  -o peer=HOST:PORT   a peer to try; may be repeated\n"
+	       "  -o nopex            tell no peer of other peers, and do not\n"
+	       "                      listen when they tell\n"
 	       "  -o noseed           give nothing to others\n"
 	       "  -o read_timeout=S   a read fails after this long without\n"
 	       "                      one byte arriving for it (60)\n"

@@ -23,7 +23,7 @@ struct options {
 	char *bind;
 	char *peer[OPTIONS_PEERS_MAX];
 	unsigned n_peers;
-	bool no_seed;
+	bool no_pex, no_seed;
 	uint32_t read_timeout_s, wait_s;
 	uid_t uid;
 	gid_t gid;

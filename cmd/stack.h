@@ -46,7 +46,7 @@ struct stack_net {
 	uint16_t port;
 	const char *const *peers;
 	unsigned n_peers;
-	bool no_seed;
+	bool no_pex, no_seed;
 };
 
 /* stack_engine — the engine on top. ops are copied. */

@@ -1,4 +1,5 @@
-/* addrbook — a table by address and a heap by due time.
+/* addrbook — a table by address, a heap of those who wait, by due time, and one
+ * of those who are due (ripe), the best first.
  *
  * Back-off: ADDRBOOK_WORKED starts anew at the first step, each failure
  * doubles the wait: SWARM_REDIAL_MS … SWARM_REDIAL_MAX_MS, for named addresses
@@ -7,10 +8,11 @@
  *
  * Limit: SWARM_CANDIDATES_MAX entries. When the book is full a new address
  * takes the place of the one whose turn is furthest away and that has failed;
- * if there is none it is refused.
+ * if there is none it is refused. Gossip that never proved true also makes
+ * place for better sources: strangers cannot fill the book.
  *
- * Invariants: an entry is in the heap iff it is free and not barred; the heap
- * has room for every entry, so that coming back never fails. */
+ * Invariants: an entry is in one of the heaps iff it is free and not barred;
+ * both have room for every entry, so that coming back never fails. */
 #include "net/addrbook.h"
 
 #include "core/err.h"
@@ -19,11 +21,15 @@
 #include "core/mem.h"
 #include "core/queue.h"
 #include "net/net_limits.h"
+#include "net/peerprio.h"
 
 struct cand {
 	struct addr addr;
-	struct heap_node due; /* in the heap iff free and not barred */
-	bool is_named;
+	struct heap_node node; /* in a heap iff free and not barred … */
+	bool is_ripe;	       /* … in this one */
+	uint64_t due_us;
+	enum addrbook_from from;
+	bool has_worked;
 	bool is_used;
 	bool is_idle; /* waits for a need, not for a failure to heal */
 	unsigned failures;
@@ -31,7 +37,9 @@ struct cand {
 
 struct addrbook {
 	struct hmap *by_addr;
-	struct heap due;
+	struct heap waiting, ripe;
+	/* We, as others see us: IPv4, IPv6; port 0 while not known. */
+	struct addr self[2], self_hint[2];
 };
 
 int addrbook_new(struct addrbook **out)
@@ -41,7 +49,8 @@ int addrbook_new(struct addrbook **out)
 
 	if (b == NULL)
 		return ENOMEM;
-	heap_init(&b->due);
+	heap_init(&b->waiting);
+	heap_init(&b->ripe);
 	r = hmap_new(ADDR_KEY_BYTES, &b->by_addr);
 	if (r != 0) {
 		mem_free(b);
@@ -61,36 +70,111 @@ void addrbook_free(struct addrbook *b)
 	while ((c = hmap_next(b->by_addr, &pos)) != NULL)
 		mem_free(c);
 	hmap_free(b->by_addr);
-	heap_fini(&b->due);
+	heap_fini(&b->waiting);
+	heap_fini(&b->ripe);
 	mem_free(b);
 }
+
+/* ---- who goes first ---- */
+
+static unsigned self_ix(const struct addr *a)
+{
+	return a->sa.sa_family == AF_INET6;
+}
+
+void addrbook_on_self(struct addrbook *b, const struct addr *self)
+{
+	struct addr *now = &b->self[self_ix(self)];
+	struct addr *hint = &b->self_hint[self_ix(self)];
+
+	if (addr_port(now) == 0 || addr_eq(hint, self))
+		*now = *self;
+	*hint = *self;
+}
+
+uint32_t addrbook_priority(const struct addrbook *b, const struct addr *a)
+{
+	const struct addr *self = &b->self[self_ix(a)];
+
+	return addr_port(self) == 0 ? 0 : peerprio_of(self, a);
+}
+
+enum rank { RANK_NAMED, RANK_WORKED, RANK_NEW, RANK_FAILED };
+
+static enum rank rank_of(const struct cand *c)
+{
+	if (c->from == ADDRBOOK_NAMED)
+		return RANK_NAMED;
+	if (c->failures > 0)
+		return RANK_FAILED;
+	return c->has_worked ? RANK_WORKED : RANK_NEW;
+}
+
+/* ---- the two heaps ---- */
+
+static void wait_until(struct addrbook *b, struct cand *c, uint64_t due_us)
+{
+	c->due_us = due_us;
+	c->is_ripe = false;
+	heap_add(&b->waiting, &c->node, due_us);
+}
+
+static void ripen(struct addrbook *b, uint64_t now_us)
+{
+	struct heap_node *node;
+
+	while ((node = heap_first(&b->waiting)) != NULL &&
+	       node->key <= now_us) {
+		struct cand *c = CONTAINER_OF(node, struct cand, node);
+		uint32_t priority = addrbook_priority(b, &c->addr);
+
+		heap_del(&b->waiting, node);
+		c->is_ripe = true;
+		heap_add(&b->ripe, node,
+			 (uint64_t)rank_of(c) << 32 | (UINT32_MAX - priority));
+	}
+}
+
+static void take_out(struct addrbook *b, struct cand *c)
+{
+	if (heap_has(&c->node))
+		heap_del(c->is_ripe ? &b->ripe : &b->waiting, &c->node);
+}
+
+/* ---- coming and going ---- */
 
 static void forget(struct addrbook *b, struct cand *c)
 {
 	uint8_t key[ADDR_KEY_BYTES];
 
-	if (heap_has(&c->due))
-		heap_del(&b->due, &c->due);
+	take_out(b, c);
 	addr_key(&c->addr, key);
 	(void)hmap_del(b->by_addr, key);
 	mem_free(c);
 }
 
+static bool is_hopeless(const struct cand *c, enum addrbook_from other)
+{
+	if (c->is_used || c->from == ADDRBOOK_NAMED)
+		return false;
+	return c->failures > 0 || (c->from < other && !c->has_worked);
+}
+
 /* Make room for one more by dropping the most hopeless entry. */
-static bool evict(struct addrbook *b)
+static bool evict(struct addrbook *b, enum addrbook_from from)
 {
 	struct cand *worst = NULL;
 	size_t pos = 0;
 	struct cand *c;
 
 	while ((c = hmap_next(b->by_addr, &pos)) != NULL) {
-		if (c->is_used || c->is_named || c->failures == 0)
+		if (!is_hopeless(c, from))
 			continue;
-		if (!heap_has(&c->due)) { /* barred: bans know it anyway */
+		if (!heap_has(&c->node)) { /* barred: bans know it anyway */
 			worst = c;
 			break;
 		}
-		if (worst == NULL || c->due.key > worst->due.key)
+		if (worst == NULL || c->due_us > worst->due_us)
 			worst = c;
 	}
 	if (worst == NULL)
@@ -99,8 +183,16 @@ static bool evict(struct addrbook *b)
 	return true;
 }
 
-int addrbook_add(struct addrbook *b, const struct addr *a, bool is_named,
-		 uint64_t now_us, struct cand **out)
+static int reserve(struct addrbook *b)
+{
+	size_t n = hmap_count(b->by_addr) + 1;
+	int r = heap_reserve(&b->waiting, n);
+
+	return r != 0 ? r : heap_reserve(&b->ripe, n);
+}
+
+int addrbook_add(struct addrbook *b, const struct addr *a,
+		 enum addrbook_from from, uint64_t now_us, struct cand **out)
 {
 	uint8_t key[ADDR_KEY_BYTES];
 	struct cand *c;
@@ -111,27 +203,27 @@ int addrbook_add(struct addrbook *b, const struct addr *a, bool is_named,
 	addr_key(a, key);
 	c = hmap_get(b->by_addr, key);
 	if (c != NULL) {
-		c->is_named = c->is_named || is_named;
+		c->from = c->from > from ? c->from : from;
 		if (out != NULL)
 			*out = c;
 		return EEXIST;
 	}
-	if (hmap_count(b->by_addr) >= SWARM_CANDIDATES_MAX && !evict(b))
+	if (hmap_count(b->by_addr) >= SWARM_CANDIDATES_MAX && !evict(b, from))
 		return E2BIG;
-	r = heap_reserve(&b->due, hmap_count(b->by_addr) + 1);
+	r = reserve(b);
 	if (r != 0)
 		return r;
 	c = mem_new(struct cand);
 	if (c == NULL)
 		return ENOMEM;
 	c->addr = *a;
-	c->is_named = is_named;
+	c->from = from;
 	r = hmap_put(b->by_addr, key, c);
 	if (r != 0) {
 		mem_free(c);
 		return r;
 	}
-	heap_add(&b->due, &c->due, now_us);
+	wait_until(b, c, now_us);
 	if (out != NULL)
 		*out = c;
 	return 0;
@@ -139,13 +231,15 @@ int addrbook_add(struct addrbook *b, const struct addr *a, bool is_named,
 
 struct cand *addrbook_take(struct addrbook *b, uint64_t now_us)
 {
-	struct heap_node *node = heap_first(&b->due);
+	struct heap_node *node;
 	struct cand *c;
 
-	if (node == NULL || node->key > now_us)
+	ripen(b, now_us);
+	node = heap_first(&b->ripe);
+	if (node == NULL)
 		return NULL;
-	c = CONTAINER_OF(node, struct cand, due);
-	heap_del(&b->due, node);
+	c = CONTAINER_OF(node, struct cand, node);
+	heap_del(&b->ripe, node);
 	c->is_used = true;
 	return c;
 }
@@ -154,23 +248,25 @@ bool addrbook_use(struct addrbook *b, struct cand *c)
 {
 	if (c->is_used)
 		return false;
-	if (heap_has(&c->due))
-		heap_del(&b->due, &c->due);
+	take_out(b, c);
 	c->is_used = true;
 	return true;
 }
 
 uint64_t addrbook_next_us(const struct addrbook *b)
 {
-	const struct heap_node *node = heap_first(&b->due);
+	const struct heap_node *node = heap_first(&b->waiting);
 
+	if (heap_first(&b->ripe) != NULL)
+		return 0;
 	return node == NULL ? UINT64_MAX : node->key;
 }
 
 static uint64_t wait_us(const struct cand *c)
 {
-	uint64_t first = c->is_named ? SWARM_NAMED_MS : SWARM_REDIAL_MS;
-	uint64_t most = c->is_named ? SWARM_NAMED_MAX_MS : SWARM_REDIAL_MAX_MS;
+	bool is_named = c->from == ADDRBOOK_NAMED;
+	uint64_t first = is_named ? SWARM_NAMED_MS : SWARM_REDIAL_MS;
+	uint64_t most = is_named ? SWARM_NAMED_MAX_MS : SWARM_REDIAL_MAX_MS;
 	unsigned doublings = c->failures > 0 ? c->failures - 1 : 0;
 	uint64_t ms = doublings > 20 ? most : first << doublings;
 
@@ -185,26 +281,31 @@ void addrbook_on_end(struct addrbook *b, struct cand *c, enum addrbook_end why,
 	switch (why) {
 	case ADDRBOOK_WORKED:
 		c->failures = 0;
+		c->has_worked = true;
 		break;
 	case ADDRBOOK_FAILED:
 		c->failures++;
-		if (c->failures >= SWARM_CANDIDATE_TRIES && !c->is_named) {
+		if (c->failures >= SWARM_CANDIDATE_TRIES &&
+		    c->from != ADDRBOOK_NAMED) {
 			forget(b, c);
 			return;
 		}
 		break;
 	case ADDRBOOK_IDLE:
 		c->failures = 0;
+		c->has_worked = true;
 		c->is_idle = true;
-		heap_add(&b->due, &c->due,
-			 now_us + (uint64_t)SWARM_REDIAL_MAX_MS * 1000);
+		wait_until(b, c, now_us + (uint64_t)SWARM_REDIAL_MAX_MS * 1000);
 		return;
 	case ADDRBOOK_NEVER:
 		c->failures++;
-		c->is_named = false;
+		c->from = ADDRBOOK_GOSSIP;
+		return;
+	case ADDRBOOK_FORGET:
+		forget(b, c);
 		return;
 	}
-	heap_add(&b->due, &c->due, now_us + wait_us(c));
+	wait_until(b, c, now_us + wait_us(c));
 }
 
 void addrbook_hurry(struct addrbook *b, uint64_t now_us)
@@ -213,12 +314,28 @@ void addrbook_hurry(struct addrbook *b, uint64_t now_us)
 	struct cand *c;
 
 	while ((c = hmap_next(b->by_addr, &pos)) != NULL) {
-		if (!c->is_idle || !heap_has(&c->due))
+		if (!c->is_idle || !heap_has(&c->node))
 			continue;
 		c->is_idle = false;
-		heap_del(&b->due, &c->due);
-		heap_add(&b->due, &c->due, now_us);
+		take_out(b, c);
+		wait_until(b, c, now_us);
 	}
+}
+
+bool addrbook_is_gossip(const struct cand *c)
+{
+	return c->from == ADDRBOOK_GOSSIP;
+}
+
+/* Barred entries stay: they are known for what they did. */
+void addrbook_forget_gossip(struct addrbook *b)
+{
+	size_t pos = 0;
+	struct cand *c;
+
+	while ((c = hmap_next(b->by_addr, &pos)) != NULL)
+		if (addrbook_is_gossip(c) && heap_has(&c->node))
+			forget(b, c);
 }
 
 const struct addr *addrbook_addr(const struct cand *c)

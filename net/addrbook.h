@@ -4,7 +4,9 @@
  * An address is free (due at some time) or in use (dialled or connected). It
  * comes back into the queue by addrbook_on_end: soon after a good connection,
  * later and later after failures. Addresses that a person named are never
- * given up and wait seconds at most. */
+ * given up and wait seconds at most. Of those that are due the named go first,
+ * then those that worked before, then new ones, then those that failed; among
+ * equals BEP 40's priority decides. */
 #ifndef SHOAL_NET_ADDRBOOK_H
 #define SHOAL_NET_ADDRBOOK_H
 
@@ -19,18 +21,38 @@ struct cand;
 int addrbook_new(struct addrbook **out);
 void addrbook_free(struct addrbook *b);
 
+/* Who told of an address; the most trustworthy counts. */
+enum addrbook_from {
+	ADDRBOOK_GOSSIP, /* other peers, the DHT: not for private torrents */
+	ADDRBOOK_TOLD,	 /* a tracker, or the peer itself */
+	ADDRBOOK_NAMED,	 /* a person */
+};
+
 /* addrbook_add — due at once when new. 0; EEXIST; EINVAL (cannot be dialled);
  * E2BIG; ENOMEM. `out` (may be NULL) gets the entry, lent until it is
  * forgotten: an entry in use is not. */
-int addrbook_add(struct addrbook *b, const struct addr *a, bool is_named,
-		 uint64_t now_us, struct cand **out);
+int addrbook_add(struct addrbook *b, const struct addr *a,
+		 enum addrbook_from from, uint64_t now_us, struct cand **out);
 
-/* addrbook_take — the entry that is due first, if it is due by now; in use
- * from then on. addrbook_use — take this one, if it is free. */
+/* addrbook_is_gossip — nobody but gossip told of it. addrbook_forget_gossip —
+ * forget those that are not in use. */
+bool addrbook_is_gossip(const struct cand *c);
+void addrbook_forget_gossip(struct addrbook *b);
+
+/* addrbook_on_self — somebody says that this is our address, as he sees it;
+ * with our port. Believed until two in a row say otherwise: it only decides
+ * on the order of equals. addrbook_priority — BEP 40's of a connection between
+ * us and `a`; 0 while we do not know who we are. */
+void addrbook_on_self(struct addrbook *b, const struct addr *self);
+uint32_t addrbook_priority(const struct addrbook *b, const struct addr *a);
+
+/* addrbook_take — the best entry that is due by now; in use from then on.
+ * addrbook_use — take this one, if it is free. */
 struct cand *addrbook_take(struct addrbook *b, uint64_t now_us);
 bool addrbook_use(struct addrbook *b, struct cand *c);
 
-/* addrbook_next_us — when addrbook_take will have one; UINT64_MAX: never. */
+/* addrbook_next_us — when addrbook_take will have one; 0: it has; UINT64_MAX:
+ * never. */
 uint64_t addrbook_next_us(const struct addrbook *b);
 
 enum addrbook_end {
@@ -38,6 +60,7 @@ enum addrbook_end {
 	ADDRBOOK_FAILED, /* nobody there, or nobody useful */
 	ADDRBOOK_IDLE,	 /* fine, but neither side needs the other now */
 	ADDRBOOK_NEVER,	 /* banned, or ourselves */
+	ADDRBOOK_FORGET, /* it must not be known */
 };
 
 /* addrbook_on_end — the entry is not in use any more. */

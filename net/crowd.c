@@ -11,6 +11,11 @@
  * even means a difference of one: else two of them would take the same
  * connection from each other for ever.
  *
+ * Within one torrent, when it is full, who comes in may take the place of an
+ * idle peer with a lesser priority (BEP 40): both sides of any connection see
+ * the same number, so full swarms settle instead of turning each other away,
+ * and since it must be greater each time this comes to an end.
+ *
  * Who finds no room is not forgotten: `is_crowded` is noted, and the next end
  * of any connection lets all dial again, the hungry first: by a task, for a
  * dial may end peers of any torrent but the one that dials, and whoever ends a
@@ -20,6 +25,7 @@
 #include <limits.h>
 #include <stddef.h>
 
+#include "net/addrbook.h"
 #include "net/engine_internal.h"
 #include "net/fetch.h"
 #include "net/net_limits.h"
@@ -28,7 +34,12 @@
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 
-enum { HUNGRY_SHARE = 8 };
+enum {
+	HUNGRY_SHARE = 8,
+	/* Nothing of use on at most one side: its place may be a better one's.
+	 */
+	IDLE_WORTH = 2,
+};
 
 static bool is_hungry(const struct swarm *sw)
 {
@@ -95,6 +106,31 @@ bool crowd_has_room(struct swarm *sw)
 	e->is_moving = true; /* its place is taken */
 	peer_end(victim, PEER_END_LIMIT);
 	e->is_moving = false;
+	return true;
+}
+
+/* ---- within one torrent ---- */
+
+static uint32_t priority(const struct peer *p)
+{
+	return addrbook_priority(p->sw->book, &p->addr);
+}
+
+bool crowd_make_way(struct swarm *sw, const struct addr *a)
+{
+	bool only_incoming = sw->n_incoming >= SWARM_INCOMING_MAX;
+	struct peer *p, *least = NULL;
+
+	TAILQ_FOREACH (p, &sw->peers, link)
+		if (worth(p) <= IDLE_WORTH &&
+		    (p->is_incoming || !only_incoming) &&
+		    (least == NULL || priority(p) < priority(least)))
+			least = p;
+	if (least == NULL || priority(least) >= addrbook_priority(sw->book, a))
+		return false;
+	sw->e->is_moving = true; /* its place is taken */
+	peer_end(least, PEER_END_LIMIT);
+	sw->e->is_moving = false;
 	return true;
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+struct addr;
 struct engine;
 struct swarm;
 
@@ -12,6 +13,10 @@ struct swarm;
  * torrent if `sw` has too few in comparison. If false, swarm_dial is called
  * when there is room again. */
 bool crowd_has_room(struct swarm *sw);
+
+/* crowd_make_way — `sw` has all the peers it may have, or all that may come
+ * in, and one more knocks from `a`: end an idle one that is worth less? */
+bool crowd_make_way(struct swarm *sw, const struct addr *a);
 
 /* crowd_on_end — a connection of some torrent has ended. */
 void crowd_on_end(struct engine *e);

@@ -39,6 +39,7 @@ struct engine_cfg {
 	const char *const *peers;   /* host:port, for every torrent; copied */
 	unsigned n_peers;
 	bool no_seed;		   /* never upload */
+	bool no_pex;		   /* no peer exchange */
 	uint64_t unverified_bytes; /* cap on memory of pieces under way */
 	uint64_t recent_bytes;	   /* verified pieces kept for readers */
 };

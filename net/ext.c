@@ -1,5 +1,5 @@
-/* ext — the payloads of the extension protocol (BEP 10) and of ut_metadata
- * (BEP 9).
+/* ext — the payloads of the extension protocol (BEP 10), of ut_metadata (BEP
+ * 9) and of lt_donthave (BEP 54).
  *
  * Purpose: bencoded dictionaries from peers become plain structs with every
  * number inside its range, and ours become bytes.
@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/be.h"
 #include "core/bencode.h"
 #include "core/buf.h"
 #include "core/core_limits.h"
@@ -96,11 +97,30 @@ static bool get_yourip(struct span raw, struct addr *out)
 	return addr_from_compact(out, compact, raw.len + 2) == 0;
 }
 
+/* The id that `name` gets in `m`: 0 also when it is switched off again. */
+static uint8_t get_id(const struct benc *doc, benc_ref m, const char *name,
+		      unsigned bit, unsigned *says)
+{
+	if (benc_get(doc, m, name) != BENC_NONE)
+		*says |= bit;
+	return (uint8_t)get_number(doc, m, name, UINT8_MAX);
+}
+
+static void read_ids(const struct benc *doc, struct ext_handshake *out)
+{
+	benc_ref m = benc_get_type(doc, BENC_ROOT, "m", BENC_DICT);
+
+	out->ut_metadata =
+		get_id(doc, m, "ut_metadata", EXT_SAYS_UT_METADATA, &out->says);
+	out->ut_pex = get_id(doc, m, "ut_pex", EXT_SAYS_UT_PEX, &out->says);
+	out->lt_donthave =
+		get_id(doc, m, "lt_donthave", EXT_SAYS_LT_DONTHAVE, &out->says);
+}
+
 int ext_decode_handshake(struct span body, struct ext_handshake *out)
 {
 	struct benc doc;
 	struct span text;
-	benc_ref m;
 	int err;
 
 	err = decode(&doc, body, 0);
@@ -108,15 +128,15 @@ int ext_decode_handshake(struct span body, struct ext_handshake *out)
 		return err;
 
 	*out = (struct ext_handshake){0};
-	m = benc_get_type(&doc, BENC_ROOT, "m", BENC_DICT);
-	out->ut_metadata =
-		(uint8_t)get_number(&doc, m, "ut_metadata", UINT8_MAX);
+	read_ids(&doc, out);
 	out->metadata_bytes = get_number(&doc, BENC_ROOT, "metadata_size",
 					 METAINFO_MAX_BYTES);
 	out->reqq = get_number(&doc, BENC_ROOT, "reqq", EXT_REQQ_MAX);
 	out->listen_port =
 		(uint16_t)get_number(&doc, BENC_ROOT, "p", UINT16_MAX);
 	out->upload_only = get_number(&doc, BENC_ROOT, "upload_only", 1) != 0;
+	if (benc_get(&doc, BENC_ROOT, "upload_only") != BENC_NONE)
+		out->says |= EXT_SAYS_UPLOAD_ONLY;
 	if (benc_get_str(&doc, BENC_ROOT, "v", &text))
 		copy_printable(out->client, text);
 	if (benc_get_str(&doc, BENC_ROOT, "yourip", &text))
@@ -132,22 +152,24 @@ static void put_int(struct buf *out, const char *key, uint32_t v)
 }
 
 /* Keys in ascending order, as BEP 3 wants them. */
-void ext_put_handshake(struct buf *out, uint32_t metadata_bytes, uint32_t reqq,
-		       uint16_t listen_port, const struct addr *to)
+void ext_put_handshake(struct buf *out, const struct ext_ours *ours)
 {
 	uint8_t compact[ADDR_COMPACT6];
-	size_t compact_len = addr_to_compact(to, compact);
+	size_t compact_len = addr_to_compact(ours->to, compact);
 
 	benc_put_dict(out);
 	benc_put_cstr(out, "m");
 	benc_put_dict(out);
+	put_int(out, "lt_donthave", EXT_ID_LT_DONTHAVE);
 	put_int(out, "ut_metadata", EXT_ID_UT_METADATA);
+	put_int(out, "ut_pex", ours->takes_pex ? EXT_ID_UT_PEX : 0);
 	benc_put_end(out);
-	if (metadata_bytes != 0)
-		put_int(out, "metadata_size", metadata_bytes);
-	if (listen_port != 0)
-		put_int(out, "p", listen_port);
-	put_int(out, "reqq", reqq);
+	if (ours->metadata_bytes != 0)
+		put_int(out, "metadata_size", ours->metadata_bytes);
+	if (ours->listen_port != 0)
+		put_int(out, "p", ours->listen_port);
+	put_int(out, "reqq", ours->reqq);
+	put_int(out, "upload_only", ours->is_upload_only);
 	benc_put_cstr(out, "v");
 	benc_put_cstr(out, "shoalfs " SHOAL_VERSION);
 	benc_put_cstr(out, "yourip");
@@ -206,4 +228,17 @@ void ext_put_metadata(struct buf *out, const struct ext_metadata *m)
 	benc_put_end(out);
 	if (m->type == EXT_METADATA_DATA)
 		buf_add(out, m->data.ptr, m->data.len);
+}
+
+int ext_decode_donthave(struct span body, uint32_t *piece_ix)
+{
+	if (body.len != 4)
+		return EBADMSG;
+	*piece_ix = be32_get(body.ptr);
+	return 0;
+}
+
+void ext_put_donthave(struct buf *out, uint32_t piece_ix)
+{
+	buf_add_be32(out, piece_ix);
 }

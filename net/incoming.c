@@ -102,7 +102,7 @@ static enum peer_end io_on_handshake(void *arg, struct peerio *io,
 
 	if (t == NULL)
 		return PEER_END_HANDSHAKE;
-	if (!swarm_may_accept(t->swarm))
+	if (!swarm_may_accept(t->swarm, peerio_addr(io)))
 		return PEER_END_LIMIT;
 	why = peer_adopt(t->swarm, io, hs);
 	if (why != PEER_END_NONE)

@@ -56,6 +56,18 @@ enum {
 	NET_BANS_MAX = 4096,
 	ENGINE_DRAIN_MS = 2000, /* for jobs still hashing at the end */
 
+	/* ---- peer exchange ---- */
+	PEX_ADDED_MAX = 50,   /* BEP 11: in one message, told or taken */
+	PEX_DROPPED_MAX = 50, /* BEP 11 */
+	PEX_TOLD_MAX = 128,   /* remembered a peer: more than we ever have */
+	PEX_HOST_MAX = 4,    /* ports of one host in a message: gossip is not to
+				turn a swarm against somebody */
+	PEX_SETTLE_MS = 250, /* those who come at once make one message */
+	PEX_SAY_MS = 60000,  /* BEP 11: not more than one a minute */
+	PEX_HEAR_MS = 45000, /* the same of others, whose clocks and lines
+				are not so exact */
+	PEX_EARLY_MAX = 8,   /* passed over, then the peer is ended */
+
 	/* ---- metadata ---- */
 	METAGET_PEER_REQUESTS = 4,
 	METAGET_STALE_US = 2000000,

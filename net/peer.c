@@ -31,6 +31,7 @@
 #include "net/addrbook.h"
 #include "net/bans.h"
 #include "net/engine_internal.h"
+#include "net/gossip.h"
 #include "net/intake.h"
 #include "net/metafetch.h"
 #include "net/net_limits.h"
@@ -220,6 +221,7 @@ void peer_free(struct peer *p)
 {
 	if (p == NULL)
 		return;
+	gossip_forget(p);
 	bits_fini(&p->have);
 	bits_fini(&p->allowed);
 	bits_fini(&p->masked);
@@ -251,8 +253,19 @@ void peer_tell_interest(struct peer *p)
 		wire_put_plain(peerio_out(p->io),
 			       wants ? WIRE_INTERESTED : WIRE_NOT_INTERESTED);
 	}
-	if (bits_is_full(&p->have) && bits_is_full(pieces_have(p->sw->t->ps)))
+	/* BEP 21: of two who want nothing neither needs the other. */
+	if (bits_is_full(pieces_have(p->sw->t->ps)) &&
+	    (p->is_upload_only || bits_is_full(&p->have)))
 		peer_end(p, PEER_END_USELESS);
+}
+
+/* BEP 21, "or if it becomes one": what we said of ourselves has changed. */
+static void tell_upload_only(struct peer *p)
+{
+	bool is_so = bits_is_full(pieces_have(p->sw->t->ps));
+
+	if (p->has_ext && p->said_upload_only != is_so)
+		peer_msg_say_ext(p);
 }
 
 /* What was said before the metadata was known may turn out to be nonsense. */
@@ -305,11 +318,14 @@ void peer_on_verified(struct peer *p, uint32_t piece_ix)
 	wire_put_ix(peerio_out(p->io), WIRE_HAVE, piece_ix);
 	if (bits_has(&p->have, piece_ix))
 		p->useful--;
+	tell_upload_only(p);
 	peer_tell_interest(p);
 }
 
 void peer_on_lost(struct peer *p, uint32_t piece_ix)
 {
+	peer_msg_say_lost(p, piece_ix);
+	tell_upload_only(p);
 	if (!bits_has(&p->have, piece_ix))
 		return;
 	p->useful++;

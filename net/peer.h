@@ -59,8 +59,13 @@ void peer_msg_on(struct peer *p, const struct wire_msg *m);
 void peer_msg_greet(struct peer *p);
 
 /* peer_msg_say_ext — BEP 10's handshake; again when the metadata is known, so
- * that the peer may ask us for it. */
+ * that the peer may ask us for it, and when we begin or cease to want
+ * nothing (BEP 21). */
 void peer_msg_say_ext(struct peer *p);
+
+/* peer_msg_say_lost — BEP 54: we have the piece no more; to one who speaks it.
+ */
+void peer_msg_say_lost(struct peer *p, uint32_t piece_ix);
 
 /* ---- our requests (peer_ask.c) ---- */
 

@@ -19,6 +19,7 @@
 #include "core/metainfo.h"
 #include "net/addrbook.h"
 #include "net/engine_internal.h"
+#include "net/gossip.h"
 #include "net/metafetch.h"
 #include "net/net_limits.h"
 #include "net/picker.h"
@@ -51,13 +52,34 @@ static void say_have(struct peer *p)
 void peer_msg_say_ext(struct peer *p)
 {
 	const struct torrent *t = p->sw->t;
-	uint32_t info_bytes = t->mi != NULL ? (uint32_t)t->mi->info.len : 0;
+	struct ext_ours ours = {
+		.metadata_bytes = t->mi != NULL ? (uint32_t)t->mi->info.len : 0,
+		.reqq = PEER_REQQ,
+		.listen_port = engine_port(t->e),
+		.takes_pex = gossip_is_wanted(p->sw),
+		.is_upload_only =
+			t->ps != NULL && bits_is_full(pieces_have(t->ps)),
+		.to = &p->addr,
+	};
 	struct buf body = {0};
 
-	ext_put_handshake(&body, info_bytes, PEER_REQQ, engine_port(t->e),
-			  &p->addr);
+	p->said_upload_only = ours.is_upload_only;
+	ext_put_handshake(&body, &ours);
 	if (buf_err(&body) == 0)
 		wire_put_extended(peerio_out(p->io), EXT_ID_HANDSHAKE,
+				  buf_span(&body));
+	buf_fini(&body);
+}
+
+void peer_msg_say_lost(struct peer *p, uint32_t piece_ix)
+{
+	struct buf body = {0};
+
+	if (p->lt_donthave == 0)
+		return;
+	ext_put_donthave(&body, piece_ix);
+	if (buf_err(&body) == 0)
+		wire_put_extended(peerio_out(p->io), p->lt_donthave,
 				  buf_span(&body));
 	buf_fini(&body);
 }
@@ -216,9 +238,31 @@ static void on_listen_port(struct peer *p, uint16_t port)
 	if (!p->is_incoming || p->cand != NULL || port == 0)
 		return;
 	addr_set_port(&a, port);
-	r = addrbook_add(book, &a, false, loop_now_us(p->sw->loop), &c);
+	r = addrbook_add(book, &a, ADDRBOOK_TOLD, loop_now_us(p->sw->loop), &c);
 	if ((r == 0 || r == EEXIST) && addrbook_use(book, c))
 		p->cand = c;
+}
+
+/* BEP 10: what a later handshake does not name stays as it was. */
+static void take_ids(struct peer *p, const struct ext_handshake *hs)
+{
+	if (hs->says & EXT_SAYS_UT_METADATA)
+		p->ut_metadata = hs->ut_metadata;
+	if (hs->says & EXT_SAYS_UT_PEX)
+		p->ut_pex = hs->ut_pex;
+	if (hs->says & EXT_SAYS_LT_DONTHAVE)
+		p->lt_donthave = hs->lt_donthave;
+	if (hs->says & EXT_SAYS_UPLOAD_ONLY)
+		p->is_upload_only = hs->upload_only;
+}
+
+/* BEP 40 wants our address as others see it. */
+static void on_yourip(struct peer *p, const struct addr *yourip)
+{
+	struct addr self = *yourip;
+
+	addr_set_port(&self, engine_port(p->sw->e));
+	addrbook_on_self(p->sw->book, &self);
 }
 
 static void on_ext_handshake(struct peer *p, struct span body)
@@ -229,13 +273,44 @@ static void on_ext_handshake(struct peer *p, struct span body)
 		peer_end(p, PEER_END_PROTOCOL);
 		return;
 	}
-	p->ut_metadata = hs.ut_metadata;
+	take_ids(p, &hs);
+	if (hs.has_yourip)
+		on_yourip(p, &hs.yourip);
 	if (hs.reqq > 0)
 		p->reqq = hs.reqq;
 	memcpy(p->client, hs.client, sizeof(p->client));
 	on_listen_port(p, hs.listen_port);
+	gossip_on_handshake(p);
 	if (hs.ut_metadata != 0 && hs.metadata_bytes != 0)
 		metafetch_on_claim(p->sw->t->meta, p, hs.metadata_bytes);
+	if (p->end == PEER_END_NONE && knows_pieces(p))
+		peer_tell_interest(p); /* it may want nothing of us now */
+}
+
+/* BEP 54. Before the metadata is known, "all but this" cannot be noted: a
+ * request for the piece will be rejected instead. */
+static void on_donthave(struct peer *p, struct span body)
+{
+	uint32_t ix;
+
+	if (ext_decode_donthave(body, &ix) != 0 ||
+	    ix >= (knows_pieces(p) ? p->have.n : METAINFO_MAX_PIECES)) {
+		peer_end(p, PEER_END_PROTOCOL);
+		return;
+	}
+	if (!knows_pieces(p)) {
+		if (ix / 8 < p->early.len)
+			p->early.data[ix / 8] &= (uint8_t) ~(0x80u >> (ix % 8));
+		return;
+	}
+	if (!bits_has(&p->have, ix))
+		return;
+	bits_clear(&p->have, ix);
+	peer_ask_cancel_piece(p, ix);
+	if (!bits_has(pieces_have(p->sw->t->ps), ix))
+		p->useful--;
+	peer_tell_interest(p);
+	swarm_kick(p->sw);
 }
 
 static void on_extended(struct peer *p, const struct wire_msg *m)
@@ -246,6 +321,10 @@ static void on_extended(struct peer *p, const struct wire_msg *m)
 		on_ext_handshake(p, m->body);
 	else if (m->ext_id == EXT_ID_UT_METADATA)
 		metafetch_on_msg(p->sw->t->meta, p, m->body);
+	else if (m->ext_id == EXT_ID_UT_PEX)
+		gossip_on_msg(p, m->body);
+	else if (m->ext_id == EXT_ID_LT_DONTHAVE)
+		on_donthave(p, m->body);
 }
 
 /* ---- all of them ---- */

@@ -36,6 +36,7 @@
 #include "net/crowd.h"
 #include "net/engine_internal.h"
 #include "net/fetch.h"
+#include "net/gossip.h"
 #include "net/intake.h"
 #include "net/named.h"
 #include "net/net_limits.h"
@@ -129,6 +130,8 @@ static int make_parts(struct swarm *sw)
 		r = loop_timer_new(sw->loop, on_dial, sw, &sw->dial);
 	if (r == 0)
 		r = loop_timer_new(sw->loop, on_round, sw, &sw->round);
+	if (r == 0)
+		r = loop_timer_new(sw->loop, gossip_on_timer, sw, &sw->gossip);
 	return r;
 }
 
@@ -213,6 +216,7 @@ void swarm_stop(struct swarm *sw, enum peer_end why)
 	loop_timer_stop(sw->wake);
 	loop_timer_stop(sw->dial);
 	loop_timer_stop(sw->round);
+	loop_timer_stop(sw->gossip);
 	named_free(sw->named); /* cancels its look-ups */
 	sw->named = NULL;
 }
@@ -232,21 +236,35 @@ void swarm_free(struct swarm *sw)
 	loop_timer_free(sw->wake);
 	loop_timer_free(sw->dial);
 	loop_timer_free(sw->round);
+	loop_timer_free(sw->gossip);
 	mem_free(sw);
 }
 
 /* ---- whom to know ---- */
 
-int swarm_add_addr(struct swarm *sw, const struct addr *a, bool is_named)
+static int add_from(struct swarm *sw, const struct addr *a,
+		    enum addrbook_from from)
 {
 	int r;
 
 	if (bans_has(sw->e->bans, a))
 		return 0;
-	r = addrbook_add(sw->book, a, is_named, loop_now_us(sw->loop), NULL);
+	r = addrbook_add(sw->book, a, from, loop_now_us(sw->loop), NULL);
 	if (r == 0)
 		swarm_dial(sw);
 	return r == ENOMEM ? ENOMEM : 0;
+}
+
+int swarm_add_addr(struct swarm *sw, const struct addr *a, bool is_named)
+{
+	return add_from(sw, a, is_named ? ADDRBOOK_NAMED : ADDRBOOK_TOLD);
+}
+
+int swarm_add_gossip(struct swarm *sw, const struct addr *a)
+{
+	if (sw->t->mi != NULL && sw->t->mi->is_private)
+		return 0;
+	return add_from(sw, a, ADDRBOOK_GOSSIP);
 }
 
 int swarm_add_name(struct swarm *sw, const char *text)
@@ -268,11 +286,14 @@ void swarm_ban(struct swarm *sw, const struct addr *a)
 			peer_end(p, PEER_END_BAD_HASH);
 }
 
-bool swarm_may_accept(const struct swarm *sw)
+bool swarm_may_accept(struct swarm *sw, const struct addr *a)
 {
-	return sw->is_running && sw->n_peers < SWARM_PEERS_MAX &&
-	       sw->n_incoming < SWARM_INCOMING_MAX &&
-	       sw->e->n_peers < ENGINE_PEERS_MAX;
+	if (!sw->is_running || sw->e->n_peers >= ENGINE_PEERS_MAX)
+		return false;
+	if (sw->n_peers < SWARM_PEERS_MAX &&
+	    sw->n_incoming < SWARM_INCOMING_MAX)
+		return true;
+	return crowd_make_way(sw, a);
 }
 
 static bool may_dial(const struct swarm *sw)
@@ -476,6 +497,7 @@ void swarm_on_up(struct swarm *sw, struct peer *p)
 	if (!p->is_incoming)
 		sw->n_dialing--;
 	p->is_up = true;
+	gossip_on_change(sw);
 	swarm_dial(sw);
 }
 
@@ -488,6 +510,8 @@ static enum addrbook_end book_end(const struct peer *p)
 		return ADDRBOOK_NEVER;
 	case PEER_END_LIMIT:
 		return ADDRBOOK_WORKED;
+	case PEER_END_PRIVATE:
+		return ADDRBOOK_FORGET;
 	case PEER_END_USELESS:
 	case PEER_END_DUPLICATE:
 		return ADDRBOOK_IDLE;
@@ -524,6 +548,7 @@ void swarm_on_peer_end(struct swarm *sw, struct peer *p)
 				loop_now_us(sw->loop));
 	p->cand = NULL;
 	loop_defer(sw->loop, &sw->reap);
+	gossip_on_change(sw);
 	if (!sw->e->is_moving) {
 		swarm_dial(sw);
 		crowd_on_end(sw->e);

@@ -32,14 +32,19 @@ void swarm_free(struct swarm *sw);
  * when it is known or of no use; ENOMEM. */
 int swarm_add_addr(struct swarm *sw, const struct addr *a, bool is_named);
 
+/* swarm_add_gossip — the same of what other peers or the DHT said: nobody of
+ * a private torrent is found that way (BEP 27). */
+int swarm_add_gossip(struct swarm *sw, const struct addr *a);
+
 /* swarm_add_name — "host:port", as named_add. */
 int swarm_add_name(struct swarm *sw, const char *text);
 
 /* swarm_ban — end everybody at this address, and never again. */
 void swarm_ban(struct swarm *sw, const struct addr *a);
 
-/* swarm_may_accept — is there room for one who comes in? */
-bool swarm_may_accept(const struct swarm *sw);
+/* swarm_may_accept — is there room for one who comes in from `a`? If not, an
+ * idle peer may be ended to make some (crowd.h). */
+bool swarm_may_accept(struct swarm *sw, const struct addr *a);
 
 /* ---- scheduling ---- */
 

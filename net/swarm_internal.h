@@ -23,6 +23,7 @@
 struct addrbook;
 struct cand;
 struct engine;
+struct gossip;
 struct intake;
 struct named;
 struct picker;
@@ -75,7 +76,11 @@ struct peer {
 	bool is_incoming;
 	bool is_up; /* both handshakes are through */
 	bool has_fast, has_ext;
-	uint8_t ut_metadata; /* their id; 0: not spoken */
+	/* Their ids of extension messages; 0: not spoken. */
+	uint8_t ut_metadata, ut_pex, lt_donthave;
+	bool is_upload_only;   /* it wants nothing of anybody (BEP 21) */
+	bool said_upload_only; /* we told it that we do not */
+	struct gossip *gossip; /* gossip.c's; NULL: no peer exchange */
 	uint32_t reqq;
 
 	/* what it has */
@@ -140,9 +145,10 @@ struct swarm {
 	struct picker *picker; /* NULL before READY */
 	struct intake *intake; /* NULL before READY */
 	struct loop_task pass, reap;
-	struct loop_timer *wake;  /* late blocks, stalls, holds */
-	struct loop_timer *dial;  /* the next candidate falls due */
-	struct loop_timer *round; /* the choker's */
+	struct loop_timer *wake;   /* late blocks, stalls, holds */
+	struct loop_timer *dial;   /* the next candidate falls due */
+	struct loop_timer *round;  /* the choker's */
+	struct loop_timer *gossip; /* somebody may be told of others */
 	struct choker choker;
 	struct rng rng;
 	struct rate_meter down, up;

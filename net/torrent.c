@@ -32,6 +32,7 @@
 #include "core/mem.h"
 #include "net/engine_internal.h"
 #include "net/fetch.h"
+#include "net/gossip.h"
 #include "net/intake.h"
 #include "net/metafetch.h"
 #include "net/net_limits.h"
@@ -413,6 +414,7 @@ void torrent_on_info(struct torrent *t, struct metainfo *mi)
 	t->mi = mi;
 	t->id = mi->id;
 	engine_learn_hash(t->e, t);
+	gossip_on_metadata(t->swarm);
 	open_store(t);
 }
 

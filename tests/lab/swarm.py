@@ -95,7 +95,8 @@ class Torrent:
         return "magnet:?" + "&".join(words)
 
 
-def make_torrent(path, kind="v1", piece=PIECE, trackers=(), file=None):
+def make_torrent(path, kind="v1", piece=PIECE, trackers=(), file=None,
+                 private=False):
     """Write a .torrent of `kind` v1, v2 or hybrid beside the content."""
     lt = libtorrent()
     flags = {"v1": lt.create_torrent.v1_only, "v2": lt.create_torrent.v2_only,
@@ -105,6 +106,7 @@ def make_torrent(path, kind="v1", piece=PIECE, trackers=(), file=None):
     maker = lt.create_torrent(storage, piece_size=piece, flags=flags)
     for tier, url in enumerate(trackers):
         maker.add_tracker(url, tier)
+    maker.set_priv(private)
     lt.set_piece_hashes(maker, os.path.dirname(path))
     file = file or f"{path}.{kind}.torrent"
     with open(file, "wb") as out:

@@ -84,11 +84,11 @@ static void spellings(void **state)
 	assert_int_equal(
 		parse(&o,
 		      WORDS("-f", "-oport=1,wait=0", "--peer=10.0.0.1:99",
-			    "--peer=[::1]:5", "--store=/x/y", "--noseed", "--",
-			    "-odd", "/m"),
+			    "--peer=[::1]:5", "--store=/x/y", "--noseed",
+			    "--nopex", "--", "-odd", "/m"),
 		      why),
 		0);
-	assert_true(o.foreground && o.no_seed);
+	assert_true(o.foreground && o.no_seed && o.no_pex);
 	assert_int_equal(o.port, 1);
 	assert_int_equal(o.wait_s, 0);
 	assert_int_equal(o.n_peers, 2);

@@ -58,6 +58,7 @@ struct world {
 	uint64_t total;
 	uint32_t piece_bytes, n_pieces;
 	struct buf file;
+	bool is_private; /* the torrent made next is (BEP 27) */
 	bool has_faults; /* the stores of nodes started now can fail */
 	uint64_t unverified_bytes; /* each engine's cap; 0: plenty */
 	struct node nodes[WORLD_NODES];
@@ -105,7 +106,8 @@ static void world_torrent(struct world *w, uint32_t n_pieces,
 				.files = &file,
 				.n_files = 1,
 				.piece_bytes = piece_bytes,
-				.n_pieces = n_pieces};
+				.n_pieces = n_pieces,
+				.is_private = w->is_private};
 	uint8_t *hashes = mem_alloc(20u * n_pieces);
 	uint32_t x = 12345, i;
 	uint64_t at;

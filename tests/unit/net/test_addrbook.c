@@ -37,11 +37,12 @@ static struct addr nth(unsigned i)
 	return a;
 }
 
-static int add(struct addrbook *b, unsigned i, bool is_named, uint64_t now_us)
+static int add(struct addrbook *b, unsigned i, enum addrbook_from from,
+	       uint64_t now_us)
 {
 	struct addr a = nth(i);
 
-	return addrbook_add(b, &a, is_named, now_us, NULL);
+	return addrbook_add(b, &a, from, now_us, NULL);
 }
 
 /* Fail the one entry again and again; the wait after the n-th failure. */
@@ -72,8 +73,8 @@ static void new_addresses_are_due_at_once(void **state)
 	struct cand *c;
 
 	assert_null(addrbook_take(b, 100));
-	assert_int_equal(add(b, 0, false, 100), 0);
-	assert_int_equal(add(b, 0, false, 100), EEXIST);
+	assert_int_equal(add(b, 0, ADDRBOOK_TOLD, 100), 0);
+	assert_int_equal(add(b, 0, ADDRBOOK_TOLD, 100), EEXIST);
 	assert_null(addrbook_take(b, 99));
 	c = addrbook_take(b, 100);
 	assert_non_null(c);
@@ -91,7 +92,7 @@ static void failures_back_off_and_are_forgotten(void **state)
 	struct addrbook *b = *state;
 	uint64_t now_us = 1;
 
-	assert_int_equal(add(b, 0, false, now_us), 0);
+	assert_int_equal(add(b, 0, ADDRBOOK_TOLD, now_us), 0);
 	assert_int_equal(fail_times(b, 1, &now_us), SWARM_REDIAL_MS * 1000);
 	assert_int_equal(fail_times(b, 2, &now_us), 4 * SWARM_REDIAL_MS * 1000);
 	assert_int_equal(fail_times(b, SWARM_CANDIDATE_TRIES - 3, &now_us), 0);
@@ -104,7 +105,7 @@ static void named_addresses_are_never_given_up(void **state)
 	struct addrbook *b = *state;
 	uint64_t now_us = 1;
 
-	assert_int_equal(add(b, 0, true, now_us), 0);
+	assert_int_equal(add(b, 0, ADDRBOOK_NAMED, now_us), 0);
 	assert_int_equal(fail_times(b, 100, &now_us),
 			 SWARM_NAMED_MAX_MS * UINT64_C(1000));
 	assert_int_equal(addrbook_count(b), 1);
@@ -115,9 +116,9 @@ static void barred_addresses_do_not_come_back(void **state)
 {
 	struct addrbook *b = *state;
 
-	assert_int_equal(add(b, 0, true, 1), 0);
+	assert_int_equal(add(b, 0, ADDRBOOK_NAMED, 1), 0);
 	addrbook_on_end(b, addrbook_take(b, 1), ADDRBOOK_NEVER, 1);
-	assert_int_equal(add(b, 0, false, 2), EEXIST);
+	assert_int_equal(add(b, 0, ADDRBOOK_TOLD, 2), EEXIST);
 	assert_null(addrbook_take(b, UINT64_MAX));
 }
 
@@ -126,7 +127,7 @@ static void idle_addresses_can_be_hurried(void **state)
 {
 	struct addrbook *b = *state;
 
-	assert_int_equal(add(b, 0, false, 1), 0);
+	assert_int_equal(add(b, 0, ADDRBOOK_TOLD, 1), 0);
 	addrbook_on_end(b, addrbook_take(b, 1), ADDRBOOK_IDLE, 1);
 	assert_null(addrbook_take(b, 1000));
 	addrbook_hurry(b, 1000);
@@ -140,10 +141,125 @@ static void a_full_book_makes_room_only_from_failures(void **state)
 	unsigned i;
 
 	for (i = 0; i < SWARM_CANDIDATES_MAX; i++)
-		assert_int_equal(add(b, i, false, 1), 0);
-	assert_int_equal(add(b, i, false, 1), E2BIG);
+		assert_int_equal(add(b, i, ADDRBOOK_TOLD, 1), 0);
+	assert_int_equal(add(b, i, ADDRBOOK_TOLD, 1), E2BIG);
 	addrbook_on_end(b, addrbook_take(b, 1), ADDRBOOK_FAILED, 1);
-	assert_int_equal(add(b, i, false, 1), 0);
+	assert_int_equal(add(b, i, ADDRBOOK_TOLD, 1), 0);
+	assert_int_equal(addrbook_count(b), SWARM_CANDIDATES_MAX);
+}
+
+static unsigned taken(struct addrbook *b, uint64_t now_us)
+{
+	struct cand *c = addrbook_take(b, now_us);
+	unsigned i;
+
+	assert_non_null(c);
+	for (i = 0;; i++) {
+		struct addr a = nth(i);
+
+		if (addr_eq(addrbook_addr(c), &a))
+			return i;
+	}
+}
+
+/* Of those that are due the named are first, then who worked, then the new,
+ * then who failed. */
+static void history_goes_before_novelty(void **state)
+{
+	const uint64_t later_us = SWARM_REDIAL_MS * UINT64_C(1000) + 1;
+	struct addrbook *b = *state;
+
+	assert_int_equal(add(b, 0, ADDRBOOK_TOLD, 1), 0);
+	addrbook_on_end(b, addrbook_take(b, 1), ADDRBOOK_FAILED, 1);
+	assert_int_equal(add(b, 1, ADDRBOOK_TOLD, 1), 0);
+	addrbook_on_end(b, addrbook_take(b, 1), ADDRBOOK_WORKED, 1);
+	assert_int_equal(add(b, 2, ADDRBOOK_TOLD, 1), 0);
+	assert_int_equal(add(b, 3, ADDRBOOK_NAMED, later_us), 0);
+	assert_int_equal(taken(b, later_us), 3);
+	assert_int_equal(addrbook_next_us(b), 0);
+	assert_int_equal(taken(b, later_us), 1);
+	assert_int_equal(taken(b, later_us), 2);
+	assert_int_equal(taken(b, later_us), 0);
+	assert_null(addrbook_take(b, later_us));
+}
+
+/* Among equals the one comes first whom BEP 40 prefers. */
+static void equals_go_by_priority(void **state)
+{
+	struct addrbook *b = *state;
+	uint32_t last = UINT32_MAX;
+	struct addr self;
+	unsigned i;
+
+	assert_int_equal(addr_parse(&self, "98.76.54.32:6881"), 0);
+	addrbook_on_self(b, &self);
+	for (i = 0; i < 20; i++)
+		assert_int_equal(add(b, 100 * i, ADDRBOOK_TOLD, 1), 0);
+	for (i = 0; i < 20; i++) {
+		struct cand *c = addrbook_take(b, 1);
+		uint32_t now = addrbook_priority(b, addrbook_addr(c));
+
+		assert_true(now != 0 && now <= last);
+		last = now;
+	}
+}
+
+/* One liar does not change our mind about our own address; two do. */
+static void our_address_is_what_two_say(void **state)
+{
+	struct addrbook *b = *state;
+	struct addr self, lie, peer = nth(0);
+	uint32_t truth;
+
+	assert_int_equal(addrbook_priority(b, &peer), 0);
+	assert_int_equal(addr_parse(&self, "98.76.54.32:6881"), 0);
+	assert_int_equal(addr_parse(&lie, "1.2.3.4:6881"), 0);
+	addrbook_on_self(b, &self);
+	truth = addrbook_priority(b, &peer);
+	addrbook_on_self(b, &lie);
+	assert_int_equal(addrbook_priority(b, &peer), truth);
+	addrbook_on_self(b, &self);
+	addrbook_on_self(b, &lie);
+	assert_int_equal(addrbook_priority(b, &peer), truth);
+	addrbook_on_self(b, &lie);
+	assert_int_not_equal(addrbook_priority(b, &peer), truth);
+}
+
+/* Gossip is forgotten at a word, but not what is in use or was told by
+ * somebody better as well. */
+static void gossip_can_be_forgotten(void **state)
+{
+	struct addrbook *b = *state;
+	struct cand *c;
+
+	assert_int_equal(add(b, 0, ADDRBOOK_GOSSIP, 1), 0);
+	c = addrbook_take(b, 1);
+	assert_true(addrbook_is_gossip(c));
+	assert_int_equal(add(b, 1, ADDRBOOK_GOSSIP, 1), 0);
+	assert_int_equal(add(b, 1, ADDRBOOK_TOLD, 1), EEXIST);
+	assert_int_equal(add(b, 2, ADDRBOOK_GOSSIP, 1), 0);
+	assert_int_equal(add(b, 3, ADDRBOOK_GOSSIP, 5), 0);
+	assert_int_equal(add(b, 4, ADDRBOOK_NAMED, 1), 0);
+	assert_int_equal(add(b, 4, ADDRBOOK_GOSSIP, 1), EEXIST);
+	addrbook_forget_gossip(b);
+	assert_int_equal(addrbook_count(b), 3);
+	addrbook_on_end(b, c, ADDRBOOK_FORGET, 1);
+	assert_int_equal(addrbook_count(b), 2);
+	assert_int_equal(taken(b, 9), 4);
+	assert_int_equal(taken(b, 9), 1);
+}
+
+/* A book that strangers filled still has room for what a tracker says; and
+ * gossip does not drive out gossip. */
+static void gossip_makes_room(void **state)
+{
+	struct addrbook *b = *state;
+	unsigned i;
+
+	for (i = 0; i < SWARM_CANDIDATES_MAX; i++)
+		assert_int_equal(add(b, i, ADDRBOOK_GOSSIP, 1), 0);
+	assert_int_equal(add(b, i, ADDRBOOK_GOSSIP, 1), E2BIG);
+	assert_int_equal(add(b, i, ADDRBOOK_TOLD, 1), 0);
 	assert_int_equal(addrbook_count(b), SWARM_CANDIDATES_MAX);
 }
 
@@ -153,9 +269,11 @@ static void nonsense_is_refused(void **state)
 	struct addr a;
 
 	assert_int_equal(addr_parse(&a, "10.0.0.1:0"), 0);
-	assert_int_equal(addrbook_add(*state, &a, true, 1, NULL), EINVAL);
+	assert_int_equal(addrbook_add(*state, &a, ADDRBOOK_NAMED, 1, NULL),
+			 EINVAL);
 	assert_int_equal(addr_parse(&a, "224.0.0.1:80"), 0);
-	assert_int_equal(addrbook_add(*state, &a, true, 1, NULL), EINVAL);
+	assert_int_equal(addrbook_add(*state, &a, ADDRBOOK_NAMED, 1, NULL),
+			 EINVAL);
 }
 
 int main(void)
@@ -168,6 +286,11 @@ int main(void)
 		T(barred_addresses_do_not_come_back),
 		T(idle_addresses_can_be_hurried),
 		T(a_full_book_makes_room_only_from_failures),
+		T(history_goes_before_novelty),
+		T(equals_go_by_priority),
+		T(our_address_is_what_two_say),
+		T(gossip_can_be_forgotten),
+		T(gossip_makes_room),
 		T(nonsense_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,11 @@ static int metadata(const char *text, struct ext_metadata *m)
 static void our_handshake_is_read_back(void **state)
 {
 	static const char *const to[] = {"9.8.7.6:5", "[2001:db8::7]:5"};
+	struct ext_ours ours = {.metadata_bytes = 31235,
+				.reqq = 500,
+				.listen_port = 6881,
+				.takes_pex = true,
+				.is_upload_only = true};
 
 	for (size_t i = 0; i < 2; i++) {
 		struct ext_handshake hs;
@@ -38,10 +43,14 @@ static void our_handshake_is_read_back(void **state)
 		struct addr a;
 
 		assert_int_equal(addr_parse(&a, to[i]), 0);
-		ext_put_handshake(&b, 31235, 500, 6881, &a);
+		ours.to = &a;
+		ext_put_handshake(&b, &ours);
 		assert_int_equal(buf_err(&b), 0);
 		assert_int_equal(ext_decode_handshake(buf_span(&b), &hs), 0);
 		assert_int_equal(hs.ut_metadata, EXT_ID_UT_METADATA);
+		assert_int_equal(hs.ut_pex, EXT_ID_UT_PEX);
+		assert_int_equal(hs.lt_donthave, EXT_ID_LT_DONTHAVE);
+		assert_true(hs.upload_only);
 		assert_int_equal(hs.metadata_bytes, 31235);
 		assert_int_equal(hs.reqq, 500);
 		assert_int_equal(hs.listen_port, 6881);
@@ -58,9 +67,40 @@ static void absent_facts_are_not_said(void **state)
 	struct addr a;
 
 	assert_int_equal(addr_parse(&a, "9.8.7.6:5"), 0);
-	ext_put_handshake(&b, 0, 500, 0, &a);
+	ext_put_handshake(&b, &(struct ext_ours){.reqq = 500, .to = &a});
 	assert_null(strstr(buf_cstr(&b), "metadata_size"));
 	assert_null(strstr(buf_cstr(&b), "1:p"));
+	buf_fini(&b);
+}
+
+/* What is switched off is said to be, and told from what is not named. */
+static void off_is_not_the_same_as_unsaid(void **state)
+{
+	struct ext_handshake hs =
+		decoded("d1:md6:ut_pexi0ee11:upload_onlyi0ee");
+
+	assert_int_equal(hs.says, EXT_SAYS_UT_PEX | EXT_SAYS_UPLOAD_ONLY);
+	assert_int_equal(hs.ut_pex, 0);
+	assert_false(hs.upload_only);
+	hs = decoded("d1:md11:lt_donthavei7eee");
+	assert_int_equal(hs.says, EXT_SAYS_LT_DONTHAVE);
+	assert_int_equal(hs.lt_donthave, 7);
+	hs = decoded("d1:md11:ut_metadatai3eee");
+	assert_int_equal(hs.says, EXT_SAYS_UT_METADATA);
+	assert_int_equal(decoded("de").says, 0);
+}
+
+/* A piece that is gone is named in four bytes, no more and no fewer. */
+static void donthave_is_four_bytes(void **state)
+{
+	struct buf b = {0};
+	uint32_t ix;
+
+	ext_put_donthave(&b, 0x01020304);
+	assert_int_equal(ext_decode_donthave(buf_span(&b), &ix), 0);
+	assert_int_equal(ix, 0x01020304);
+	assert_int_equal(ext_decode_donthave(span_of(b.data, 3), &ix), EBADMSG);
+	assert_int_equal(ext_decode_donthave(span_str("12345"), &ix), EBADMSG);
 	buf_fini(&b);
 }
 
@@ -191,6 +231,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(our_handshake_is_read_back),
 		cmocka_unit_test(absent_facts_are_not_said),
+		cmocka_unit_test(off_is_not_the_same_as_unsaid),
+		cmocka_unit_test(donthave_is_four_bytes),
 		cmocka_unit_test(wild_values_count_as_not_said),
 		cmocka_unit_test(client_is_made_printable),
 		cmocka_unit_test(malformed_handshakes_are_refused),

@@ -4,8 +4,9 @@
  *   1. Of the slots, one in five and at least one is optimistic (if there is
  *      more than one slot).
  *   2. The interested peers are ranked. While we fetch: by what they gave us.
- *      As a seed: a peer whose turn is not over yet keeps its slot, then
- *      those served longest ago, so that the upload goes round. Ties go to
+ *      As a seed: a peer whose turn is not over yet (by bytes, by time, or
+ *      because it took none in a whole period) keeps its slot, then those
+ *      served longest ago, so that the upload goes round. Ties go to
  *      who is unchoked already, then to the lower id: nobody flaps.
  *   3. The best fill the regular slots.
  *   4. Every third round the optimistic slots are drawn anew among the rest,
@@ -44,9 +45,14 @@ static int by_gift(const void *va, const void *vb)
 	return by_id(a, b);
 }
 
+/* Who asks for nothing, or next to nothing, must not keep the slot from those
+ * who would. */
 static bool has_turn(const struct choke_peer *p)
 {
-	return p->is_unchoked && p->turn_bytes < CHOKER_QUANTUM_BYTES;
+	if (p->turn_bytes == 0 && p->turn_us >= CHOKER_PERIOD_US)
+		return false;
+	return p->is_unchoked && p->turn_bytes < CHOKER_QUANTUM_BYTES &&
+	       p->turn_us < CHOKER_TURN_US;
 }
 
 static int by_turn(const void *va, const void *vb)

@@ -17,6 +17,7 @@ enum {
 	CHOKER_PERIOD_US = 10000000,
 	CHOKER_SLOTS = 8,
 	CHOKER_QUANTUM_BYTES = 4 << 20, /* a seed's turn */
+	CHOKER_TURN_US = 60000000,	/* at the longest */
 	CHOKER_NEW_US = 60000000,	/* a newcomer until this age */
 };
 
@@ -28,6 +29,7 @@ struct choke_peer {
 	uint64_t given_Bps;   /* verified bytes it gave us, a second */
 	uint64_t turn_bytes;  /* sent to it since it was unchoked */
 	uint64_t unchoked_us; /* when; 0: never */
+	uint64_t turn_us;     /* since then */
 	uint64_t age_us;
 	bool is_optimistic; /* in and out */
 	/* out */

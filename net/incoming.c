@@ -1,14 +1,22 @@
 /* incoming — from an accepted socket to a peer of some torrent.
  *
- * A stranger is closed at once when there are too many of them, or when his
- * address is banned; without an answer when he asks for a torrent that we
- * do not serve (so that nobody learns what we have by asking), or one whose
- * swarm is full. Else the connection goes over to the swarm, and the stranger
- * struct is done. peerio's own deadline ends the silent ones.
+ * A stranger is closed at once when there are too many of them, or of his host,
+ * or when his address is banned; without an answer when he asks for a torrent
+ * that we do not serve (so that nobody learns what we have by asking), or one
+ * whose swarm is full. Else the connection goes over to the swarm, and the
+ * stranger struct is done. peerio's own deadline ends the silent ones.
+ *
+ * One host may have INCOMING_HOST_MAX connections with us, so that he does not
+ * take the places of all others; on loopback a host is everybody.
+ *
+ * Ourselves: a tracker tells us our own address, and we dial it. Only the end
+ * that dialled knows that address; it learns from our answer whom it found,
+ * bans it, and hangs up.
  *
  * A stranger is freed at the end of the turn: he may be on the call stack. */
 #include "net/incoming.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "core/err.h"
@@ -21,6 +29,7 @@
 #include "net/peer.h"
 #include "net/peerio.h"
 #include "net/swarm.h"
+#include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 
 struct stranger {
@@ -91,6 +100,34 @@ static void retire(struct stranger *s)
 	loop_defer(in->e->cfg.loop, &in->reap);
 }
 
+/* ---- who is too many ---- */
+
+/* `n` others are there already. */
+static bool is_one_too_many(const struct addr *a, unsigned n)
+{
+	return n >= INCOMING_HOST_MAX && !addr_is_loopback(a);
+}
+
+static unsigned strangers_like(const struct incoming *in, const struct addr *a)
+{
+	const struct stranger *s;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (s, &in->waiting, link)
+		n += addr_eq_host(peerio_addr(s->io), a);
+	return n;
+}
+
+static unsigned peers_like(const struct swarm *sw, const struct addr *a)
+{
+	const struct peer *p;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (p, &sw->peers, link)
+		n += p->is_incoming && addr_eq_host(&p->addr, a);
+	return n;
+}
+
 /* ---- the connection's callbacks: only the first handshake and the end ---- */
 
 static enum peer_end io_on_handshake(void *arg, struct peerio *io,
@@ -102,6 +139,13 @@ static enum peer_end io_on_handshake(void *arg, struct peerio *io,
 
 	if (t == NULL)
 		return PEER_END_HANDSHAKE;
+	if (memcmp(hs->peer_id, s->in->e->peer_id, PEER_ID_BYTES) == 0) {
+		peerio_send_handshake(io, hs); /* word for word our own */
+		return PEER_END_NONE;
+	}
+	if (is_one_too_many(peerio_addr(io),
+			    peers_like(t->swarm, peerio_addr(io))))
+		return PEER_END_LIMIT;
 	if (!swarm_may_accept(t->swarm, peerio_addr(io)))
 		return PEER_END_LIMIT;
 	why = peer_adopt(t->swarm, io, hs);
@@ -170,7 +214,8 @@ void incoming_on_accept(struct incoming *in, int fd, const struct addr *from)
 	struct stranger *s;
 
 	if (in->n >= ENGINE_PENDING_MAX || in->e->n_peers >= ENGINE_PEERS_MAX ||
-	    bans_has(in->e->bans, from)) {
+	    bans_has(in->e->bans, from) ||
+	    is_one_too_many(from, strangers_like(in, from))) {
 		(void)close(fd);
 		return;
 	}

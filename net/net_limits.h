@@ -45,6 +45,7 @@ enum {
 	SWARM_CANDIDATES_MAX = 2000,
 	SWARM_DIALS_MAX = 24,	 /* half-open, a torrent */
 	SWARM_INCOMING_MAX = 32, /* of SWARM_PEERS_MAX */
+	INCOMING_HOST_MAX = 8,	 /* of one address, a torrent; as many silent */
 	ENGINE_PEERS_MAX = 400,
 	ENGINE_PENDING_MAX = 64, /* accepted, no handshake yet */
 	SWARM_REDIAL_MS = 5000,	 /* first back-off, doubling … */

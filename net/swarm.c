@@ -487,6 +487,7 @@ struct peer *swarm_same(const struct swarm *sw, const struct peer *but,
 
 	TAILQ_FOREACH (p, &sw->peers, link)
 		if (p != but && p->is_up &&
+		    addr_eq_host(&p->addr, &but->addr) &&
 		    memcmp(p->peer_id, peer_id, PEER_ID_BYTES) == 0)
 			return p;
 	return NULL;

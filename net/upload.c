@@ -403,6 +403,7 @@ static unsigned describe(struct swarm *sw, struct choke_peer *out)
 			.given_Bps = rate_meter_Bps(&p->down, now_us),
 			.turn_bytes = p->turn_bytes,
 			.unchoked_us = p->unchoked_us,
+			.turn_us = now_us - p->unchoked_us,
 			.age_us = now_us - p->since_us,
 			.is_optimistic = p->is_optimistic,
 		};

@@ -159,6 +159,48 @@ static void fill_gives_free_slots(void **state)
 	assert_true(p[9].unchoke);
 }
 
+/* As a seed, a slot whose holder takes nothing for a round goes to somebody
+ * else, and one whose turn lasts too long as well. */
+static void idle_turn_ends(void **state)
+{
+	static const struct {
+		uint64_t bytes, us;
+		bool keeps;
+	} cases[] = {
+		{0, CHOKER_PERIOD_US / 2, true},
+		{0, CHOKER_PERIOD_US, false},
+		{16384, CHOKER_PERIOD_US, true},
+		{16384, CHOKER_TURN_US, false},
+		{CHOKER_QUANTUM_BYTES, 1, false},
+	};
+	struct choke_peer p[N];
+	struct choker c;
+	struct rng rng;
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+		unsigned n_kept = 0;
+
+		rng_seed(&rng, 5);
+		choker_init(&c, SLOTS);
+		c.round = 1; /* not one in which optimistic slots are drawn */
+		make_peers(p);
+		for (unsigned i = 0; i < SLOTS - 1; i++) {
+			p[i].is_unchoked = true;
+			p[i].unchoked_us = 1000;
+			p[i].turn_bytes = cases[k].bytes;
+			p[i].turn_us = cases[k].us;
+		}
+		choker_round(&c, p, N, true, &rng);
+		for (uint32_t i = 0; i < SLOTS - 1; i++)
+			n_kept += find(p, i)->unchoke;
+		if (cases[k].keeps)
+			assert_int_equal(n_kept, SLOTS - 1);
+		else
+			assert_true(n_kept <= 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +209,7 @@ int main(void)
 		cmocka_unit_test(optimism_goes_round),
 		cmocka_unit_test(seed_goes_round),
 		cmocka_unit_test(fill_gives_free_slots),
+		cmocka_unit_test(idle_turn_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,6 +167,7 @@ static int read_name(struct mi_parse *p)
 	if (name.len == 0)
 		return mi_refuse(p, EBADMSG, "the torrent has no name");
 	p->name = name;
+	p->mi.raw_name = name;
 	name_clean(name.ptr, name.len, clean);
 	p->mi.name = mi_arena_strdup(&p->arena, clean, strlen(clean));
 	return p->mi.name ? 0 : ENOMEM;

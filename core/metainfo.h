@@ -30,13 +30,15 @@ enum mi_attr { /* BEP 47 */
 struct mi_file {
 	uint64_t off_bytes; /* in piece space */
 	uint64_t len_bytes;
-	unsigned attr;	     /* MI_ATTR_… */
-	uint32_t n_path;     /* elements; 1 for a single file */
-	char **path;	     /* sanitised, unique in its directory; ".pad"
-				and not unique for a pad file */
-	char *symlink;	     /* target from the torrent's top, sanitised,
-				elements joined by '/', or NULL */
-	const uint8_t *root; /* v2 pieces root, 32 bytes, or NULL */
+	unsigned attr;		/* MI_ATTR_… */
+	uint32_t n_path;	/* elements; 1 for a single file */
+	char **path;		/* sanitised, unique in its directory; ".pad"
+				   and not unique for a pad file */
+	const struct span *raw; /* the n_path elements as the torrent states
+				   them; NULL when they are those of path */
+	char *symlink;		/* target from the torrent's top, sanitised,
+				   elements joined by '/', or NULL */
+	const uint8_t *root;	/* v2 pieces root, 32 bytes, or NULL */
 	const uint8_t
 		*layer; /* v2 piece layer: 32 bytes a piece, or NULL when
 			   the file is one piece or the layer is missing */
@@ -49,9 +51,10 @@ struct mi_tier {
 
 struct metainfo {
 	struct torrent_id id;
-	char *name;	/* sanitised; of the top directory or the single file */
-	bool is_single; /* one file, no directory in the torrent itself */
-	bool is_private; /* BEP 27 */
+	char *name; /* sanitised; of the top directory or the single file */
+	struct span raw_name; /* as the torrent states it, lent */
+	bool is_single;	      /* one file, no directory in the torrent itself */
+	bool is_private;      /* BEP 27 */
 	bool has_v1, has_v2;
 	uint32_t piece_bytes;
 	uint32_t n_pieces;

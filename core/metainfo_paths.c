@@ -124,6 +124,19 @@ static int add_file(struct paths *ps, uint32_t dir, const char *name,
 	return add_node(ps, key, name, false, out);
 }
 
+/* The elements lie in the torrent's bytes, their list in the scratch. */
+static int keep_raw(struct mi_parse *p, const struct span *elem,
+		    struct mi_file *f)
+{
+	struct span *raw = mi_arena_alloc(&p->arena, f->n_path, sizeof(*raw));
+
+	if (!raw)
+		return ENOMEM;
+	memcpy(raw, elem, f->n_path * sizeof(*raw));
+	f->raw = raw;
+	return 0;
+}
+
 static int build_path(struct paths *ps, const struct mi_raw *raw,
 		      struct mi_file *f)
 {
@@ -133,6 +146,7 @@ static int build_path(struct paths *ps, const struct mi_raw *raw,
 	const struct span *elem = raw->n_elem > 0 ? raw->elem : &nothing;
 	char name[NAME_BUF_BYTES];
 	struct node *node;
+	bool differs = false;
 	uint32_t dir = 0;
 
 	f->path = mi_arena_alloc(&ps->p->arena, n, sizeof(*f->path));
@@ -148,9 +162,10 @@ static int build_path(struct paths *ps, const struct mi_raw *raw,
 			return r;
 		f->path[i] = node->name;
 		dir = node->id;
+		differs = differs || !span_is(elem[i], node->name);
 	}
 	f->n_path = n;
-	return 0;
+	return differs ? keep_raw(ps->p, elem, f) : 0;
 }
 
 /* ---- what is no ordinary file ---- */

@@ -120,7 +120,10 @@ static void add_peers(struct buf *b, const struct torrent *t)
 	for (unsigned i = 0; i < n; i++) {
 		const struct torrent_peer_view *p = &peers[i];
 
-		buf_addf(b, "  peer     %s ", addr_format(&p->addr, text));
+		buf_add_str(b, "  peer     ");
+		add_foreign(b, p->is_web_seed ? p->url
+					      : addr_format(&p->addr, text));
+		buf_add_u8(b, ' ');
 		add_foreign(b, p->client);
 		buf_add_str(b, ": ");
 		add_rate(b, p->down_Bps, p->up_Bps);

@@ -4,9 +4,9 @@
  * "info_hash", "state", "why", "size_bytes", "held_bytes", "pieces",
  * "pieces_held", "pieces_hashed", "down_Bps", "up_Bps", "down_bytes",
  * "up_bytes", "waste_bytes", "peers_connected", "seeds", "dialing", "peers":
- * [{"addr", "client", …}], "trackers": [{"url", "state", "peers", "next_s",
- * "why"}]}], "reads": [{"torrent", "path", "offset", "length", "waited_ms",
- * "why"}]}
+ * [{"addr", "url" (a web seed's), "client", …}], "trackers": [{"url", "state",
+ * "peers", "next_s", "why"}]}], "reads": [{"torrent", "path", "offset",
+ * "length", "waited_ms", "why"}]}
  *
  * Numbers are integers, times intervals; a key is never missing: what is not
  * known is null. Failure is sticky, as in core/buf.h: out of memory drops
@@ -77,7 +77,9 @@ static json_t *peer(struct json_out *o, const struct torrent_peer_view *p)
 	json_t *j = json_object();
 	char addr[ADDR_TEXT_BYTES];
 
-	put(o, j, "addr", text(addr_format(&p->addr, addr)));
+	put(o, j, "addr",
+	    text(p->is_web_seed ? NULL : addr_format(&p->addr, addr)));
+	put(o, j, "url", text(p->is_web_seed ? p->url : NULL));
 	put(o, j, "client", text(p->client));
 	put_int(o, j, "down_Bps", p->down_Bps);
 	put_int(o, j, "up_Bps", p->up_Bps);

@@ -1,7 +1,7 @@
 /* blame — find the liar, and only him.
  *
  * A piece whose hash is wrong was sent by one peer or by several.
- *   one      He lied: his address is banned.
+ *   one      He lied: his address is banned; a web seed, itself.
  *   several  Who sent which block is kept, with a digest of each block, and
  *            the piece becomes suspect: it is fetched again whole from one
  *            peer. Wrong again: that peer is the one sender, and is banned.
@@ -32,17 +32,31 @@
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
+#include "net/webseed.h"
 
-static void convict(struct intake *in, const struct addr *liar,
+static void convict(struct intake *in, const struct intake_sender *liar,
 		    uint32_t piece_ix)
 {
 	char text[ADDR_TEXT_BYTES];
 
-	if (bans_has(in->sw->e->bans, liar))
+	if (liar->is_web) {
+		webseed_ban(webseed_find(in->sw, liar->id));
+		return;
+	}
+	if (bans_has(in->sw->e->bans, &liar->addr))
 		return;
 	log_debug("%s: %s sent wrong bytes of piece %u, banned",
-		  torrent_name(in->sw->t), addr_format(liar, text), piece_ix);
-	swarm_ban(in->sw, liar);
+		  torrent_name(in->sw->t), addr_format(&liar->addr, text),
+		  piece_ix);
+	swarm_ban(in->sw, &liar->addr);
+}
+
+static bool is_same(const struct intake_sender *a,
+		    const struct intake_sender *b)
+{
+	if (a->is_web != b->is_web)
+		return false;
+	return a->is_web ? a->id == b->id : addr_eq(&a->addr, &b->addr);
 }
 
 static bool has_one_sender(const struct intake_piece *ip)
@@ -50,7 +64,7 @@ static bool has_one_sender(const struct intake_piece *ip)
 	uint32_t i;
 
 	for (i = 1; i < ip->n_blocks; i++)
-		if (!addr_eq(&ip->sender[i], &ip->sender[0]))
+		if (!is_same(&ip->sender[i], &ip->sender[0]))
 			return false;
 	return true;
 }
@@ -74,12 +88,13 @@ static void keep_evidence(struct intake *in, struct intake_piece *ip,
 	uint32_t i;
 
 	if (ip->bad_sender == NULL)
-		ip->bad_sender = mem_zalloc(ip->n_blocks, sizeof(struct addr));
+		ip->bad_sender =
+			mem_zalloc(ip->n_blocks, sizeof(*ip->bad_sender));
 	if (ip->bad_digest == NULL)
 		ip->bad_digest = mem_zalloc(ip->n_blocks, sizeof(uint64_t));
 	if (ip->bad_sender == NULL || ip->bad_digest == NULL)
 		return;
-	memcpy(ip->bad_sender, ip->sender, ip->n_blocks * sizeof(struct addr));
+	memcpy(ip->bad_sender, ip->sender, ip->n_blocks * sizeof(*ip->sender));
 	for (i = 0; i < ip->n_blocks; i++)
 		ip->bad_digest[i] = digest(in, buffer, i);
 }
@@ -87,7 +102,7 @@ static void keep_evidence(struct intake *in, struct intake_piece *ip,
 void blame_on_bad(struct intake *in, struct intake_piece *ip)
 {
 	struct blk *buffer = pieces_buffer(in->sw->t->ps, ip->ix);
-	struct addr liar = ip->sender[0];
+	struct intake_sender liar = ip->sender[0];
 
 	blk_drop(ip->data);
 	ip->data = NULL;
@@ -132,39 +147,60 @@ static bool is_better(const struct peer *a, const struct peer *b)
 	return a->down_bytes > b->down_bytes;
 }
 
+/* Who was chosen before goes on as long as he can: two senders find no liar. */
+static bool still_serves(const struct intake *in, const struct intake_piece *ip)
+{
+	const struct peer *p = swarm_peer(in->sw, ip->only_peer);
+	const struct webseed *ws = webseed_find(in->sw, ip->only_peer);
+
+	if (p != NULL)
+		return can_serve(p, ip->ix) && !p->is_snubbed;
+	return ws != NULL && webseed_is_usable(ws);
+}
+
+static uint32_t first_web(const struct swarm *sw)
+{
+	const struct webseed *ws;
+
+	TAILQ_FOREACH (ws, &sw->webs, link)
+		if (webseed_is_usable(ws))
+			return ws->id;
+	return 0;
+}
+
 void blame_choose(struct intake *in)
 {
 	struct intake_piece *ip;
 
 	LIST_FOREACH (ip, &in->pieces, link) {
 		struct peer *best = NULL, *p;
+		uint32_t web;
 
-		if (!ip->is_suspect)
-			continue;
-		p = swarm_peer(in->sw, ip->only_peer);
-		if (p != NULL && can_serve(p, ip->ix) && !p->is_snubbed)
+		if (!ip->is_suspect || still_serves(in, ip))
 			continue;
 		TAILQ_FOREACH (p, &in->sw->peers, link)
 			if (can_serve(p, ip->ix) &&
 			    (best == NULL || is_better(p, best)))
 				best = p;
-		ip->only_peer = best == NULL ? 0 : best->id;
+		web = best == NULL || best->is_snubbed ? first_web(in->sw) : 0;
+		ip->only_peer = web != 0 ? web : best != NULL ? best->id : 0;
 	}
 }
 
-const struct bits *blame_have(struct intake *in, struct peer *p)
+const struct bits *blame_have(struct intake *in, uint32_t id,
+			      const struct bits *have, struct bits *masked)
 {
 	struct intake_piece *ip;
 
 	if (in->n_suspects == 0)
-		return &p->have;
-	if (p->masked.data == NULL && bits_init(&p->masked, p->have.n) != 0)
+		return have;
+	if (masked->data == NULL && bits_init(masked, have->n) != 0)
 		return NULL;
-	memcpy(p->masked.data, p->have.data, bits_bytes(p->have.n));
-	p->masked.n_set = p->have.n_set;
+	memcpy(masked->data, have->data, bits_bytes(have->n));
+	masked->n_set = have->n_set;
 	LIST_FOREACH (ip, &in->pieces, link)
-		if (ip->is_suspect && ip->only_peer != p->id &&
-		    bits_has(&p->masked, ip->ix))
-			bits_clear(&p->masked, ip->ix);
-	return &p->masked;
+		if (ip->is_suspect && ip->only_peer != id &&
+		    bits_has(masked, ip->ix))
+			bits_clear(masked, ip->ix);
+	return masked;
 }

@@ -7,7 +7,6 @@
 struct bits;
 struct intake;
 struct intake_piece;
-struct peer;
 
 /* blame_on_bad — the piece's bytes, still in its buffer, do not match. */
 void blame_on_bad(struct intake *in, struct intake_piece *ip);
@@ -19,9 +18,11 @@ void blame_on_good(struct intake *in, struct intake_piece *ip);
  * Before each pass. */
 void blame_choose(struct intake *in);
 
-/* blame_have — what `p` may be asked for: what it has, less the suspect pieces
- * that another one is asked for. NULL without memory: nothing now. Lends
- * until the next call for this peer. */
-const struct bits *blame_have(struct intake *in, struct peer *p);
+/* blame_have — what `id`, a peer or a web seed, may be asked for: what it has,
+ * less the suspect pieces that another one is asked for, in `masked` if there
+ * are any. NULL without memory: nothing now. Lends until the next call with
+ * this `masked`. */
+const struct bits *blame_have(struct intake *in, uint32_t id,
+			      const struct bits *have, struct bits *masked);
 
 #endif

@@ -110,6 +110,8 @@ static int make_parts(struct engine *e)
 	if (r == 0)
 		r = http_new(e->cfg.loop, &e->http);
 	if (r == 0)
+		r = http_new(e->cfg.loop, &e->web);
+	if (r == 0)
 		r = udp_tracker_new(e->cfg.loop, e->cfg.names, &e->udp);
 	if (r == 0)
 		r = bans_new(&e->bans);
@@ -347,6 +349,7 @@ void engine_free(struct engine *e)
 		torrent_free(t);
 	}
 	udp_tracker_free(e->udp);
+	http_free(e->web);
 	http_free(e->http);
 	bans_free(e->bans);
 	hmap_free(e->by_hash);

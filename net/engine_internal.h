@@ -23,7 +23,8 @@ struct engine {
 	char **peers;
 	uint8_t peer_id[PEER_ID_BYTES];
 	struct piece_mem *mem;
-	struct http *http;
+	struct http *http; /* trackers */
+	struct http *web;  /* web seeds, which may fill all connections */
 	struct udp_tracker *udp;
 	struct incoming *incoming;
 	struct listener *listener;

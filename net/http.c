@@ -9,6 +9,10 @@
  * has ended is read from the multi's queue after each such call, outside
  * libcurl's own stack, so that a `done` may start and cancel gets.
  *
+ * A range is not collected but handed on from libcurl's write callback. With
+ * its first byte the answer's status and Content-Range are looked at; at the
+ * end the bytes are counted.
+ *
  * Names are resolved by libcurl's threads. QUICK_EXIT lets a get end while its
  * look-up hangs; without it libcurl would join that thread, on our loop.
  *
@@ -26,7 +30,9 @@
 #include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -59,6 +65,8 @@ struct http_get {
 	void *arg;
 	struct buf body;
 	size_t max_bytes;
+	struct http_range range; /* len 0: all, into body */
+	uint64_t got_bytes;	 /* of the range */
 	size_t header_bytes;
 	const char *loopback_path;
 	const char *refused; /* why we ended it ourselves, or NULL */
@@ -82,6 +90,53 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	}
 	buf_add(&g->body, data, len);
 	return buf_err(&g->body) ? 0 : len;
+}
+
+/* "bytes 5-9/20"; '*' when the server does not know the length. */
+static bool is_range(const char *said, const struct http_range *r)
+{
+	uint64_t last = r->off_bytes + r->len_bytes - 1;
+	char known[96], open[96];
+
+	(void)snprintf(known, sizeof(known),
+		       "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, r->off_bytes,
+		       last, r->file_bytes);
+	(void)snprintf(open, sizeof(open), "bytes %" PRIu64 "-%" PRIu64 "/*",
+		       r->off_bytes, last);
+	return strcasecmp(said, known) == 0 || strcasecmp(said, open) == 0;
+}
+
+/* Is what begins now what was asked for? */
+static bool is_answer(const struct http_get *g)
+{
+	const struct http_range *r = &g->range;
+	struct curl_header *h;
+	long status = 0;
+
+	(void)curl_easy_getinfo(g->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status == 206 &&
+	    curl_easy_header(g->easy, "Content-Range", 0, CURLH_HEADER, -1,
+			     &h) == CURLHE_OK)
+		return is_range(h->value, r);
+	return status == 200 && r->len_bytes == r->file_bytes;
+}
+
+static size_t on_range(char *data, size_t size, size_t n, void *arg)
+{
+	struct http_get *g = arg;
+	size_t len = size * n;
+
+	if (g->got_bytes == 0 && !is_answer(g)) {
+		g->refused = "the answer is not the range asked for";
+		return 0;
+	}
+	if (len > g->range.len_bytes - g->got_bytes) {
+		g->too_long = true;
+		return 0;
+	}
+	g->got_bytes += len;
+	g->range.data(g->arg, (const uint8_t *)data, len);
+	return len;
 }
 
 static size_t on_header(char *data, size_t size, size_t n, void *arg)
@@ -263,8 +318,11 @@ static void get_free(struct http_get *g)
 static void get_end(struct http_get *g, CURLcode code)
 {
 	long status = 0;
-	int err = errno_of(g, code);
+	int err;
 
+	if (code == CURLE_OK && g->got_bytes < g->range.len_bytes)
+		g->refused = "the answer is not the range asked for";
+	err = errno_of(g, code);
 	(void)curl_easy_getinfo(g->easy, CURLINFO_RESPONSE_CODE, &status);
 	/* Off the multi and the list before `done`, which may do anything but
 	 * free `h`. The body lives until it returns. */
@@ -446,21 +504,47 @@ static CURLcode set_limits(CURL *e, const struct http_req *req)
 	code = curl_easy_setopt(e, CURLOPT_USERAGENT, "shoalfs/" SHOAL_VERSION);
 	if (code != CURLE_OK)
 		return code;
-	code = curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip");
-	if (code != CURLE_OK)
-		return code;
 	code = curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	if (code != CURLE_OK)
 		return code;
 	(void)curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 1L);
 	(void)curl_easy_setopt(e, CURLOPT_MAXREDIRS, (long)HTTP_REDIRECTS_MAX);
-	(void)curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
-	(void)curl_easy_setopt(e, CURLOPT_MAXFILESIZE_LARGE,
-			       (curl_off_t)req->max_bytes);
 	(void)curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	(void)curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
 	(void)curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	return curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+}
+
+static CURLcode set_whole(struct http_get *g, const struct http_req *req)
+{
+	CURL *e = g->easy;
+
+	g->max_bytes = req->max_bytes;
+	(void)curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+	(void)curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
+	(void)curl_easy_setopt(e, CURLOPT_MAXFILESIZE_LARGE,
+			       (curl_off_t)req->max_bytes);
+	return curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip");
+}
+
+static CURLcode set_range(struct http_get *g, const struct http_req *req)
+{
+	const struct http_range *r = req->range;
+	CURL *e = g->easy;
+	char text[64];
+
+	assert(r->len_bytes > 0);
+	g->range = *r;
+	(void)snprintf(text, sizeof(text), "%" PRIu64 "-%" PRIu64, r->off_bytes,
+		       r->off_bytes + r->len_bytes - 1);
+	(void)curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_range);
+	(void)curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)HTTP_RANGE_READ);
+	(void)curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+			       (long)req->timeout_ms);
+	(void)curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, (long)r->min_Bps);
+	(void)curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long)r->silence_s);
+	(void)curl_easy_setopt(e, CURLOPT_FAILONERROR, 1L);
+	return curl_easy_setopt(e, CURLOPT_RANGE, text);
 }
 
 static void set_callbacks(struct http_get *g)
@@ -469,7 +553,6 @@ static void set_callbacks(struct http_get *g)
 
 	(void)curl_easy_setopt(e, CURLOPT_PRIVATE, g);
 	(void)curl_easy_setopt(e, CURLOPT_ERRORBUFFER, g->text);
-	(void)curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
 	(void)curl_easy_setopt(e, CURLOPT_WRITEDATA, g);
 	(void)curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
 	(void)curl_easy_setopt(e, CURLOPT_HEADERDATA, g);
@@ -491,10 +574,10 @@ int http_get_start(struct http *h, const struct http_req *req, http_fn *done,
 	g->h = h;
 	g->done = done;
 	g->arg = arg;
-	g->max_bytes = req->max_bytes;
 	g->loopback_path = req->loopback_path;
 	g->easy = curl_easy_init();
-	if (!g->easy || set_limits(g->easy, req) != CURLE_OK)
+	if (!g->easy || set_limits(g->easy, req) != CURLE_OK ||
+	    (req->range ? set_range(g, req) : set_whole(g, req)) != CURLE_OK)
 		goto free_get;
 	set_callbacks(g);
 	/* Asks for a timer of 0 ms: nothing runs before the next turn. */

@@ -1,5 +1,6 @@
-/* http — GET over HTTP and HTTPS: libcurl's multi interface on our loop. The
- * only home of <curl/curl.h>.
+/* http — GET over HTTP and HTTPS, of a whole body or of a range that is handed
+ * on as it comes: libcurl's multi interface on our loop. The only home of
+ * <curl/curl.h>.
  *
  * What is asked may come from a stranger's torrent, so: http and https only;
  * certificates are verified; at most HTTP_REDIRECTS_MAX redirects, never from
@@ -28,10 +29,28 @@ int http_new(struct loop *loop, struct http **out);
  * fine. */
 void http_free(struct http *h);
 
+/* http_data_fn — the next bytes of a range, lent. It runs on libcurl's stack:
+ * no get may be started or cancelled from it. */
+typedef void http_data_fn(void *arg, const uint8_t *data, size_t len);
+
+/* A part of a resource whose length is known. Taken is a 206 that says exactly
+ * this range, and a 200 where the range is all of it; of anything else not a
+ * byte is handed on, and the connection is closed. */
+struct http_range {
+	uint64_t off_bytes, len_bytes; /* len > 0 */
+	uint64_t file_bytes;
+	unsigned min_Bps;   /* slower than this … */
+	unsigned silence_s; /* for so long is ETIMEDOUT */
+	http_data_fn *data;
+};
+
 struct http_req {
 	const char *url;     /* borrowed */
 	size_t max_bytes;    /* a longer body, inflated, is EFBIG */
-	unsigned timeout_ms; /* for all of it, names included */
+	unsigned timeout_ms; /* for all of it, names included; with a range
+				only until the connection stands */
+	const struct http_range *range; /* copied; NULL: all, into `body`, to
+					   which max_bytes applies */
 	/* What a path must begin with to be asked of a loopback address,
 	 * whatever name, spelling or redirect led there; kept for the get's
 	 * life. NULL: any path. */
@@ -40,7 +59,8 @@ struct http_req {
 
 /* err: 0 (then `status` is the HTTP status), ETIMEDOUT, EFBIG, ECONNREFUSED,
  * ENOENT (no such host), EPROTO (TLS, not HTTP, bad URL or scheme, a redirect
- * that is not followed), ENOMEM, EIO. `why` is a text for a person, lent like
+ * that is not followed, an answer that is not the range; then `status` may
+ * tell more), ENOMEM, EIO. `why` is a text for a person, lent like
  * `body`. */
 typedef void http_fn(void *arg, int err, int status, struct span body,
 		     const char *why);

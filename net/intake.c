@@ -48,6 +48,7 @@
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
+#include "net/webseed.h"
 
 int intake_new(struct swarm *sw, struct intake **out)
 {
@@ -172,6 +173,7 @@ static void abandon(struct intake *in, struct intake_piece *ip)
 		return; /* being hashed: too late, and no harm */
 	TAILQ_FOREACH (p, &in->sw->peers, link)
 		peer_ask_cancel_piece(p, ix);
+	webseed_cancel_piece(in->sw, ix);
 	forget_everywhere(in, buffer);
 	piece_drop(in, ip);
 	picker_close(in->sw->picker, ix);
@@ -202,6 +204,7 @@ void intake_unwant(struct intake *in, uint32_t piece_ix)
 	}
 	TAILQ_FOREACH (p, &in->sw->peers, link)
 		peer_ask_cancel_piece(p, piece_ix);
+	webseed_cancel_piece(in->sw, piece_ix);
 }
 
 /* ---- where the bytes go ---- */
@@ -236,14 +239,13 @@ static uint8_t *use_scratch(struct peer *p, const struct wire_block *b)
 
 /* Is somebody else's socket filling the block's place right now? */
 static struct peer *writer_of(struct intake *in, const struct intake_piece *ip,
-			      const struct wire_block *b,
-			      const struct peer *but)
+			      const struct wire_block *b, uint32_t but_id)
 {
 	uint32_t id = ip->holder[b->begin_bytes / WIRE_BLOCK_BYTES];
 	struct wire_block now;
 	struct peer *p;
 
-	if (id == 0 || id == but->id)
+	if (id == 0 || id == but_id)
 		return NULL;
 	p = swarm_peer(in->sw, id);
 	if (p == NULL || !peerio_receiving(p->io, &now) ||
@@ -266,7 +268,7 @@ uint8_t *intake_place(struct peer *p, const struct wire_block *b)
 	place = place_of(in, b);
 	if (ip == NULL || place == NULL)
 		return NULL;
-	if (writer_of(in, ip, b, p) != NULL)
+	if (writer_of(in, ip, b, p->id) != NULL)
 		return use_scratch(p, b);
 	ip->holder[b->begin_bytes / WIRE_BLOCK_BYTES] = p->id;
 	return place;
@@ -291,20 +293,24 @@ static void drop(struct peer *p, const struct wire_block *b,
 
 /* The copies that others were asked for, and the releases of stalled peers
  * that the picker does not know of any more. */
-static void cancel_copies(struct peer *p, const struct wire_block *b,
-			  const uint32_t *others, unsigned n_others)
+static void cancel_copies(struct swarm *sw, uint32_t id,
+			  const struct wire_block *b, const uint32_t *others,
+			  unsigned n_others)
 {
-	struct swarm *sw = p->sw;
+	struct webseed *ws;
 	struct peer *o;
 	unsigned i;
 
 	for (i = 0; i < n_others; i++) {
 		o = swarm_peer(sw, others[i]);
+		ws = o == NULL ? webseed_find(sw, others[i]) : NULL;
 		if (o != NULL)
 			peer_ask_cancel(o, b);
+		else if (ws != NULL)
+			webseed_cancel(ws, b);
 	}
 	TAILQ_FOREACH (o, &sw->peers, link)
-		if (o != p && o->n_released > 0)
+		if (o->id != id && o->n_released > 0)
 			peer_ask_cancel(o, b);
 }
 
@@ -319,12 +325,13 @@ static void whole(struct intake *in, struct intake_piece *ip)
 }
 
 /* The bytes are at `dst` and the block is missing: it is ours. */
-static void take_block(struct peer *p, struct intake_piece *ip,
-		       const struct wire_block *b, const uint8_t *dst)
+static void take_block(struct intake *in, const struct intake_sender *from,
+		       struct intake_piece *ip, const struct wire_block *b,
+		       const uint8_t *dst)
 {
-	struct intake *in = p->sw->intake;
+	struct swarm *sw = in->sw;
 	uint8_t *place = place_of(in, b);
-	struct peer *writer = writer_of(in, ip, b, p);
+	struct peer *writer = writer_of(in, ip, b, from->id);
 	uint32_t others[PICKER_COPIES_MAX];
 	enum picker_arrival was;
 	unsigned n_others = 0;
@@ -334,13 +341,11 @@ static void take_block(struct peer *p, struct intake_piece *ip,
 	if (dst != place)
 		memcpy(place, dst, b->len_bytes);
 	ip->holder[b->begin_bytes / WIRE_BLOCK_BYTES] = 0;
-	ip->sender[b->begin_bytes / WIRE_BLOCK_BYTES] = p->addr;
+	ip->sender[b->begin_bytes / WIRE_BLOCK_BYTES] = *from;
 	ip->n_arrived++;
-	p->hold_ms = 0;
-	p->hold_until_us = 0;
-	was = picker_on_arrived(p->sw->picker, p->id, b, others, &n_others);
-	cancel_copies(p, b, others, n_others);
-	fetch_on_block(p->sw->t->fetch, b->piece_ix, loop_now_us(p->sw->loop));
+	was = picker_on_arrived(sw->picker, from->id, b, others, &n_others);
+	cancel_copies(sw, from->id, b, others, n_others);
+	fetch_on_block(sw->t->fetch, b->piece_ix, loop_now_us(sw->loop));
 	if (was == PICKER_WHOLE)
 		whole(in, ip);
 }
@@ -364,10 +369,34 @@ void intake_on_block(struct peer *p, const struct wire_block *b, uint8_t *dst)
 	} else {
 		if (was == PEER_ASK_NOT)
 			p->credit--;
-		take_block(p, ip, b, dst);
+		p->hold_ms = 0;
+		p->hold_until_us = 0;
+		take_block(
+			sw->intake,
+			&(struct intake_sender){.id = p->id, .addr = p->addr},
+			ip, b, dst);
 	}
 	if (dst != NULL && dst == p->scratch)
 		p->scratch_taken = false;
+	swarm_kick(sw);
+}
+
+void intake_on_web_block(struct webseed *ws, const struct wire_block *b,
+			 const uint8_t *bytes)
+{
+	struct swarm *sw = ws->sw;
+	struct intake_piece *ip = intake_find(sw->intake, b->piece_ix);
+
+	if (ip == NULL || !picker_is_missing(sw->picker, b) ||
+	    place_of(sw->intake, b) == NULL) {
+		sw->waste_bytes += b->len_bytes;
+		picker_on_gone(sw->picker, ws->id, b);
+	} else {
+		take_block(
+			sw->intake,
+			&(struct intake_sender){.id = ws->id, .is_web = true},
+			ip, b, bytes);
+	}
 	swarm_kick(sw);
 }
 

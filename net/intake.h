@@ -17,6 +17,14 @@ struct blk;
 struct hmap;
 struct peer;
 struct swarm;
+struct webseed;
+
+/* Who delivered a block: a peer, known by its address, or a web seed. */
+struct intake_sender {
+	uint32_t id;
+	bool is_web;
+	struct addr addr; /* a peer's */
+};
 
 /* A piece under way. `holder` of a block: the id of the peer to which its
  * place in the buffer was last handed out; 0: nobody. `sender`: who delivered
@@ -25,11 +33,11 @@ struct intake_piece {
 	LIST_ENTRY(intake_piece) link;
 	uint32_t ix, n_blocks, n_arrived;
 	uint32_t *holder;
-	struct addr *sender;
+	struct intake_sender *sender;
 
 	bool is_suspect;
-	uint32_t only_peer;	 /* the one peer that is asked; 0: nobody yet */
-	struct addr *bad_sender; /* of the version that was wrong */
+	uint32_t only_peer; /* the one peer that is asked; 0: nobody yet */
+	struct intake_sender *bad_sender; /* of the version that was wrong */
 	uint64_t *bad_digest;
 	struct blk *data; /* the version that is being hashed, held */
 };
@@ -66,6 +74,10 @@ uint8_t *intake_place(struct peer *p, const struct wire_block *b);
 
 /* intake_on_block — a block is whole and lies at `dst` (NULL: dropped). */
 void intake_on_block(struct peer *p, const struct wire_block *b, uint8_t *dst);
+
+/* intake_on_web_block — a web seed's block, whole; the bytes are lent. */
+void intake_on_web_block(struct webseed *ws, const struct wire_block *b,
+			 const uint8_t *bytes);
 
 /* intake_on_verified / intake_on_bad — what the hash of a piece said. */
 void intake_on_verified(struct intake *in, uint32_t piece_ix);

@@ -107,6 +107,18 @@ enum {
 	HTTP_REDIRECTS_MAX = 5,
 	HTTP_HEADERS_MAX = 32 << 10, /* of one answer */
 	HTTP_CONNECTIONS_MAX = 64,
+	HTTP_RANGE_READ = 256 << 10, /* handed on at a time */
+
+	/* ---- web seeds ---- */
+	WEBSEEDS_MAX = 16,	    /* a torrent */
+	WEBSEED_REQUESTS_MAX = 3,   /* at a time, each a connection */
+	WEBSEED_RUN_MAX = 16 << 20, /* bytes of one request */
+	WEBSEED_CONNECT_MS = 10000,
+	WEBSEED_SILENCE_S = 10, /* below WEBSEED_MIN_BPS for so long */
+	WEBSEED_MIN_BPS = 4096,
+	WEBSEED_RETRY_MS = 1000, /* first back-off, doubling … */
+	WEBSEED_RETRY_MAX_MS = 300000,
+	WEBSEED_WHY_BYTES = 160,
 };
 
 #endif

@@ -47,6 +47,7 @@
 #include "net/torrent_internal.h"
 #include "net/tracker.h"
 #include "net/upload.h"
+#include "net/webseed.h"
 
 enum {
 	PICKS = 256, /* decisions fetched from the picker at a time */
@@ -149,6 +150,7 @@ int swarm_new(struct torrent *t, struct swarm **out)
 	now_us = loop_now_us(sw->loop);
 	TAILQ_INIT(&sw->peers);
 	TAILQ_INIT(&sw->ended);
+	TAILQ_INIT(&sw->webs);
 	loop_task_init(&sw->pass, on_pass, sw);
 	loop_task_init(&sw->reap, on_reap, sw);
 	choker_init(&sw->choker, CHOKER_SLOTS);
@@ -212,6 +214,7 @@ void swarm_stop(struct swarm *sw, enum peer_end why)
 	sw->is_running = false;
 	while ((p = TAILQ_FIRST(&sw->peers)) != NULL)
 		peer_end(p, why);
+	webseed_stop(sw);
 	loop_task_cancel(sw->loop, &sw->pass);
 	loop_timer_stop(sw->wake);
 	loop_timer_stop(sw->dial);
@@ -223,12 +226,19 @@ void swarm_stop(struct swarm *sw, enum peer_end why)
 
 void swarm_free(struct swarm *sw)
 {
+	struct webseed *ws;
+
 	if (sw == NULL)
 		return;
 	assert(TAILQ_EMPTY(&sw->peers));
 	loop_task_cancel(sw->loop, &sw->reap);
 	loop_task_cancel(sw->loop, &sw->pass);
 	on_reap(sw);
+	while ((ws = TAILQ_FIRST(&sw->webs)) != NULL) {
+		TAILQ_REMOVE(&sw->webs, ws, link);
+		webseed_free(ws);
+	}
+	bits_fini(&sw->all);
 	intake_free(sw->intake);
 	picker_free(sw->picker);
 	named_free(sw->named);
@@ -340,7 +350,7 @@ static bool describe(struct swarm *sw, struct peer *p, uint64_t now_us,
 		return false;
 	if (p->choked_us && (p->allowed.data == NULL || p->allowed.n_set == 0))
 		return false;
-	have = blame_have(sw->intake, p);
+	have = blame_have(sw->intake, p->id, &p->have, &p->masked);
 	if (have == NULL)
 		return false;
 	*out = (struct pick_peer){
@@ -357,13 +367,24 @@ static bool describe(struct swarm *sw, struct peer *p, uint64_t now_us,
 	return true;
 }
 
+/* The picker's peers are the peers, then the web seeds. */
+static void ask(const struct pick *pick, struct peer **peers,
+		struct webseed **webs, unsigned n_peers, uint64_t now_us)
+{
+	if (pick->peer_ix < n_peers)
+		peer_ask_block(peers[pick->peer_ix], &pick->block, now_us);
+	else
+		webseed_ask(webs[pick->peer_ix - n_peers], &pick->block);
+}
+
 /* The requests that can leave now; how many peers could be asked at all. */
 static unsigned assign(struct swarm *sw, uint64_t now_us)
 {
-	struct pick_peer desc[SWARM_PEERS_MAX];
+	struct pick_peer desc[SWARM_PEERS_MAX + WEBSEEDS_MAX];
 	struct peer *peers[SWARM_PEERS_MAX];
+	struct webseed *webs[WEBSEEDS_MAX], *ws;
 	struct pick picks[PICKS];
-	unsigned n_peers = 0, n, i;
+	unsigned n_peers = 0, n_webs = 0, n, i;
 	struct peer *p;
 
 	blame_choose(sw->intake);
@@ -373,14 +394,17 @@ static unsigned assign(struct swarm *sw, uint64_t now_us)
 		if (describe(sw, p, now_us, &desc[n_peers]))
 			peers[n_peers++] = p;
 	}
+	TAILQ_FOREACH (ws, &sw->webs, link)
+		if (webseed_describe(ws, &desc[n_peers + n_webs]))
+			webs[n_webs++] = ws;
 	/* Without peers, too: it says when to look again. */
 	do {
-		n = picker_assign(sw->picker, desc, n_peers, now_us, picks,
-				  PICKS);
+		n = picker_assign(sw->picker, desc, n_peers + n_webs, now_us,
+				  picks, PICKS);
 		for (i = 0; i < n; i++)
-			peer_ask_block(peers[picks[i].peer_ix], &picks[i].block,
-				       now_us);
+			ask(&picks[i], peers, webs, n_peers, now_us);
 	} while (n == PICKS);
+	webseed_flush(sw);
 	return n_peers;
 }
 
@@ -396,8 +420,11 @@ static void find_late(struct swarm *sw, uint64_t now_us)
 static void set_wake(struct swarm *sw, uint64_t now_us)
 {
 	uint64_t wake_us = picker_next_late_us(sw->picker);
+	uint64_t web_us = webseed_wake_us(sw, now_us);
 	const struct peer *p;
 
+	if (web_us < wake_us)
+		wake_us = web_us;
 	TAILQ_FOREACH (p, &sw->peers, link) {
 		uint64_t us = peer_ask_late_us(p);
 

@@ -1,6 +1,6 @@
-/* swarm_internal — struct swarm and struct peer, for the files that are the
- * swarm: swarm.c, peer*.c, intake.c, blame.c, upload.c, metafetch.c and the
- * torrent's views. */
+/* swarm_internal — struct swarm, peer and webseed, for the files that are the
+ * swarm: swarm.c, peer*.c, webseed.c, intake.c, blame.c, upload.c, metafetch.c
+ * and the torrent's views. */
 #ifndef SHOAL_NET_SWARM_INTERNAL_H
 #define SHOAL_NET_SWARM_INTERNAL_H
 
@@ -16,6 +16,7 @@
 #include "net/choker.h"
 #include "net/ext.h"
 #include "net/handshake.h"
+#include "net/net_limits.h"
 #include "net/peerio.h"
 #include "net/rate.h"
 #include "net/wire.h"
@@ -132,6 +133,44 @@ struct peer {
 
 TAILQ_HEAD(peer_list, peer);
 
+struct http_get;
+struct webseed;
+
+/* What one connection to a web seed brings: [at, end) of piece space, `at` the
+ * first byte of a block that is not whole yet. Nothing when at == end. */
+struct webseed_run {
+	struct webseed *ws; /* Owner: */
+	struct http_get *get;
+	uint64_t at_bytes, end_bytes;
+	uint8_t *stage; /* the first n_staged bytes of that block */
+	uint32_t n_staged;
+	uint64_t asked_us; /* the get; 0: it answers */
+};
+
+struct webseed {
+	struct swarm *sw; /* Owner: the swarm */
+	TAILQ_ENTRY(webseed) link;
+	uint32_t id; /* of the peers' ids */
+	char *url;
+	struct bits masked;	  /* blame.c's: all without suspect pieces */
+	struct wire_block *queue; /* asked, in no run yet */
+	uint32_t n_queue, queue_room;
+	uint64_t queue_bytes;
+	struct webseed_run runs[WEBSEED_REQUESTS_MAX];
+	struct rate_window window;
+	uint32_t delay_us; /* request to first byte, mean; 0: not known */
+	struct rate_meter down;
+	uint64_t down_bytes;
+	uint64_t heard_us; /* last byte; 0: none yet */
+	uint64_t since_us; /* blocks are owed without a break */
+	uint64_t hold_until_us;
+	unsigned n_fails;	     /* since the last block */
+	char why[WEBSEED_WHY_BYTES]; /* what went wrong last, or empty */
+	bool is_banned;
+};
+
+TAILQ_HEAD(webseed_list, webseed);
+
 struct swarm {
 	struct torrent *t; /* Owner: the torrent */
 	struct engine *e;
@@ -139,6 +178,9 @@ struct swarm {
 	struct peer_list peers; /* live */
 	struct peer_list ended; /* freed by `reap` */
 	unsigned n_peers, n_incoming, n_dialing;
+	struct webseed_list webs;
+	unsigned n_webs;
+	struct bits all; /* what every web seed has; made when asked for */
 	uint32_t last_peer_id;
 	struct addrbook *book;
 	struct named *named;

@@ -40,6 +40,7 @@
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 #include "net/tracker.h"
+#include "net/webseed.h"
 
 struct torrent_husk {
 	struct engine *e;
@@ -82,6 +83,16 @@ static const struct trackers_ops tracker_ops = {
 
 /* ---- birth ---- */
 
+static int add_web_seeds(struct torrent *t, char *const *urls, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		if (webseed_add(t->swarm, urls[i]) != 0)
+			return ENOMEM;
+	return 0;
+}
+
 static int add_magnet_hints(struct torrent *t, const struct magnet *m)
 {
 	uint32_t i;
@@ -92,7 +103,7 @@ static int add_magnet_hints(struct torrent *t, const struct magnet *m)
 	for (i = 0; i < m->n_peers; i++)
 		if (swarm_add_name(t->swarm, m->peers[i]) == ENOMEM)
 			return ENOMEM;
-	return 0;
+	return add_web_seeds(t, m->web_seeds, m->n_web_seeds);
 }
 
 static int make_name(struct torrent *t, const struct engine_source *src)
@@ -132,6 +143,8 @@ static int make_parts(struct torrent *t, const struct engine_source *src)
 			r = ENOMEM;
 	if (r == 0 && src->magnet != NULL)
 		r = add_magnet_hints(t, src->magnet);
+	if (r == 0 && t->mi != NULL)
+		r = add_web_seeds(t, t->mi->web_seeds, t->mi->n_web_seeds);
 	return r;
 }
 
@@ -185,6 +198,9 @@ void torrent_add_hints(struct torrent *t, const struct engine_source *src)
 		for (k = 0; k < src->mi->tiers[i].n; k++)
 			(void)trackers_add(t->trackers,
 					   src->mi->tiers[i].urls[k]);
+	if (src->mi != NULL)
+		(void)add_web_seeds(t, src->mi->web_seeds,
+				    src->mi->n_web_seeds);
 }
 
 /* ---- ends ---- */

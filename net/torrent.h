@@ -126,9 +126,12 @@ struct torrent_peer_view {
 	uint32_t rtt_us, out_requests, have_pieces;
 	bool is_incoming, choked_us, choked_them, interested_us,
 		interested_them;
+	bool is_web_seed; /* then addr is not, but url, without secrets */
+	char url[256];
 };
 
-/* torrent_peers — up to `max` views; how many is returned. */
+/* torrent_peers — peers, then web seeds: up to `max` views; how many is
+ * returned. */
 unsigned torrent_peers(const struct torrent *t, struct torrent_peer_view *out,
 		       unsigned max);
 

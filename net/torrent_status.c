@@ -17,6 +17,7 @@
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 #include "net/tracker.h"
+#include "net/webseed.h"
 
 /* ---- plain getters ---- */
 
@@ -168,12 +169,16 @@ unsigned torrent_peers(const struct torrent *t, struct torrent_peer_view *out,
 		       unsigned max)
 {
 	uint64_t now_us = loop_now_us(t->e->cfg.loop);
+	struct webseed *ws;
 	struct peer *p;
 	unsigned n = 0;
 
 	TAILQ_FOREACH (p, &t->swarm->peers, link)
 		if (p->is_up && n < max)
 			view_peer(p, now_us, &out[n++]);
+	TAILQ_FOREACH (ws, &t->swarm->webs, link)
+		if (n < max)
+			webseed_view(ws, &out[n++]);
 	return n;
 }
 
@@ -272,6 +277,25 @@ static struct census count_peers(const struct torrent *t, uint32_t ix)
 	return c;
 }
 
+/* What the web seeds do about a piece; NULL: nothing, as there is none. */
+static const char *why_webs(struct torrent *t, uint32_t ix)
+{
+	const struct webseed *ws;
+	const char *why = NULL;
+
+	TAILQ_FOREACH (ws, &t->swarm->webs, link) {
+		uint32_t n = webseed_blocks(ws, ix);
+
+		if (n > 0)
+			return say(t,
+				   "waiting for %u blocks of piece %u from "
+				   "a web seed",
+				   n, ix);
+		why = ws->why[0] != '\0' ? ws->why : why;
+	}
+	return why == NULL ? NULL : say(t, "web seed: %s", why);
+}
+
 const char *torrent_read_why(const struct torrent_read *rd)
 {
 	struct torrent *t = torrent_read_torrent(rd);
@@ -289,6 +313,12 @@ const char *torrent_read_why(const struct torrent_read *rd)
 	if (pieces_state(t->ps, ix) == PIECE_CHECKING)
 		return say(t, "piece %u is being checked", ix);
 	c = count_peers(t, ix);
+	if (c.blocks == 0) {
+		const char *why = why_webs(t, ix);
+
+		if (why != NULL)
+			return why;
+	}
 	if (c.up == 0)
 		return why_no_peers(t);
 	if (c.has == 0)

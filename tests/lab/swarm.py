@@ -15,6 +15,7 @@ from lab import HERE, Skip, need, until
 
 PEER_PORT = 7000
 TRACKER_PORT = 6969
+WEB_PORT = 8080
 PIECE = 65536
 
 
@@ -96,7 +97,7 @@ class Torrent:
 
 
 def make_torrent(path, kind="v1", piece=PIECE, trackers=(), file=None,
-                 private=False):
+                 private=False, web_seeds=()):
     """Write a .torrent of `kind` v1, v2 or hybrid beside the content."""
     lt = libtorrent()
     flags = {"v1": lt.create_torrent.v1_only, "v2": lt.create_torrent.v2_only,
@@ -107,6 +108,8 @@ def make_torrent(path, kind="v1", piece=PIECE, trackers=(), file=None,
     for tier, url in enumerate(trackers):
         maker.add_tracker(url, tier)
     maker.set_priv(private)
+    for url in web_seeds:
+        maker.add_url_seed(url)
     lt.set_piece_hashes(maker, os.path.dirname(path))
     file = file or f"{path}.{kind}.torrent"
     with open(file, "wb") as out:
@@ -145,6 +148,20 @@ def start_opentracker(host, info_hashes):
             finally:
                 line.close()
     until(serves_the_list, 10, "opentracker")
+    return proc
+
+
+# ---- web seeds ----
+
+def web_url(host, path=""):
+    return f"http://{host.ip4}:{WEB_PORT}/{path}"
+
+
+def start_web(host, root, *options):
+    """web_server.py over the directory `root`."""
+    proc = host.start(["/usr/bin/python3", os.path.join(HERE, "web_server.py"),
+                       host.ip4, WEB_PORT, root, *options])
+    until(lambda: host.listening(WEB_PORT), 10, "the web server")
     return proc
 
 

@@ -1,5 +1,6 @@
 /* tiny_http — a server on loopback, on the test's own loop: it reads a request
- * up to the empty line, asks the test what to answer, sends that, and closes.
+ * up to the empty line, asks the test what to answer, sends that, and closes;
+ * or, if it keeps connections, waits for the next request.
  * Also `spin`, which runs the loop until something happened. */
 #ifndef SHOAL_TESTS_TINY_HTTP_H
 #define SHOAL_TESTS_TINY_HTTP_H
@@ -45,7 +46,8 @@ struct tiny_http {
 	struct loop_io *io;
 	tiny_http_fn *fn;
 	void *arg;
-	unsigned requests;
+	unsigned requests, accepted;
+	bool keeps; /* connections open */
 	TAILQ_HEAD(, tiny_conn) conns;
 };
 
@@ -65,8 +67,10 @@ static inline void tiny_conn_send(struct tiny_conn *c)
 
 	if (n > 0)
 		buf_cut(&c->out, (size_t)n);
-	if (c->out.len == 0 || (n < 0 && errno != EAGAIN))
+	if ((c->out.len == 0 && !c->s->keeps) || (n < 0 && errno != EAGAIN))
 		tiny_conn_free(c);
+	else if (c->out.len == 0)
+		(void)loop_io_want(c->io, LOOP_READ);
 	else
 		(void)loop_io_want(c->io, LOOP_WRITE);
 }
@@ -92,6 +96,7 @@ static inline void tiny_conn_io(void *arg, int fd, unsigned events)
 	if (c->held || (c->in[0] != 0x16 && !strstr(c->in, "\r\n\r\n")))
 		return;
 	c->s->requests++;
+	c->in_len = 0;
 	if (c->s->fn(c->s->arg, c->in, &c->out))
 		tiny_conn_send(c);
 	else
@@ -107,6 +112,7 @@ static inline void tiny_http_accept(void *arg, int fd, unsigned events)
 	c->s = s;
 	c->fd = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	assert_true(c->fd >= 0);
+	s->accepted++;
 	TAILQ_INSERT_TAIL(&s->conns, c, link);
 	while (loop_io_new(s->loop, c->fd, tiny_conn_io, c, &c->io) != 0)
 		continue;

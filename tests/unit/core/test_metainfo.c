@@ -534,6 +534,28 @@ static void filters_urls(void **state)
 	metainfo_free(mi);
 }
 
+/* What a path was called before it was cleaned is kept, and only then. */
+static void keeps_raw_names(void **state)
+{
+	static const char text[] =
+		"d4:infod5:filesl"
+		"d6:lengthi1e4:pathl1:a5:x.txtee"
+		"d6:lengthi1e4:pathl1:a5:x.txtee"
+		"d6:lengthi1e4:pathl1:b0:3:c\nd2:..eee"
+		"4:name3:n/m12:piece lengthi16384e6:pieces" P20 "ee";
+	struct metainfo *mi = parsed(*state, text, sizeof(text) - 1);
+
+	assert_string_equal(mi->name, "n_m");
+	assert_true(span_is(mi->raw_name, "n/m"));
+	assert_null(mi->files[0].raw);
+	assert_string_equal(mi->files[1].path[1], "x.1.txt");
+	assert_true(span_is(mi->files[1].raw[1], "x.txt"));
+	assert_int_equal(mi->files[2].n_path, 2);
+	assert_true(span_is(mi->files[2].raw[0], "b"));
+	assert_true(span_is(mi->files[2].raw[1], "c\nd"));
+	metainfo_free(mi);
+}
+
 /* A v2 tree may be as deep as the limit and no deeper. */
 static void tree_depth_is_limited(void **state)
 {
@@ -640,6 +662,7 @@ int main(void)
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(equal_names_are_limited),
 		cmocka_unit_test(filters_urls),
+		cmocka_unit_test(keeps_raw_names),
 		cmocka_unit_test(tree_depth_is_limited),
 		cmocka_unit_test(encode_round_trips),
 		cmocka_unit_test(survives_no_memory),

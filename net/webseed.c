@@ -1,0 +1,465 @@
+/* webseed — one web seed of a torrent.
+ *
+ * Words. Run: blocks that lie one behind the other in piece space and are asked
+ * for together (webseed_run.c). Owed: blocks that are queued or in a run and
+ * have not come.
+ *
+ * Happy path
+ *   1. A pass describes the web seed to the picker as a peer that has all.
+ *   2. Picks go into the queue; at the pass's end its front becomes runs.
+ *
+ * A request costs a server far more than sixteen KiB are worth, so room is
+ * given in lumps: none until half of the window has come, then all of it.
+ * Peers go first where they are about as fast (YIELD_US).
+ *
+ * Failure modes
+ *   any error      what the run and the queue owed is free for others; the web
+ *                  seed is left alone for WEBSEED_RETRY_MS, doubling until it
+ *                  sends a block
+ *   slow           below WEBSEED_MIN_BPS for WEBSEED_SILENCE_S is an error;
+ *                  before that the picker asks others for what is urgent
+ *   wrong bytes    blame.c: banned for this session
+ *   not wanted     the pass ends runs of which nobody wants anything any more
+ *
+ * Invariant: a block is in the queue or in a run at most once. */
+#include "net/webseed.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/bits.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+#include "net/blame.h"
+#include "net/net_limits.h"
+#include "net/picker.h"
+#include "net/swarm.h"
+#include "net/swarm_internal.h"
+#include "net/torrent_internal.h"
+#include "net/tracker.h"
+#include "net/webseed_run.h"
+#include "net/webseed_url.h"
+
+enum {
+	METER_SPAN_US = 4000000,
+	YIELD_US = 50000, /* a peer may be slower by so much */
+	LUMP_MIN_BYTES = 1 << 20,
+	LUMP_FIRST_MAX_BYTES = 4 << 20, /* a piece, but not more than this */
+};
+
+/* ---- life ---- */
+
+static void masked_url(const struct webseed *ws, char out[256])
+{
+	tracker_mask(ws->url, out, 256);
+}
+
+static bool is_known(const struct swarm *sw, const char *url)
+{
+	const struct webseed *ws;
+
+	TAILQ_FOREACH (ws, &sw->webs, link)
+		if (strcmp(ws->url, url) == 0)
+			return true;
+	return false;
+}
+
+int webseed_add(struct swarm *sw, const char *url)
+{
+	uint64_t now_us = loop_now_us(sw->loop);
+	struct webseed *ws;
+
+	if (sw->n_webs == WEBSEEDS_MAX || !webseed_url_is_base(url) ||
+	    is_known(sw, url))
+		return 0;
+	ws = mem_new(struct webseed);
+	if (ws == NULL)
+		return ENOMEM;
+	ws->sw = sw;
+	ws->id = ++sw->last_peer_id;
+	rate_window_init(&ws->window, now_us);
+	rate_meter_init(&ws->down, METER_SPAN_US, now_us);
+	ws->url = mem_strdup(url);
+	if (ws->url == NULL) {
+		mem_free(ws);
+		return ENOMEM;
+	}
+	TAILQ_INSERT_TAIL(&sw->webs, ws, link);
+	sw->n_webs++;
+	swarm_kick(sw);
+	return 0;
+}
+
+void webseed_free(struct webseed *ws)
+{
+	unsigned i;
+
+	for (i = 0; i < WEBSEED_REQUESTS_MAX; i++) {
+		assert(ws->runs[i].get == NULL);
+		mem_free(ws->runs[i].stage);
+	}
+	bits_fini(&ws->masked);
+	mem_free(ws->queue);
+	mem_free(ws->url);
+	mem_free(ws);
+}
+
+struct webseed *webseed_find(const struct swarm *sw, uint32_t id)
+{
+	struct webseed *ws;
+
+	TAILQ_FOREACH (ws, &sw->webs, link)
+		if (ws->id == id)
+			return ws;
+	return NULL;
+}
+
+/* ---- blocks ---- */
+
+static uint64_t block_at_bytes(const struct webseed *ws,
+			       const struct wire_block *b)
+{
+	return (uint64_t)b->piece_ix * ws->sw->t->mi->piece_bytes +
+	       b->begin_bytes;
+}
+
+static uint64_t owed_bytes(const struct webseed *ws)
+{
+	uint64_t owed = ws->queue_bytes;
+	unsigned i;
+
+	for (i = 0; i < WEBSEED_REQUESTS_MAX; i++)
+		owed += ws->runs[i].end_bytes - ws->runs[i].at_bytes;
+	return owed;
+}
+
+static void queue_take(struct webseed *ws, uint32_t from, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = from; i < from + n; i++)
+		ws->queue_bytes -= ws->queue[i].len_bytes;
+	ws->n_queue -= n;
+	memmove(ws->queue + from, ws->queue + from + n,
+		(ws->n_queue - from) * sizeof(*ws->queue));
+}
+
+static void queue_drop(struct webseed *ws)
+{
+	uint32_t i;
+
+	for (i = 0; i < ws->n_queue; i++)
+		picker_on_gone(ws->sw->picker, ws->id, &ws->queue[i]);
+	queue_take(ws, 0, ws->n_queue);
+}
+
+/* ---- what came of it ---- */
+
+void webseed_on_answer(struct webseed *ws, uint64_t us)
+{
+	uint32_t delay = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+
+	if (delay == 0)
+		return;
+	ws->delay_us =
+		ws->delay_us == 0
+			? delay
+			: (uint32_t)((ws->delay_us * UINT64_C(7) + delay) / 8);
+	rate_window_on_rtt(&ws->window, delay);
+}
+
+void webseed_on_bytes(struct webseed *ws, uint32_t bytes)
+{
+	uint64_t now_us = loop_now_us(ws->sw->loop);
+
+	ws->heard_us = now_us;
+	ws->down_bytes += bytes;
+	rate_window_on_bytes(&ws->window, bytes,
+			     owed_bytes(ws) < ws->window.window_bytes, now_us);
+	rate_meter_add(&ws->down, bytes, now_us);
+	ws->sw->down_bytes += bytes;
+	rate_meter_add(&ws->sw->down, bytes, now_us);
+}
+
+void webseed_fail(struct webseed *ws, const char *why)
+{
+	uint64_t wait_ms = (uint64_t)WEBSEED_RETRY_MS << ws->n_fails;
+	char url[256];
+
+	if (wait_ms < WEBSEED_RETRY_MAX_MS)
+		ws->n_fails++;
+	else
+		wait_ms = WEBSEED_RETRY_MAX_MS;
+	ws->hold_until_us = loop_now_us(ws->sw->loop) + wait_ms * 1000;
+	(void)snprintf(ws->why, sizeof(ws->why), "%s", why);
+	masked_url(ws, url);
+	log_debug("%s: web seed %s: %s", torrent_name(ws->sw->t), url, why);
+	rate_window_on_stall(&ws->window, loop_now_us(ws->sw->loop));
+	queue_drop(ws);
+}
+
+/* ---- asking ---- */
+
+bool webseed_is_usable(const struct webseed *ws)
+{
+	return !ws->is_banned && ws->hold_until_us <= loop_now_us(ws->sw->loop);
+}
+
+/* All pieces, for all of a swarm's web seeds. */
+static const struct bits *all_of(struct swarm *sw)
+{
+	if (sw->all.data == NULL) {
+		if (bits_init(&sw->all, sw->t->mi->n_pieces) != 0)
+			return NULL;
+		bits_set_all(&sw->all);
+	}
+	return &sw->all;
+}
+
+static uint64_t window_bytes(const struct webseed *ws)
+{
+	uint64_t least = ws->sw->t->mi->piece_bytes;
+	uint64_t window = 2 * (uint64_t)ws->window.window_bytes;
+
+	if (least > LUMP_FIRST_MAX_BYTES)
+		least = LUMP_FIRST_MAX_BYTES;
+	if (least < LUMP_MIN_BYTES)
+		least = LUMP_MIN_BYTES;
+	return window > least ? window : least;
+}
+
+/* Nothing came for so long that what is urgent should go to others. */
+static bool is_late(const struct webseed *ws, uint64_t owed, uint64_t now_us)
+{
+	uint64_t from_us =
+		ws->heard_us > ws->since_us ? ws->heard_us : ws->since_us;
+
+	return now_us >
+	       from_us + rate_window_timeout_us(&ws->window, (uint32_t)owed);
+}
+
+bool webseed_describe(struct webseed *ws, struct pick_peer *out)
+{
+	uint64_t now_us = loop_now_us(ws->sw->loop);
+	uint64_t owed = owed_bytes(ws), window = window_bytes(ws);
+	const struct bits *have;
+
+	if (!webseed_is_usable(ws))
+		return false;
+	have = all_of(ws->sw);
+	if (have != NULL)
+		have = blame_have(ws->sw->intake, ws->id, have, &ws->masked);
+	if (have == NULL)
+		return false;
+	*out = (struct pick_peer){
+		.id = ws->id,
+		.have = have,
+		.rate_Bps = ws->window.rate_Bps,
+		.rtt_us = ws->delay_us + YIELD_US,
+		.out_bytes = (uint32_t)owed,
+		.heard_us = ws->heard_us,
+		.is_snubbed = owed > 0 && is_late(ws, owed, now_us),
+	};
+	if (owed * 2 <= window)
+		out->room = (uint32_t)((window - owed) / WIRE_BLOCK_BYTES);
+	return true;
+}
+
+static int make_room(struct webseed *ws)
+{
+	uint32_t room = ws->queue_room == 0 ? 64 : ws->queue_room * 2;
+	struct wire_block *v;
+
+	if (ws->n_queue < ws->queue_room)
+		return 0;
+	v = mem_grow(ws->queue, room, sizeof(*v));
+	if (v == NULL)
+		return ENOMEM;
+	ws->queue = v;
+	ws->queue_room = room;
+	return 0;
+}
+
+void webseed_ask(struct webseed *ws, const struct wire_block *b)
+{
+	uint64_t at = block_at_bytes(ws, b);
+	unsigned i;
+
+	/* Given up by the picker before, and wanted again while it comes. */
+	for (i = 0; i < WEBSEED_REQUESTS_MAX; i++)
+		if (ws->runs[i].at_bytes <= at && at < ws->runs[i].end_bytes)
+			return;
+	if (make_room(ws) != 0) {
+		picker_on_gone(ws->sw->picker, ws->id, b);
+		return;
+	}
+	ws->queue[ws->n_queue++] = *b;
+	ws->queue_bytes += b->len_bytes;
+}
+
+/* The front of the queue, as far as it is one run. */
+static void start_run(struct webseed *ws, struct webseed_run *run)
+{
+	uint64_t at = block_at_bytes(ws, &ws->queue[0]), end = at;
+	uint32_t n = 0;
+
+	if (owed_bytes(ws) == ws->queue_bytes)
+		ws->since_us = loop_now_us(ws->sw->loop);
+	while (n < ws->n_queue && block_at_bytes(ws, &ws->queue[n]) == end &&
+	       end - at < WEBSEED_RUN_MAX)
+		end += ws->queue[n++].len_bytes;
+	queue_take(ws, 0, n);
+	run->ws = ws;
+	webseed_run_start(run, at, end);
+}
+
+static void flush(struct webseed *ws)
+{
+	struct webseed_run *run;
+	unsigned i;
+
+	for (i = 0; i < WEBSEED_REQUESTS_MAX; i++) {
+		run = &ws->runs[i];
+		if (webseed_run_is_active(run) && !webseed_run_is_wanted(run))
+			webseed_run_end(run);
+		if (!webseed_run_is_active(run) && ws->n_queue > 0)
+			start_run(ws, run);
+	}
+}
+
+void webseed_flush(struct swarm *sw)
+{
+	struct webseed *ws;
+
+	TAILQ_FOREACH (ws, &sw->webs, link)
+		flush(ws);
+}
+
+uint64_t webseed_wake_us(const struct swarm *sw, uint64_t now_us)
+{
+	uint64_t wake_us = UINT64_MAX;
+	const struct webseed *ws;
+
+	TAILQ_FOREACH (ws, &sw->webs, link)
+		if (!ws->is_banned && ws->hold_until_us > now_us &&
+		    ws->hold_until_us < wake_us)
+			wake_us = ws->hold_until_us;
+	return wake_us;
+}
+
+/* ---- ends ---- */
+
+void webseed_cancel(struct webseed *ws, const struct wire_block *b)
+{
+	uint32_t i;
+
+	for (i = 0; i < ws->n_queue; i++)
+		if (wire_block_eq(&ws->queue[i], b)) {
+			queue_take(ws, i, 1);
+			return;
+		}
+}
+
+static void cancel_piece(struct webseed *ws, uint32_t piece_ix)
+{
+	uint32_t len = metainfo_piece_bytes(ws->sw->t->mi, piece_ix);
+	uint32_t at;
+
+	for (at = 0; at < len; at += WIRE_BLOCK_BYTES) {
+		struct wire_block b = {
+			.piece_ix = piece_ix,
+			.begin_bytes = at,
+			.len_bytes = len - at < WIRE_BLOCK_BYTES
+					     ? len - at
+					     : WIRE_BLOCK_BYTES,
+		};
+
+		picker_on_gone(ws->sw->picker, ws->id, &b);
+		webseed_cancel(ws, &b);
+	}
+}
+
+void webseed_cancel_piece(struct swarm *sw, uint32_t piece_ix)
+{
+	struct webseed *ws;
+
+	TAILQ_FOREACH (ws, &sw->webs, link)
+		if (owed_bytes(ws) > 0)
+			cancel_piece(ws, piece_ix);
+}
+
+static void stop(struct webseed *ws)
+{
+	unsigned i;
+
+	queue_drop(ws);
+	for (i = 0; i < WEBSEED_REQUESTS_MAX; i++)
+		if (webseed_run_is_active(&ws->runs[i]))
+			webseed_run_end(&ws->runs[i]);
+}
+
+void webseed_stop(struct swarm *sw)
+{
+	struct webseed *ws;
+
+	TAILQ_FOREACH (ws, &sw->webs, link)
+		stop(ws);
+}
+
+void webseed_ban(struct webseed *ws)
+{
+	char url[256];
+
+	if (ws->is_banned)
+		return;
+	ws->is_banned = true;
+	(void)snprintf(ws->why, sizeof(ws->why), "it sent wrong bytes");
+	masked_url(ws, url);
+	log_warn("%s: web seed %s sent wrong bytes, banned",
+		 torrent_name(ws->sw->t), url);
+	stop(ws);
+}
+
+/* ---- status ---- */
+
+void webseed_view(struct webseed *ws, struct torrent_peer_view *out)
+{
+	uint64_t now_us = loop_now_us(ws->sw->loop);
+
+	*out = (struct torrent_peer_view){
+		.down_Bps = rate_meter_Bps(&ws->down, now_us),
+		.down_bytes = ws->down_bytes,
+		.rtt_us = ws->delay_us,
+		.out_requests =
+			(uint32_t)((owed_bytes(ws) + WIRE_BLOCK_BYTES - 1) /
+				   WIRE_BLOCK_BYTES),
+		.have_pieces =
+			ws->sw->t->mi != NULL ? ws->sw->t->mi->n_pieces : 0,
+		.choked_us = !webseed_is_usable(ws),
+		.choked_them = true,
+		.is_web_seed = true,
+	};
+	tracker_mask(ws->url, out->url, sizeof(out->url));
+	(void)snprintf(out->client, sizeof(out->client), "web seed%s%.50s",
+		       ws->why[0] != '\0' ? ": " : "", ws->why);
+}
+
+uint32_t webseed_blocks(const struct webseed *ws, uint32_t piece_ix)
+{
+	uint32_t n = 0, i;
+	uint64_t at;
+
+	for (i = 0; i < ws->n_queue; i++)
+		n += ws->queue[i].piece_ix == piece_ix;
+	for (i = 0; i < WEBSEED_REQUESTS_MAX; i++)
+		for (at = ws->runs[i].at_bytes; at < ws->runs[i].end_bytes;) {
+			struct wire_block b = webseed_run_block(ws, at);
+
+			n += b.piece_ix == piece_ix;
+			at += b.len_bytes;
+		}
+	return n;
+}

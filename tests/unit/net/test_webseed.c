@@ -1,0 +1,504 @@
+/* webseed: where a server has which byte, what of its answers is taken, and
+ * whole engines that read from one. */
+#include "tests/lib/tiny_http.h"
+#include "tests/unit/net/net_world.h"
+
+#include "net/http.h"
+#include "net/swarm_internal.h"
+#include "net/webseed.h"
+#include "net/webseed_url.h"
+
+enum { PIECE = 256 << 10, PIECES = 8, TOTAL = PIECES * PIECE - 1000 };
+
+enum manner {
+	RIGHT,
+	LIES,	   /* a byte of each block is another one */
+	ELSEWHERE, /* the range begins one byte later, it says */
+	WHOLE,	   /* 200, and all of the file */
+	SHORT,	   /* half, and says so */
+	CUT,	   /* half, and does not */
+	LONG,	   /* one byte more */
+	SILENT,	   /* half, then nothing */
+	MISSING,   /* 404, with a body */
+	MOVED,	   /* 302 to where it is right */
+};
+
+struct site {
+	struct world *w;
+	struct tiny_http srv;
+	enum manner manner;
+	char last[256]; /* the first line asked */
+};
+
+static void head(struct buf *out, const char *status, uint64_t len)
+{
+	buf_addf(out, "HTTP/1.1 %s\r\nContent-Length: %llu\r\n", status,
+		 (unsigned long long)len);
+}
+
+static void part(struct site *s, struct buf *out, uint64_t first, uint64_t last)
+{
+	uint64_t len = last - first + 1, says = first, sent = len, i;
+	size_t at;
+
+	if (s->manner == ELSEWHERE)
+		says++;
+	if (s->manner == SHORT || s->manner == CUT || s->manner == SILENT)
+		sent = len / 2;
+	if (s->manner == LONG)
+		sent++;
+	head(out, "206 Partial Content",
+	     s->manner == SHORT || s->manner == LONG ? sent : len);
+	if (s->manner == CUT)
+		buf_add_str(out, "Connection: close\r\n");
+	buf_addf(out, "Content-Range: bytes %llu-%llu/%llu\r\n\r\n",
+		 (unsigned long long)says, (unsigned long long)last,
+		 (unsigned long long)s->w->total);
+	at = out->len;
+	buf_add(out, s->w->content + first, sent);
+	for (i = 0; s->manner == LIES && i < sent; i += WIRE_BLOCK_BYTES)
+		out->data[at + i] ^= 0xff;
+}
+
+static bool answer(void *arg, const char *request, struct buf *out)
+{
+	struct site *s = arg;
+	const char *range = strstr(request, "Range: bytes=");
+	unsigned long long first, last;
+
+	(void)snprintf(s->last, sizeof(s->last), "%.*s",
+		       (int)strcspn(request, "\r"), request);
+	s->srv.keeps = s->manner != CUT;
+	assert_non_null(range);
+	assert_int_equal(sscanf(range, "Range: bytes=%llu-%llu", &first, &last),
+			 2);
+	assert_true(first <= last && last < s->w->total);
+	if (s->manner == MISSING) {
+		head(out, "404 Not Found", 4);
+		buf_add_str(out, "\r\ngone");
+	} else if (s->manner == WHOLE) {
+		head(out, "200 OK", s->w->total);
+		buf_add_str(out, "\r\n");
+		buf_add(out, s->w->content, s->w->total);
+	} else if (s->manner == MOVED && !strstr(request, "/moved")) {
+		head(out, "302 Found", 0);
+		buf_addf(out, "Location: /moved\r\n\r\n");
+	} else {
+		part(s, out, first, last);
+	}
+	return true;
+}
+
+static void site_open(struct site *s, struct world *w, enum manner manner)
+{
+	*s = (struct site){.w = w, .manner = manner};
+	(void)setenv("no_proxy", "*", 1);
+	world_torrent(w, PIECES, PIECE, TOTAL);
+	tiny_http_open(&s->srv, w->loop, answer, s);
+}
+
+/* ---- one range ---- */
+
+struct got {
+	struct buf bytes;
+	bool is_done;
+	int err, status;
+};
+
+static void got_data(void *arg, const uint8_t *data, size_t len)
+{
+	buf_add(&((struct got *)arg)->bytes, data, len);
+}
+
+static void got_done(void *arg, int err, int status, struct span body,
+		     const char *why)
+{
+	struct got *g = arg;
+
+	assert_int_equal(body.len, 0);
+	assert_true(err == 0 || why[0] != '\0');
+	g->is_done = true;
+	g->err = err;
+	g->status = status;
+}
+
+static bool got_is_done(void *arg)
+{
+	return ((struct got *)arg)->is_done;
+}
+
+static struct got get(struct site *s, struct http *h, uint64_t off,
+		      uint64_t len)
+{
+	struct http_range range = {.off_bytes = off,
+				   .len_bytes = len,
+				   .file_bytes = s->w->total,
+				   .min_Bps = 1,
+				   .silence_s = 1,
+				   .data = got_data};
+	struct http_req req = {.timeout_ms = 5000, .range = &range};
+	struct got g = {0};
+	struct http_get *handle;
+	char url[64];
+
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/f", s->srv.port);
+	req.url = url;
+	assert_int_equal(http_get_start(h, &req, got_done, &g, &handle), 0);
+	world_run(s->w, got_is_done, &g);
+	return g;
+}
+
+/* Only exactly what was asked for is taken; of all else not a byte, unless it
+ * was right as far as it came. */
+static void takes_only_the_range(void **state)
+{
+	static const struct {
+		enum manner manner;
+		int err, status;
+		uint64_t bytes;
+	} rows[] = {
+		{RIGHT, 0, 206, 60000},		 {ELSEWHERE, EPROTO, 206, 0},
+		{WHOLE, EPROTO, 200, 0},	 {SHORT, EPROTO, 206, 30000},
+		{CUT, EPROTO, 206, 30000},	 {MISSING, EPROTO, 404, 0},
+		{MOVED, 0, 206, 60000},		 {LONG, EFBIG, 206, 0},
+		{SILENT, ETIMEDOUT, 206, 30000},
+	};
+	struct world *w = *state;
+	struct http *h;
+	struct site s;
+	struct got g;
+
+	site_open(&s, w, RIGHT);
+	assert_int_equal(http_new(w->loop, &h), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		s.manner = rows[i].manner;
+		g = get(&s, h, 1234, 60000);
+		assert_int_equal(g.err, rows[i].err);
+		assert_int_equal(g.status, rows[i].status);
+		if (rows[i].manner != LONG)
+			assert_int_equal(g.bytes.len, rows[i].bytes);
+		assert_true(g.bytes.len <= 60000);
+		if (g.bytes.len > 0)
+			assert_memory_equal(g.bytes.data, w->content + 1234,
+					    g.bytes.len);
+		buf_fini(&g.bytes);
+	}
+	http_free(h);
+	tiny_http_close(&s.srv);
+}
+
+/* A server that knows no ranges will do where the range is the whole file. */
+static void takes_a_whole_file(void **state)
+{
+	struct world *w = *state;
+	struct http *h;
+	struct site s;
+	struct got g;
+
+	site_open(&s, w, WHOLE);
+	assert_int_equal(http_new(w->loop, &h), 0);
+	g = get(&s, h, 0, TOTAL);
+	assert_int_equal(g.err, 0);
+	assert_int_equal(g.bytes.len, TOTAL);
+	assert_memory_equal(g.bytes.data, w->content, TOTAL);
+	buf_fini(&g.bytes);
+	http_free(h);
+	tiny_http_close(&s.srv);
+}
+
+/* Ranges go over one connection while they are right; a wrong one closes it. */
+static void keeps_the_connection(void **state)
+{
+	struct world *w = *state;
+	struct http *h;
+	struct site s;
+	struct got g;
+
+	site_open(&s, w, RIGHT);
+	assert_int_equal(http_new(w->loop, &h), 0);
+	for (unsigned i = 0; i < 5; i++) {
+		s.manner = i == 3 ? ELSEWHERE : RIGHT;
+		g = get(&s, h, i, 60000);
+		assert_int_equal(g.err, i == 3 ? EPROTO : 0);
+		assert_int_equal(s.srv.accepted, i == 4 ? 2 : 1);
+		buf_fini(&g.bytes);
+	}
+	http_free(h);
+	tiny_http_close(&s.srv);
+}
+
+/* ---- URLs ---- */
+
+#define P20 "20:aaaaaaaaaaaaaaaaaaaa"
+
+static struct metainfo *parsed(struct world *w, const char *text)
+{
+	struct metainfo *mi;
+	struct mi_error err;
+
+	assert_int_equal(
+		metainfo_parse_file(text, strlen(text), w->hasher, &mi, &err),
+		0);
+	return mi;
+}
+
+static void assert_url(const struct metainfo *mi, const char *base, uint32_t ix,
+		       const char *want)
+{
+	struct buf url = {0};
+
+	webseed_url_build(&url, base, mi, ix);
+	assert_string_equal(buf_cstr(&url), want);
+	buf_fini(&url);
+}
+
+/* BEP 19's rules, and names as the torrent has them, percent-encoded. */
+static void builds_urls(void **state)
+{
+	struct metainfo *one = parsed(
+		*state, "d4:infod6:lengthi1e4:name7:a b#?/c12:piece length"
+			"i16384e6:pieces" P20 "ee");
+	struct metainfo *many = parsed(
+		*state, "d4:infod5:filesl"
+			"d6:lengthi1e4:pathl1:d5:x.txtee"
+			"d6:lengthi1e4:pathl1:d5:x.txtee"
+			"d6:lengthi1e4:pathl2:\xc3\xa9"
+			"3:%2fee"
+			"e4:name3:n:m12:piece lengthi16384e6:pieces" P20 "ee");
+
+	assert_url(one, "http://h/f.bin", 0, "http://h/f.bin");
+	assert_url(one, "http://h/d/", 0, "http://h/d/a%20b%23%3F%2Fc");
+	assert_url(many, "http://h/d/", 0, "http://h/d/n%3Am/d/x.txt");
+	assert_url(many, "http://h/d", 1, "http://h/d/n%3Am/d/x.txt");
+	assert_url(many, "http://h", 2, "http://h/n%3Am/%C3%A9/%252f");
+	assert_true(webseed_url_is_base("http://h/d/"));
+	assert_false(webseed_url_is_base("http://h/get?f="));
+	assert_false(webseed_url_is_base("http://h/#d"));
+	metainfo_free(one);
+	metainfo_free(many);
+}
+
+/* A stretch ends where its file does; pads are known, empty files skipped. */
+static void cuts_spans(void **state)
+{
+	static const struct {
+		uint64_t at, end;
+		struct webseed_span want;
+	} rows[] = {
+		{0, 16384, {0, 0, 100, false}},
+		{10, 50, {0, 10, 40, false}},
+		{100, 16384, {2, 0, 50, true}},
+		{150, 16384, {3, 0, 6000, false}},
+		{160, 200, {3, 10, 40, false}},
+	};
+	struct metainfo *mi = parsed(
+		*state, "d4:infod5:filesl"
+			"d6:lengthi100e4:pathl1:aee"
+			"d6:lengthi0e4:pathl1:bee"
+			"d4:attr1:p6:lengthi50e4:pathl4:.pad2:50ee"
+			"d6:lengthi6000e4:pathl1:cee"
+			"e4:name1:n12:piece lengthi16384e6:pieces" P20 "ee");
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct webseed_span got =
+			webseed_url_span(mi, rows[i].at, rows[i].end);
+
+		assert_int_equal(got.file_ix, rows[i].want.file_ix);
+		assert_int_equal(got.off_bytes, rows[i].want.off_bytes);
+		assert_int_equal(got.len_bytes, rows[i].want.len_bytes);
+		assert_int_equal(got.is_pad, rows[i].want.is_pad);
+	}
+	metainfo_free(mi);
+}
+
+/* ---- engines ---- */
+
+static void with_site(struct site *s, struct world *w, enum manner manner)
+{
+	char url[64];
+
+	site_open(s, w, manner);
+	node_start(w, 0, HOLDS_NONE, NULL, 0, false);
+	node_add(&w->nodes[0]);
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/f.bin",
+		       s->srv.port);
+	assert_int_equal(webseed_add(w->nodes[0].t->swarm, url), 0);
+	assert_int_equal(webseed_add(w->nodes[0].t->swarm, url), 0);
+	assert_int_equal(w->nodes[0].t->swarm->n_webs, 1);
+}
+
+static void site_close(struct site *s)
+{
+	node_stop(&s->w->nodes[0]);
+	tiny_http_close(&s->srv);
+}
+
+static struct webseed *web_of(struct world *w)
+{
+	return TAILQ_FIRST(&w->nodes[0].t->swarm->webs);
+}
+
+/* Without a reader nothing is asked; a read gets its piece and no other one;
+ * all of it comes in far fewer requests than blocks. */
+static void a_site_alone_will_do(void **state)
+{
+	struct world *w = *state;
+	struct torrent_peer_view view;
+	struct site s;
+
+	with_site(&s, w, RIGHT);
+	spin_ms(w->loop, 20);
+	assert_int_equal(s.srv.requests, 0);
+	node_read(&w->nodes[0], PIECE + 5, 100);
+	assert_int_equal(s.srv.requests, 1);
+	assert_int_equal(node_view(&w->nodes[0]).down_bytes, PIECE);
+	assert_string_equal(s.last, "GET /f.bin HTTP/1.1");
+	node_read(&w->nodes[0], 0, TOTAL);
+	assert_true(s.srv.requests <= 12);
+	assert_true(s.srv.accepted <= 3);
+	assert_int_equal(node_view(&w->nodes[0]).down_bytes, TOTAL);
+	assert_int_equal(node_view(&w->nodes[0]).waste_bytes, 0);
+	assert_int_equal(node_view(&w->nodes[0]).peers, 0);
+	assert_int_equal(torrent_peers(w->nodes[0].t, &view, 1), 1);
+	assert_true(view.is_web_seed);
+	assert_int_equal(view.down_bytes, TOTAL);
+	site_close(&s);
+}
+
+static bool has_unchoked(void *arg)
+{
+	return node_view(arg).unchoked_us > 0;
+}
+
+/* Where a peer is about as fast, the site gives the lesser part. */
+static void a_peer_goes_first(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[0];
+	struct site s;
+	uint64_t before;
+	unsigned i;
+
+	with_site(&s, w, RIGHT);
+	node_seed(w, 1, HOLDS_ALL);
+	node_meet(n, &w->nodes[1]);
+	world_run(w, has_unchoked, n);
+	node_read(n, 0, 2 * PIECE); /* and now it is known how fast it is */
+	before = web_of(w)->down_bytes;
+	for (i = 2; i < PIECES; i++)
+		node_read(n, (uint64_t)i * PIECE, 100);
+	assert_true(web_of(w)->down_bytes - before < 4 * PIECE);
+	site_close(&s);
+}
+
+static bool is_banned(void *arg)
+{
+	return web_of(arg)->is_banned;
+}
+
+/* Wrong bytes ban it, and the piece comes from a peer. */
+static void a_lying_site_is_banned(void **state)
+{
+	struct world *w = *state;
+	struct reading r;
+	struct site s;
+	unsigned n;
+
+	with_site(&s, w, LIES);
+	reading_start(&r, &w->nodes[0], 0, 100);
+	world_run(w, is_banned, w);
+	n = s.srv.requests;
+	assert_false(r.is_done);
+	node_seed(w, 1, HOLDS_ALL);
+	node_meet(&w->nodes[0], &w->nodes[1]);
+	world_run(w, reading_is_done, &r);
+	assert_int_equal(r.err, 0);
+	node_read(&w->nodes[0], 0, TOTAL);
+	assert_int_equal(s.srv.requests, n);
+	site_close(&s);
+}
+
+static bool has_failed(void *arg)
+{
+	return web_of(arg)->n_fails > 0;
+}
+
+/* A failing site is left alone, then asked again, and can serve. */
+static void a_failing_site_is_asked_again(void **state)
+{
+	struct world *w = *state;
+	struct reading r;
+	struct site s;
+
+	with_site(&s, w, MISSING);
+	reading_start(&r, &w->nodes[0], 0, 2 * PIECE);
+	world_run(w, has_failed, w);
+	assert_non_null(strstr(torrent_read_why(r.rd), "404"));
+	spin_ms(w->loop, 50);
+	assert_int_equal(s.srv.requests, 1);
+	s.manner = RIGHT;
+	world_run(w, reading_is_done, &r);
+	assert_int_equal(r.err, 0);
+	assert_int_equal(web_of(w)->n_fails, 0);
+	site_close(&s);
+}
+
+static bool was_heard(void *arg)
+{
+	return web_of(arg)->down_bytes > 0;
+}
+
+static bool owes_nothing(void *arg)
+{
+	return webseed_blocks(web_of(arg), 0) == 0;
+}
+
+/* When the reader goes, so does the request; and an engine can be stopped with
+ * one under way. */
+static void requests_end_with_their_reader(void **state)
+{
+	struct world *w = *state;
+	struct reading r;
+	struct site s;
+
+	with_site(&s, w, SILENT);
+	reading_start(&r, &w->nodes[0], 0, 100);
+	world_run(w, was_heard, w);
+	assert_non_null(strstr(torrent_read_why(r.rd), "web seed"));
+	torrent_read_cancel(r.rd);
+	world_run(w, owes_nothing, w);
+	assert_int_equal(web_of(w)->n_fails, 0);
+	reading_start(&r, &w->nodes[0], 4 * PIECE, 100);
+	spin_ms(w->loop, 20);
+	assert_int_equal(s.srv.requests, 2);
+	site_close(&s);
+	assert_true(r.is_done);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(takes_only_the_range,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(takes_a_whole_file, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(keeps_the_connection,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(builds_urls, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(cuts_spans, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(a_site_alone_will_do,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(a_peer_goes_first, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(a_lying_site_is_banned,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(a_failing_site_is_asked_again,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(requests_end_with_their_reader,
+						world_setup, world_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

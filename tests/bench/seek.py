@@ -171,6 +171,7 @@ class Bench:
         try:
             for host in self.seeds:
                 peers.append(start_seed(host, self.torrent, "--no-tracker"))
+            tracker.answered = None     # a seed may have asked
             began = time.monotonic()
             participant = kind(self.reader, self.torrent, store)
             return self.measure(participant, began, tracker, peers)

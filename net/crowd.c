@@ -116,9 +116,10 @@ static uint32_t priority(const struct peer *p)
 	return addrbook_priority(p->sw->book, &p->addr);
 }
 
-bool crowd_make_way(struct swarm *sw, const struct addr *a)
+/* The idle peer whose place one at `a` may have. */
+static struct peer *who_yields(const struct swarm *sw, const struct addr *a,
+			       bool only_incoming)
 {
-	bool only_incoming = sw->n_incoming >= SWARM_INCOMING_MAX;
 	struct peer *p, *least = NULL;
 
 	TAILQ_FOREACH (p, &sw->peers, link)
@@ -127,11 +128,29 @@ bool crowd_make_way(struct swarm *sw, const struct addr *a)
 		    (least == NULL || priority(p) < priority(least)))
 			least = p;
 	if (least == NULL || priority(least) >= addrbook_priority(sw->book, a))
-		return false;
+		return NULL;
+	return least;
+}
+
+bool crowd_may_enter(const struct swarm *sw, const struct addr *a)
+{
+	return who_yields(sw, a, sw->n_incoming >= SWARM_INCOMING_MAX) != NULL;
+}
+
+void crowd_make_way(const struct peer *p)
+{
+	struct swarm *sw = p->sw;
+	bool many_incoming = sw->n_incoming > SWARM_INCOMING_MAX;
+	struct peer *least;
+
+	if (sw->n_peers <= SWARM_PEERS_MAX && !many_incoming)
+		return;
+	least = who_yields(sw, &p->addr, many_incoming);
+	if (least == NULL)
+		return;
 	sw->e->is_moving = true; /* its place is taken */
 	peer_end(least, PEER_END_LIMIT);
 	sw->e->is_moving = false;
-	return true;
 }
 
 static void dial_all(struct engine *e, bool hungry)

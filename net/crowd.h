@@ -7,6 +7,7 @@
 
 struct addr;
 struct engine;
+struct peer;
 struct swarm;
 
 /* crowd_has_room — may `sw` open a connection? Ends an idle one of another
@@ -14,9 +15,12 @@ struct swarm;
  * when there is room again. */
 bool crowd_has_room(struct swarm *sw);
 
-/* crowd_make_way — `sw` has all the peers it may have, or all that may come
- * in, and one more knocks from `a`: end an idle one that is worth less? */
-bool crowd_make_way(struct swarm *sw, const struct addr *a);
+/* crowd_may_enter — `sw` has all the peers it may have, or all that may come
+ * in, and one more knocks from `a`: is there an idle one that is worth less?
+ * crowd_make_way — he is in, as `p`; that one is ended, unless there is room
+ * meanwhile. */
+bool crowd_may_enter(const struct swarm *sw, const struct addr *a);
+void crowd_make_way(const struct peer *p);
 
 /* crowd_on_end — a connection of some torrent has ended. */
 void crowd_on_end(struct engine *e);

@@ -30,6 +30,7 @@
 #include "core/metainfo.h"
 #include "net/addrbook.h"
 #include "net/bans.h"
+#include "net/crowd.h"
 #include "net/engine_internal.h"
 #include "net/gossip.h"
 #include "net/intake.h"
@@ -185,6 +186,7 @@ enum peer_end peer_adopt(struct swarm *sw, struct peerio *io,
 	}
 	p->io = io;
 	link_peer(p);
+	crowd_make_way(p); /* not before he is known to be a peer */
 	peerio_bind(io, &ops, p);
 	peerio_send_handshake(io, &ours);
 	swarm_on_up(sw, p);

@@ -296,14 +296,14 @@ void swarm_ban(struct swarm *sw, const struct addr *a)
 			peer_end(p, PEER_END_BAD_HASH);
 }
 
-bool swarm_may_accept(struct swarm *sw, const struct addr *a)
+bool swarm_may_accept(const struct swarm *sw, const struct addr *a)
 {
 	if (!sw->is_running || sw->e->n_peers >= ENGINE_PEERS_MAX)
 		return false;
 	if (sw->n_peers < SWARM_PEERS_MAX &&
 	    sw->n_incoming < SWARM_INCOMING_MAX)
 		return true;
-	return crowd_make_way(sw, a);
+	return crowd_may_enter(sw, a);
 }
 
 static bool may_dial(const struct swarm *sw)

@@ -42,9 +42,9 @@ int swarm_add_name(struct swarm *sw, const char *text);
 /* swarm_ban — end everybody at this address, and never again. */
 void swarm_ban(struct swarm *sw, const struct addr *a);
 
-/* swarm_may_accept — is there room for one who comes in from `a`? If not, an
- * idle peer may be ended to make some (crowd.h). */
-bool swarm_may_accept(struct swarm *sw, const struct addr *a);
+/* swarm_may_accept — is there room for one who comes in from `a`, or somebody
+ * who would make way for him (crowd.h)? */
+bool swarm_may_accept(const struct swarm *sw, const struct addr *a);
 
 /* ---- scheduling ---- */
 

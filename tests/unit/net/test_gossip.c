@@ -363,32 +363,64 @@ static struct addr knocker(const struct swarm *sw, uint32_t than, bool above)
 	return a;
 }
 
+static bool has_heard_two(void *arg)
+{
+	const struct swarm *sw = swarm_of(arg);
+	const struct peer *p;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (p, &sw->peers, link)
+		n += p->client[0] != '\0';
+	return n == 2;
+}
+
+/* As if so many others had come in, too. */
+static void make_way_in_a_full_swarm(struct peer *p)
+{
+	struct swarm *sw = p->sw;
+
+	sw->n_incoming += SWARM_INCOMING_MAX;
+	crowd_make_way(p);
+	sw->n_incoming -= SWARM_INCOMING_MAX;
+}
+
 /* In a full swarm an idle peer gives way to one whom BEP 40 prefers, and to
- * nobody else. */
+ * nobody else; in one that is not full nobody does. */
 static void the_preferred_take_the_place_of_the_idle(void **state)
 {
 	struct world *w = *state;
-	struct node *n = &w->nodes[1];
+	struct swarm *sw;
 	struct addr lesser, greater;
-	struct peer *p;
-	uint32_t prio;
+	struct peer *a, *b;
+	unsigned i;
 
 	small_world(w);
-	node_seed(w, 0, HOLDS_EVEN);
-	node_start(w, 1, HOLDS_EVEN, NODE0, 1, false);
-	node_add(n);
-	world_run(w, has_heard, n);
-	p = only_peer(n);
-	prio = addrbook_priority(swarm_of(n)->book, &p->addr);
-	assert_int_not_equal(prio, 0);
-	lesser = knocker(swarm_of(n), prio, false);
-	greater = knocker(swarm_of(n), prio, true);
-	assert_false(crowd_make_way(swarm_of(n), &lesser));
-	assert_false(crowd_make_way(swarm_of(n), &p->addr));
-	assert_int_equal(p->end, PEER_END_NONE);
-	assert_true(crowd_make_way(swarm_of(n), &greater));
-	assert_int_equal(p->end, PEER_END_LIMIT);
-	assert_false(crowd_make_way(swarm_of(n), &greater));
+	for (i = 0; i < 3; i++) {
+		node_start(w, i, HOLDS_EVEN, NODE0, i > 0, false);
+		node_add(&w->nodes[i]);
+	}
+	world_run(w, has_heard_two, &w->nodes[0]);
+	sw = swarm_of(&w->nodes[0]);
+	a = TAILQ_FIRST(&sw->peers);
+	b = TAILQ_NEXT(a, link);
+	if (addrbook_priority(sw->book, &a->addr) >
+	    addrbook_priority(sw->book, &b->addr)) {
+		b = a;
+		a = TAILQ_NEXT(b, link);
+	}
+	lesser = knocker(sw, addrbook_priority(sw->book, &a->addr), false);
+	greater = knocker(sw, addrbook_priority(sw->book, &a->addr), true);
+	assert_false(crowd_may_enter(sw, &lesser));
+	assert_false(crowd_may_enter(sw, &a->addr));
+	assert_true(crowd_may_enter(sw, &greater));
+	crowd_make_way(b);
+	make_way_in_a_full_swarm(a);
+	assert_int_equal(a->end, PEER_END_NONE);
+	assert_int_equal(b->end, PEER_END_NONE);
+	make_way_in_a_full_swarm(b);
+	assert_int_equal(a->end, PEER_END_LIMIT);
+	assert_int_equal(b->end, PEER_END_NONE);
+	assert_false(crowd_may_enter(sw, &lesser));
 }
 
 int main(void)

@@ -39,7 +39,7 @@ typedef void http_data_fn(void *arg, const uint8_t *data, size_t len);
 struct http_range {
 	uint64_t off_bytes, len_bytes; /* len > 0 */
 	uint64_t file_bytes;
-	unsigned min_Bps;   /* slower than this … */
+	unsigned min_Bps;   /* slower than this, in the mean of seconds, … */
 	unsigned silence_s; /* for so long is ETIMEDOUT */
 	http_data_fn *data;
 };

@@ -8,6 +8,7 @@ Each answer is one line on stdout: its first byte, its length, its path."""
 import http.server
 import os
 import re
+import socketserver
 import sys
 import urllib.parse
 
@@ -40,9 +41,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def server_bind(self):
+        """Without the base's look-up of our name, which hangs in a lab."""
+        socketserver.TCPServer.server_bind(self)
+
+
 def main():
     address, port, root, *options = sys.argv[1:]
-    server = http.server.ThreadingHTTPServer((address, int(port)), Handler)
+    server = Server((address, int(port)), Handler)
     server.root, server.lies = root, "--lie" in options
     server.serve_forever()
 

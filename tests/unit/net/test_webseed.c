@@ -133,7 +133,8 @@ static struct got get(struct site *s, struct http *h, uint64_t off,
 	struct http_range range = {.off_bytes = off,
 				   .len_bytes = len,
 				   .file_bytes = s->w->total,
-				   .min_Bps = 1,
+				   /* libcurl takes the mean of seconds */
+				   .min_Bps = s->manner == SILENT ? 1 << 30 : 1,
 				   .silence_s = 1,
 				   .data = got_data};
 	struct http_req req = {.timeout_ms = 5000, .range = &range};

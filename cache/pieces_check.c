@@ -24,7 +24,7 @@ static void check_slot(const struct slot *s, enum piece_state state)
 	switch (state) {
 	case PIECE_ABSENT:
 	case PIECE_WANTED:
-		assert(!"a slot without a reason");
+		assert(false); /* a slot without a reason */
 		break;
 	case PIECE_FETCHING:
 	case PIECE_CHECKING:

@@ -151,6 +151,8 @@ static void queue_drop(struct webseed *ws)
 {
 	uint32_t i;
 
+	if (ws->n_queue == 0)
+		return;
 	for (i = 0; i < ws->n_queue; i++)
 		picker_on_gone(ws->sw->picker, ws->id, &ws->queue[i]);
 	queue_take(ws, 0, ws->n_queue);

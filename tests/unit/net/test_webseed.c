@@ -476,6 +476,40 @@ static void requests_end_with_their_reader(void **state)
 	assert_true(r.is_done);
 }
 
+/* A magnet's `ws` and a torrent's `url-list` become web seeds, once each, up to
+ * the limit; what has a query does not. */
+static void sources_name_web_seeds(void **state)
+{
+	static const char link[] =
+		"magnet:?xt=urn:btih:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		"&ws=http://127.0.0.1:1/f&ws=http://127.0.0.1:1/g%3Fh=1";
+	struct engine_source src = {.mi = NULL};
+	struct world *w = *state;
+	struct mi_error err;
+	struct torrent *t;
+	char url[64];
+	unsigned i;
+
+	world_torrent(w, PIECES, PIECE, TOTAL);
+	node_start(w, 0, HOLDS_NONE, NULL, 0, false);
+	assert_int_equal(magnet_parse(link, &src.magnet, &err), 0);
+	assert_int_equal(src.magnet->n_web_seeds, 2);
+	assert_int_equal(engine_add(w->nodes[0].engine, src, &t), 0);
+	assert_int_equal(t->swarm->n_webs, 1);
+	src = (struct engine_source){
+		.mi = parsed(w, "d4:infod6:lengthi1e4:name1:n12:piece length"
+				"i16384e6:pieces" P20 "e8:url-listl"
+				"12:http://x/a/112:http://x/a/2ee")};
+	assert_int_equal(engine_add(w->nodes[0].engine, src, &t), 0);
+	assert_int_equal(t->swarm->n_webs, 2);
+	w->nodes[0].t = t;
+	for (i = 0; i < 2 * WEBSEEDS_MAX; i++) {
+		(void)snprintf(url, sizeof(url), "http://x/%u", i);
+		assert_int_equal(webseed_add(t->swarm, url), 0);
+	}
+	assert_int_equal(t->swarm->n_webs, WEBSEEDS_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +532,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_failing_site_is_asked_again,
 						world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(requests_end_with_their_reader,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(sources_name_web_seeds,
 						world_setup, world_teardown),
 	};
 

@@ -5,8 +5,8 @@ The rules, checked by Victim.survived():
   1. it runs, and no sanitizer spoke (the lab looks at the logs);
   2. its memory never passed a cap that the scenario states;
   3. while under attack the mount went on answering look-ups;
-  4. all of the content is read afterwards, from the honest libtorrent seed,
-     and every byte is right.
+  4. all of the content is read afterwards, from the honest libtorrent seed
+     where there is one, and every byte is right.
 What an attacker hears, and what the log says of him, is the scenario's own.
 """
 
@@ -267,9 +267,10 @@ class Victim:
         with open(self.path, "rb") as got:
             assert got.read(end) == self.torrent.content[:end]
 
-    def survived(self, cap=RSS_CAP):
+    def survived(self, cap=RSS_CAP, is_readable=True):
         took = self.watch.stop()
-        self.read()
+        if is_readable:
+            self.read()
         assert self.mount.proc.running(), self.log()
         used, median = self.memory(), took[len(took) // 2]
         print(f"{used >> 20} MiB; look-ups {median * 1000:.1f} ms, "

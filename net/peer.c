@@ -3,7 +3,9 @@
  *   dialled ──on_handshake──> up ──peer_end──> ended ──turn's end──> freed
  *   adopted (handshake read) ─┘
  *
- * Happy path: both handshakes are through; if it is not us, and not somebody
+ * Happy path: a peer that we dial hears with our handshake what we have and
+ * that we are interested, which saves a round trip before it unchokes us. Both
+ * handshakes are through; if it is not us, and not somebody
  * we are connected to already, it is up: it is greeted (peer_msg.c), says what
  * it has, and we say that we are interested as soon as it has a piece we lack.
  * We stay interested, so that we are unchoked when a reader comes; nothing is
@@ -104,6 +106,7 @@ int peer_dial(struct swarm *sw, struct cand *c)
 	}
 	p->cand = c;
 	link_peer(p);
+	peer_msg_open(p);
 	return 0;
 }
 
@@ -318,6 +321,8 @@ void peer_learn(struct peer *p)
 void peer_on_verified(struct peer *p, uint32_t piece_ix)
 {
 	wire_put_ix(peerio_out(p->io), WIRE_HAVE, piece_ix);
+	if (!p->is_up)
+		return; /* what it has is not known yet */
 	if (bits_has(&p->have, piece_ix))
 		p->useful--;
 	tell_upload_only(p);

@@ -55,6 +55,9 @@ void peer_tell_interest(struct peer *p);
 
 void peer_msg_on(struct peer *p, const struct wire_msg *m);
 
+/* peer_msg_open — what is said with our handshake, before theirs came. */
+void peer_msg_open(struct peer *p);
+
 /* peer_msg_greet — what is said right after the handshakes. */
 void peer_msg_greet(struct peer *p);
 

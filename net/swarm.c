@@ -477,7 +477,7 @@ void swarm_on_verified(struct swarm *sw, uint32_t piece_ix)
 
 	intake_on_verified(sw->intake, piece_ix);
 	TAILQ_FOREACH_SAFE (p, &sw->peers, link, next)
-		if (p->is_up)
+		if (p->is_up || p->said_ours)
 			peer_on_verified(p, piece_ix);
 	swarm_kick(sw);
 }

@@ -93,6 +93,8 @@ struct peer {
 	bool said_have; /* BITFIELD, HAVE_ALL or HAVE_NONE came */
 	uint32_t useful;
 
+	bool said_ours; /* what we have was said with our handshake */
+
 	/* the four flags of BEP 3 */
 	bool choked_us, interested_us; /* they choke us; we want of them */
 	bool choked_them, interested_them;

@@ -27,6 +27,7 @@ enum manner {
 	MANNER_LOSE,	 /* loses the first request, serves all others */
 	MANNER_LOSE_ALL, /* loses all it gets before it hears of it */
 	MANNER_BEGIN,	 /* serves the first block of each piece */
+	MANNER_MUTE,	 /* never answers the handshake */
 	MANNER_AGAIN,	 /* says a second bitfield in place of HAVEs */
 };
 
@@ -72,6 +73,8 @@ static void greet(struct rogue *r, const uint8_t *theirs)
 	if (r->manner != MANNER_MIRROR)
 		memset(hs.peer_id, 'R', sizeof(hs.peer_id));
 	hs.has_ext = false;
+	if (r->manner == MANNER_MUTE)
+		return;
 	handshake_encode(&hs, bytes);
 	buf_add(&r->out, bytes, sizeof(bytes));
 	switch (r->manner) {
@@ -110,6 +113,7 @@ static void greet(struct rogue *r, const uint8_t *theirs)
 		wire_put_plain(&r->out, WIRE_UNCHOKE);
 		break;
 	case MANNER_MIRROR:
+	case MANNER_MUTE:
 		break;
 	}
 }

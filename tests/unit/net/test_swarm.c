@@ -91,6 +91,65 @@ static void a_short_bitfield_ends_the_peer(void **state)
 	ends(state, MANNER_BITFIELD);
 }
 
+static bool heard_interest(void *arg)
+{
+	return ((struct rogue *)arg)->n[WIRE_INTERESTED] > 0;
+}
+
+static bool heard_have(void *arg)
+{
+	return ((struct rogue *)arg)->n[WIRE_HAVE] > 0;
+}
+
+/* What we have and that we are interested goes with our handshake: a round
+ * trip less until the first request. */
+static void interest_does_not_wait_for_a_handshake(void **state)
+{
+	struct world *w = *state;
+	struct rogue r;
+
+	against(w, &r, MANNER_MUTE, HOLDS_NONE);
+	world_run(w, heard_interest, &r);
+	assert_int_equal(r.n[WIRE_BITFIELD], 1);
+	rogue_stop(&r);
+}
+
+/* It is not said twice, and not contradicted, once the peer answers. */
+static void what_we_have_is_said_once(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+	struct reading rd;
+	struct rogue r;
+
+	against(w, &r, MANNER_SILENT, HOLDS_NONE);
+	world_run(w, has_unchoked, n);
+	reading_start(&rd, n, 0, PIECE);
+	world_run(w, was_asked, &r);
+	assert_int_equal(r.n[WIRE_BITFIELD], 1);
+	assert_int_equal(r.n[WIRE_HAVE_NONE] + r.n[WIRE_HAVE_ALL], 0);
+	assert_int_equal(r.n[WIRE_INTERESTED], 1);
+	assert_int_equal(r.n[WIRE_NOT_INTERESTED], 0);
+	torrent_read_cancel(rd.rd);
+	rogue_stop(&r);
+}
+
+/* A piece that is verified between our handshake and theirs is told too. */
+static void news_reach_a_peer_that_has_not_answered(void **state)
+{
+	struct world *w = *state;
+	struct rogue r;
+
+	small_world(w);
+	rogue_start(&r, w, 0, MANNER_MUTE);
+	node_seed(w, 1, HOLDS_ALL);
+	node_start(w, 2, HOLDS_NONE, BOTH, 2, false);
+	node_add(&w->nodes[2]);
+	node_read(&w->nodes[2], 0, PIECE);
+	world_run(w, heard_have, &r);
+	rogue_stop(&r);
+}
+
 /* A peer with our own id is ourselves, and not tried again. */
 static void we_do_not_talk_to_ourselves(void **state)
 {
@@ -323,6 +382,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
+		T(interest_does_not_wait_for_a_handshake),
+		T(what_we_have_is_said_once),
+		T(news_reach_a_peer_that_has_not_answered),
 		T(unasked_blocks_end_the_peer),
 		T(an_impossible_have_ends_the_peer),
 		T(a_short_bitfield_ends_the_peer),

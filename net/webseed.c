@@ -254,8 +254,10 @@ bool webseed_describe(struct webseed *ws, struct pick_peer *out)
 	have = all_of(ws->sw);
 	if (have != NULL)
 		have = blame_have(ws->sw->intake, ws->id, have, &ws->masked);
-	if (have == NULL)
+	if (have == NULL) {
+		webseed_fail(ws, err_text(ENOMEM));
 		return false;
+	}
 	*out = (struct pick_peer){
 		.id = ws->id,
 		.have = have,
@@ -296,6 +298,7 @@ void webseed_ask(struct webseed *ws, const struct wire_block *b)
 			return;
 	if (make_room(ws) != 0) {
 		picker_on_gone(ws->sw->picker, ws->id, b);
+		webseed_fail(ws, err_text(ENOMEM)); /* and looks again */
 		return;
 	}
 	ws->queue[ws->n_queue++] = *b;

@@ -476,6 +476,27 @@ static void requests_end_with_their_reader(void **state)
 	assert_true(r.is_done);
 }
 
+/* Without memory for the queue it is left alone, which sets the time at which
+ * it is asked again. */
+static void memory_may_be_short(void **state)
+{
+	const struct wire_block b = {.len_bytes = WIRE_BLOCK_BYTES};
+	struct world *w = *state;
+	struct swarm *sw;
+	struct site s;
+
+	with_site(&s, w, RIGHT);
+	sw = w->nodes[0].t->swarm;
+	mem_fail_after(0, 0);
+	webseed_ask(web_of(w), &b);
+	mem_fail_after(UINT64_MAX, 0);
+	assert_int_equal(web_of(w)->n_queue, 0);
+	assert_false(webseed_is_usable(web_of(w)));
+	assert_true(webseed_wake_us(sw, loop_now_us(w->loop)) != UINT64_MAX);
+	node_read(&w->nodes[0], 0, 100);
+	site_close(&s);
+}
+
 /* A magnet's `ws` and a torrent's `url-list` become web seeds, once each, up to
  * the limit; what has a query does not. */
 static void sources_name_web_seeds(void **state)
@@ -532,6 +553,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_failing_site_is_asked_again,
 						world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(requests_end_with_their_reader,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(memory_may_be_short,
 						world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(sources_name_web_seeds,
 						world_setup, world_teardown),

@@ -60,7 +60,8 @@ static const struct {
 	{offsetof(struct index_db, commit), "COMMIT"},
 	{offsetof(struct index_db, rollback), "ROLLBACK"},
 	{offsetof(struct index_db, find),
-	 "SELECT id, v1, v2 FROM torrent WHERE v1 = ?1 OR v2 = ?2"},
+	 "SELECT id, v1, v2, added_s FROM torrent"
+	 " WHERE v1 = ?1 OR v2 = ?2"},
 	{offsetof(struct index_db, add),
 	 "INSERT INTO torrent"
 	 " (v1, v2, piece_bytes, n_pieces, total_bytes, added_s)"
@@ -297,9 +298,9 @@ static void column_hash(sqlite3_stmt *st, int at, struct info_hash *out)
 }
 
 int index_job_find(struct index_db *db, const struct torrent_id *id,
-		   int64_t *row, struct torrent_id *known)
+		   struct index_torrent *out)
 {
-	enum { COL_ID, COL_V1, COL_V2 };
+	enum { COL_ID, COL_V1, COL_V2, COL_ADDED };
 	int err;
 
 	ASSERT_WORKER();
@@ -307,9 +308,10 @@ int index_job_find(struct index_db *db, const struct torrent_id *id,
 	bind_hash(db->find, 2, &id->v2);
 	err = first_row(db, db->find, "find");
 	if (err == 0) {
-		*row = sqlite3_column_int64(db->find, COL_ID);
-		column_hash(db->find, COL_V1, &known->v1);
-		column_hash(db->find, COL_V2, &known->v2);
+		out->row = sqlite3_column_int64(db->find, COL_ID);
+		out->added_s = sqlite3_column_int64(db->find, COL_ADDED);
+		column_hash(db->find, COL_V1, &out->id.v1);
+		column_hash(db->find, COL_V2, &out->id.v2);
 	}
 	finish(db->find);
 	return err;

@@ -10,10 +10,10 @@
 #include <stdint.h>
 
 #include "core/own.h"
+#include "core/torrent_id.h"
 
 struct index_db;
 struct metainfo;
-struct torrent_id;
 
 /* index_job_open — open or make the index at `path`, check it, and bring it to
  * today's schema. `why` gets a line for a person. */
@@ -22,10 +22,16 @@ int index_job_open(const char *path, struct index_db **out, char why[160]);
 /* index_job_close — checkpoint and close. NULL is fine. */
 void index_job_close(struct index_db *db TAKES);
 
-/* index_job_find — the row of a torrent, by either of its hashes; `known` gets
- * both that the index has. ENOENT. */
+/* What the index knows of a torrent. */
+struct index_torrent {
+	int64_t row;
+	int64_t added_s;      /* wall time */
+	struct torrent_id id; /* both hashes, if it has both */
+};
+
+/* index_job_find — a torrent, by either of its hashes. ENOENT. */
 int index_job_find(struct index_db *db, const struct torrent_id *id,
-		   int64_t *row, struct torrent_id *known);
+		   struct index_torrent *out);
 
 /* index_job_add — a new torrent; durable when this returns 0. */
 int index_job_add(struct index_db *db, const struct metainfo *mi,

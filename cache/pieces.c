@@ -420,6 +420,11 @@ const struct bits *pieces_have(const struct pieces *ps)
 	return &ps->have;
 }
 
+int64_t pieces_added_s(const struct pieces *ps)
+{
+	return store_added_s(ps->st);
+}
+
 uint64_t pieces_hashed(const struct pieces *ps)
 {
 	return ps->n_hashed;

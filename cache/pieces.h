@@ -127,6 +127,9 @@ enum piece_state pieces_state(const struct pieces *ps, uint32_t ix);
 /* pieces_have — what may be read and announced. Lends. */
 const struct bits *pieces_have(const struct pieces *ps);
 
+/* pieces_added_s — store_added_s of the torrent. */
+int64_t pieces_added_s(const struct pieces *ps);
+
 /* pieces_hashed — how many pieces were hashed since pieces_open. */
 uint64_t pieces_hashed(const struct pieces *ps);
 

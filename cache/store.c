@@ -40,6 +40,11 @@ void store_free(struct store *s)
 		s->ops->free(s);
 }
 
+int64_t store_added_s(const struct store_torrent *st)
+{
+	return st->added_s;
+}
+
 int store_read_now(struct store_torrent *st, uint64_t off_bytes,
 		   uint32_t len_bytes, uint8_t *dst)
 {

@@ -103,6 +103,10 @@ int store_put(struct store_torrent *st, uint32_t piece_ix, struct blk *data,
  * right: the row goes first. Fire and forget; failures are logged. */
 void store_forget(struct store_torrent *st, uint32_t piece_ix);
 
+/* store_added_s — wall time at which the torrent first came into the store; 0
+ * when the store does not outlive the process and so cannot say. */
+int64_t store_added_s(const struct store_torrent *st);
+
 /* store_close — no call is under way but puts and reads whose `done` still
  * runs. The handle is dead after this; memory goes when the last of them is
  * through. */

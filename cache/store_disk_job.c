@@ -80,34 +80,38 @@ void store_disk_job_load_info(struct job *job, struct worker_env *env)
 	struct disk_load_info *l =
 		CONTAINER_OF(job, struct disk_load_info, job);
 	char hex[TORRENT_HEX_BYTES];
-	struct torrent_id known;
-	int64_t row;
+	struct index_torrent known;
 
 	ASSERT_WORKER();
-	l->err = index_job_find(l->index, &l->id, &row, &known);
+	l->err = index_job_find(l->index, &l->id, &known);
 	if (l->err == ENOENT) /* the index may be new and the files not */
-		known = l->id;
+		known.id = l->id;
 	else if (l->err != 0)
 		return;
-	l->err = home_job_read_info(l->home, torrent_id_hex(&known, hex),
+	l->err = home_job_read_info(l->home, torrent_id_hex(&known.id, hex),
 				    &l->info, &l->len);
 }
 
 static int find_or_add(struct disk_open *o)
 {
 	struct disk_torrent *t = o->t;
-	struct torrent_id known;
+	struct index_torrent known;
 	int err;
 
 	err = home_job_keep_info(o->home, t->hex, t->mi->info);
 	if (err != 0)
 		return err;
-	err = index_job_find(o->index, &t->id, &t->row, &known);
+	t->base.added_s = o->now_s;
+	err = index_job_find(o->index, &t->id, &known);
 	if (err == ENOENT)
 		return index_job_add(o->index, t->mi, o->now_s, &t->row);
-	if (err == 0 && !torrent_id_matches(&known, &t->id))
+	if (err != 0)
+		return err;
+	if (!torrent_id_matches(&known.id, &t->id))
 		return EBADMSG;
-	return err;
+	t->row = known.row;
+	t->base.added_s = known.added_s;
+	return 0;
 }
 
 static int load_bits(struct disk_open *o)

@@ -34,6 +34,7 @@ struct store {
 
 struct store_torrent {
 	struct store *store;
+	int64_t added_s; /* 0: the store does not remember */
 };
 
 #endif

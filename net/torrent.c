@@ -369,6 +369,8 @@ static void on_open(void *arg, int err, struct pieces *ps)
 		return;
 	}
 	t->ps = ps;
+	if (pieces_added_s(ps) > 0)
+		t->added_s = pieces_added_s(ps);
 	t->state = TORRENT_READY;
 	count_held(t);
 	err = fetch_new(t, &t->fetch);

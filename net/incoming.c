@@ -130,6 +130,12 @@ static unsigned peers_like(const struct swarm *sw, const struct addr *a)
 
 /* ---- the connection's callbacks: only the first handshake and the end ---- */
 
+/* We dialled none of them. */
+static void io_on_connect(void *arg)
+{
+	(void)arg;
+}
+
 static enum peer_end io_on_handshake(void *arg, struct peerio *io,
 				     const struct handshake *hs)
 {
@@ -199,6 +205,7 @@ static void io_on_end(void *arg, enum peer_end why)
 }
 
 static const struct peerio_ops ops = {
+	.on_connect = io_on_connect,
 	.on_handshake = io_on_handshake,
 	.on_msg = io_on_msg,
 	.expect = io_expect,

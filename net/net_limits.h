@@ -26,10 +26,13 @@ enum {
 	LISTENER_REST_MS = 1000, /* when descriptors have run out */
 
 	/* ---- requests ---- */
-	PEER_OPENING_MAX = 8 << 10, /* a set that goes with our handshake */
-	PEER_REQQ = 500,	    /* what we let others queue, and say so */
-	PEER_REQUESTS_MAX = 2048,   /* what we ever have out to one peer */
-	PEER_INVALID_MAX = 300,	    /* senseless requests before we hang up */
+	PEER_OPENING_MAX = 8 << 10, /* a set that goes with our handshake … */
+	PEER_OPENING_REQUESTS = 4,  /* … and requests: some count each that
+				       comes while they choke as an offence; */
+	PEER_OPENING_MS = 100, /* after two round trips they are free again */
+	PEER_REQQ = 500,       /* what we let others queue, and say so */
+	PEER_REQUESTS_MAX = 2048, /* what we ever have out to one peer */
+	PEER_INVALID_MAX = 300,	  /* senseless requests before we hang up */
 	PEER_UPLOAD_QUEUE_BYTES = 512 << 10, /* in the socket queue, a peer */
 	UPLOAD_RUN_BYTES = PEERIO_BLOCK_MAX, /* read at once for a peer … */
 	UPLOAD_RUN_BLOCKS = 8,		     /* … of so many blocks */

@@ -38,6 +38,7 @@
 #include "net/intake.h"
 #include "net/metafetch.h"
 #include "net/net_limits.h"
+#include "net/opening.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
@@ -106,7 +107,7 @@ int peer_dial(struct swarm *sw, struct cand *c)
 	}
 	p->cand = c;
 	link_peer(p);
-	peer_msg_open(p);
+	opening_say(p);
 	return 0;
 }
 
@@ -167,6 +168,7 @@ static enum peer_end io_on_handshake(void *arg, struct peerio *io,
 	(void)io;
 	if (why != PEER_END_NONE)
 		return why;
+	opening_on_handshake(p);
 	swarm_on_up(p->sw, p);
 	peer_msg_greet(p);
 	return PEER_END_NONE;
@@ -341,6 +343,11 @@ void peer_on_lost(struct peer *p, uint32_t piece_ix)
 
 /* ---- the connection's callbacks ---- */
 
+static void io_on_connect(void *arg)
+{
+	opening_on_connect(arg);
+}
+
 static void io_on_msg(void *arg, const struct wire_msg *m)
 {
 	peer_msg_on(arg, m);
@@ -385,6 +392,7 @@ static void io_on_end(void *arg, enum peer_end why)
 }
 
 static const struct peerio_ops ops = {
+	.on_connect = io_on_connect,
 	.on_handshake = io_on_handshake,
 	.on_msg = io_on_msg,
 	.expect = io_expect,

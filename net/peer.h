@@ -55,9 +55,6 @@ void peer_tell_interest(struct peer *p);
 
 void peer_msg_on(struct peer *p, const struct wire_msg *m);
 
-/* peer_msg_open — what is said with our handshake, before theirs came. */
-void peer_msg_open(struct peer *p);
-
 /* peer_msg_greet — what is said right after the handshakes. */
 void peer_msg_greet(struct peer *p);
 
@@ -71,6 +68,9 @@ void peer_msg_say_ext(struct peer *p);
 void peer_msg_say_lost(struct peer *p, uint32_t piece_ix);
 
 /* ---- our requests (peer_ask.c) ---- */
+
+/* peer_ask_on_connect — the connection is there: its round trip is known. */
+void peer_ask_on_connect(struct peer *p, uint64_t now_us);
 
 /* peer_ask_room — blocks that may be asked of it now. */
 uint32_t peer_ask_room(const struct peer *p, uint64_t now_us);

@@ -12,6 +12,8 @@
  * in that order, and each is taken out at the head of the queue.
  *
  * Failure modes
+ *   blind        asked before its handshake came, and not unchoked after two
+ *                round trips and PEER_OPENING_MS: released
  *   choke        without BEP 6 every request is gone; with it, rejects follow
  *   reject       gone; a peer that rejects while it does not choke us is left
  *                alone for PEER_HOLD_MS, doubling: else request and reject
@@ -135,6 +137,9 @@ void peer_ask_block(struct peer *p, const struct wire_block *b, uint64_t now_us)
 		picker_on_gone(p->sw->picker, p->id, b);
 		return;
 	}
+	if (!p->is_up && p->blind_until_us == 0)
+		p->blind_until_us = now_us + 2 * (uint64_t)p->window.delay_us +
+				    (uint64_t)PEER_OPENING_MS * 1000;
 	if (p->asks.n == 0) {
 		p->probe_us = now_us;
 		p->owed_us = now_us;
@@ -250,6 +255,15 @@ static uint64_t stall_us(const struct peer *p)
 	return p->payload_us + rate_window_timeout_us(&p->window, p->out_bytes);
 }
 
+/* What was asked blindly is owed by one who unchokes us. */
+static uint64_t blind_us(const struct peer *p)
+{
+	if (p->blind_until_us == 0 || !p->choked_us ||
+	    p->asks.n == p->n_released)
+		return UINT64_MAX;
+	return p->blind_until_us;
+}
+
 static uint64_t forget_us(const struct peer *p)
 {
 	if (p->asks.n == 0 || !p->is_snubbed)
@@ -269,17 +283,24 @@ uint64_t peer_ask_late_us(const struct peer *p)
 {
 	uint64_t us = stall_us(p);
 
+	if (blind_us(p) < us)
+		us = blind_us(p);
 	if (forget_us(p) < us)
 		us = forget_us(p);
 	return passed_us(p) < us ? passed_us(p) : us;
 }
 
-static void on_stall(struct peer *p, uint64_t now_us)
+static void release_all(struct peer *p)
 {
 	uint32_t i;
 
 	for (i = 0; i < p->asks.n; i++)
 		release(p, at(p, i));
+}
+
+static void on_stall(struct peer *p, uint64_t now_us)
+{
+	release_all(p);
 	p->is_snubbed = true;
 	p->probe_us = 0;
 	p->payload_us = now_us;
@@ -292,6 +313,8 @@ void peer_ask_on_late(struct peer *p, uint64_t now_us)
 		peer_ask_drop_all(p);
 		return;
 	}
+	if (blind_us(p) <= now_us)
+		release_all(p); /* no offence: it never said it would */
 	if (passed_us(p) <= now_us)
 		while (p->asks.n > 0 && at(p, 0)->is_passed)
 			forget_head(p);
@@ -309,6 +332,11 @@ static void ask_kernel_rtt(struct peer *p, uint64_t now_us)
 	rtt_us = peerio_rtt_us(p->io);
 	if (rtt_us > 0)
 		rate_window_on_rtt(&p->window, rtt_us);
+}
+
+void peer_ask_on_connect(struct peer *p, uint64_t now_us)
+{
+	ask_kernel_rtt(p, now_us);
 }
 
 void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us)

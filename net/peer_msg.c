@@ -84,26 +84,6 @@ void peer_msg_say_lost(struct peer *p, uint32_t piece_ix)
 	buf_fini(&body);
 }
 
-/* What we have and want, a round trip before we know who listens. A bitfield
- * is right as the first message whether BEP 6 is spoken or not; INTERESTED is
- * taken back when they turn out to have nothing for us. */
-void peer_msg_open(struct peer *p)
-{
-	const struct swarm *sw = p->sw;
-	const struct bits *ours;
-
-	if (sw->picker == NULL)
-		return;
-	ours = pieces_have(sw->t->ps);
-	if (bits_is_full(ours) || bits_bytes(ours->n) > PEER_OPENING_MAX)
-		return;
-	wire_put_bitfield(peerio_out(p->io),
-			  span_of(ours->data, bits_bytes(ours->n)));
-	wire_put_plain(peerio_out(p->io), WIRE_INTERESTED);
-	p->interested_us = true;
-	p->said_ours = true;
-}
-
 void peer_msg_greet(struct peer *p)
 {
 	struct swarm *sw = p->sw;

@@ -364,7 +364,8 @@ static void on_connected(struct peerio *io)
 		return;
 	}
 	io->state = PEERIO_OPEN;
-	send_all(io);
+	io->rx.ops->on_connect(io->rx.arg);
+	(void)peerio_out(io);
 }
 
 static void on_ready(void *arg, int fd, unsigned events)

@@ -65,6 +65,9 @@ struct peerio_slot {
 };
 
 struct peerio_ops {
+	/* A connection that we dialled is there; what is queued, and what the
+	 * rest of this turn queues, leaves with our handshake. */
+	void (*on_connect)(void *arg);
 	/* Their handshake. Outgoing: return 0 to go on, else the reason. For
 	 * an incoming connection the owner finds the torrent, may change ops
 	 * and arg by peerio_bind, sets ours by peerio_send_handshake, and

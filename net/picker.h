@@ -89,6 +89,8 @@ struct pick_peer {
 	uint32_t room;	    /* blocks that may still be asked; kept too */
 	uint64_t heard_us;  /* when bytes of a block last came; 0: never */
 	bool is_snubbed;    /* gets nothing urgent that others can do */
+	bool is_guess;	    /* nobody knows yet what it has: gets only what is
+			       urgent and nobody else could be asked for */
 };
 
 struct pick {

@@ -78,15 +78,27 @@ static bool may_serve(const struct pick_peer *pr, uint32_t ix)
 	return bits_has(pr->have, ix) && (!pr->only || bits_has(pr->only, ix));
 }
 
-/* A snubbed peer is a candidate only where there is no other. */
-static void find_candidates(struct pass *ps, uint32_t ix)
+/* Who is asked first: a snubbed peer, or one of whom nobody knows what it has,
+ * is a candidate only where there is no better. */
+enum trust { TRUST_FULL, TRUST_GUESS, TRUST_SNUBBED, TRUST_N };
+
+static enum trust trust_in(const struct pick_peer *pr)
 {
-	for (int snubbed = 0; snubbed < 2; snubbed++) {
+	if (pr->is_snubbed)
+		return TRUST_SNUBBED;
+	return pr->is_guess ? TRUST_GUESS : TRUST_FULL;
+}
+
+static void find_candidates(struct pass *ps, const struct pick_piece *pp)
+{
+	for (enum trust t = TRUST_FULL; t < TRUST_N; t++) {
 		ps->n_cand = 0;
+		if (t == TRUST_GUESS && pp->class != WANT_URGENT)
+			continue;
 		for (unsigned i = 0;
 		     i < ps->n_peers && ps->n_cand < CANDIDATES_MAX; i++) {
-			if (ps->peers[i].is_snubbed == (snubbed == 1) &&
-			    may_serve(&ps->peers[i], ix))
+			if (trust_in(&ps->peers[i]) == t &&
+			    may_serve(&ps->peers[i], pp->ix))
 				ps->cand[ps->n_cand++] = i;
 		}
 		if (ps->n_cand > 0)
@@ -273,7 +285,7 @@ unsigned picker_assign(struct picker *p, struct pick_peer *peers,
 		if (picker_free_blocks(pp) == 0 &&
 		    (!is_urgent || pp->n_asked == 0))
 			continue;
-		find_candidates(&ps, pp->ix);
+		find_candidates(&ps, pp);
 		if (ps.n_cand == 0)
 			continue;
 		if (ps.room > 0 && picker_free_blocks(pp) > 0 &&

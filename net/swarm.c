@@ -40,6 +40,7 @@
 #include "net/intake.h"
 #include "net/named.h"
 #include "net/net_limits.h"
+#include "net/opening.h"
 #include "net/peer.h"
 #include "net/picker.h"
 #include "net/reclaim.h"
@@ -346,6 +347,8 @@ static bool describe(struct swarm *sw, struct peer *p, uint64_t now_us,
 {
 	const struct bits *have;
 
+	if (!p->is_up)
+		return opening_describe(p, out);
 	if (p->have.data == NULL || p->have.n_set == 0)
 		return false;
 	if (p->choked_us && (p->allowed.data == NULL || p->allowed.n_set == 0))
@@ -496,6 +499,16 @@ void swarm_on_lost(struct swarm *sw, uint32_t piece_ix)
 }
 
 /* ---- for the peers ---- */
+
+const struct bits *swarm_all(struct swarm *sw)
+{
+	if (sw->all.data == NULL) {
+		if (bits_init(&sw->all, sw->t->mi->n_pieces) != 0)
+			return NULL;
+		bits_set_all(&sw->all);
+	}
+	return &sw->all;
+}
 
 struct peer *swarm_peer(const struct swarm *sw, uint32_t id)
 {

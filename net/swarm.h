@@ -11,6 +11,7 @@
 #include "net/peerio.h"
 
 struct addr;
+struct bits;
 struct peer;
 struct swarm;
 struct torrent;
@@ -60,6 +61,9 @@ void swarm_on_verified(struct swarm *sw, uint32_t piece_ix);
 void swarm_on_lost(struct swarm *sw, uint32_t piece_ix);
 
 /* ---- for the peers ---- */
+
+/* swarm_all — a set of all pieces, lent; NULL without memory. From READY on. */
+const struct bits *swarm_all(struct swarm *sw);
 
 /* swarm_peer — the live peer of this id, or NULL. */
 struct peer *swarm_peer(const struct swarm *sw, uint32_t id);

@@ -75,7 +75,8 @@ struct peer {
 	char client[EXT_CLIENT_BYTES];
 	uint64_t since_us;
 	bool is_incoming;
-	bool is_up; /* both handshakes are through */
+	bool is_connected; /* we dialled it, and the connection is there */
+	bool is_up;	   /* both handshakes are through */
 	bool has_fast, has_ext;
 	/* Their ids of extension messages; 0: not spoken. */
 	uint8_t ut_metadata, ut_pex, lt_donthave;
@@ -112,6 +113,7 @@ struct peer {
 	uint64_t payload_us;   /* last sign of life while blocks are owed */
 	uint64_t owed_us;      /* since when blocks are owed and no byte came */
 	uint64_t passed_us;    /* since when the head is passed; 0: it is not */
+	uint64_t blind_until_us; /* asked before it was up: to be unchoked by */
 	uint64_t hold_until_us;
 	uint32_t hold_ms; /* it rejects: ask nothing for so long */
 	bool is_snubbed;
@@ -182,7 +184,7 @@ struct swarm {
 	unsigned n_peers, n_incoming, n_dialing;
 	struct webseed_list webs;
 	unsigned n_webs;
-	struct bits all; /* what every web seed has; made when asked for */
+	struct bits all; /* swarm_all; made when asked for */
 	uint32_t last_peer_id;
 	struct addrbook *book;
 	struct named *named;

@@ -210,17 +210,6 @@ bool webseed_is_usable(const struct webseed *ws)
 	return !ws->is_banned && ws->hold_until_us <= loop_now_us(ws->sw->loop);
 }
 
-/* All pieces, for all of a swarm's web seeds. */
-static const struct bits *all_of(struct swarm *sw)
-{
-	if (sw->all.data == NULL) {
-		if (bits_init(&sw->all, sw->t->mi->n_pieces) != 0)
-			return NULL;
-		bits_set_all(&sw->all);
-	}
-	return &sw->all;
-}
-
 static uint64_t window_bytes(const struct webseed *ws)
 {
 	uint64_t least = ws->sw->t->mi->piece_bytes;
@@ -251,7 +240,7 @@ bool webseed_describe(struct webseed *ws, struct pick_peer *out)
 
 	if (!webseed_is_usable(ws))
 		return false;
-	have = all_of(ws->sw);
+	have = swarm_all(ws->sw);
 	if (have != NULL)
 		have = blame_have(ws->sw->intake, ws->id, have, &ws->masked);
 	if (have == NULL) {

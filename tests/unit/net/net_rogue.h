@@ -28,6 +28,7 @@ enum manner {
 	MANNER_LOSE_ALL, /* loses all it gets before it hears of it */
 	MANNER_BEGIN,	 /* serves the first block of each piece */
 	MANNER_MUTE,	 /* never answers the handshake */
+	MANNER_PLAIN,	 /* no BEP 6: drops what comes before its UNCHOKE */
 	MANNER_AGAIN,	 /* says a second bitfield in place of HAVEs */
 };
 
@@ -37,7 +38,7 @@ struct rogue {
 	int listen_fd, fd;
 	struct loop_io *listen_io, *io;
 	struct buf in, out;
-	bool shook, is_closed, is_lossy;
+	bool shook, is_closed, is_lossy, is_unchoking;
 	unsigned n_accepted;
 	unsigned n[32];		 /* messages by id */
 	struct wire_block first; /* that was asked for */
@@ -73,6 +74,8 @@ static void greet(struct rogue *r, const uint8_t *theirs)
 	if (r->manner != MANNER_MIRROR)
 		memset(hs.peer_id, 'R', sizeof(hs.peer_id));
 	hs.has_ext = false;
+	if (r->manner == MANNER_PLAIN)
+		hs.has_fast = false;
 	if (r->manner == MANNER_MUTE)
 		return;
 	handshake_encode(&hs, bytes);
@@ -112,6 +115,9 @@ static void greet(struct rogue *r, const uint8_t *theirs)
 		wire_put_bitfield(&r->out, span_of("\xf0", 1));
 		wire_put_plain(&r->out, WIRE_UNCHOKE);
 		break;
+	case MANNER_PLAIN:
+		wire_put_bitfield(&r->out, span_of("\xf0", 1));
+		break;
 	case MANNER_MIRROR:
 	case MANNER_MUTE:
 		break;
@@ -135,6 +141,8 @@ static void on_request(struct rogue *r, const struct wire_block *b)
 	if ((r->manner == MANNER_LOSE && r->n[WIRE_REQUEST] > 1) ||
 	    (r->manner == MANNER_LOSE_ALL && !r->is_lossy) ||
 	    (r->manner == MANNER_BEGIN && b->begin_bytes == 0))
+		serve(r, b);
+	if (r->manner == MANNER_PLAIN && r->is_unchoking)
 		serve(r, b);
 	if (r->n[WIRE_REQUEST] == 1)
 		r->first = *b;

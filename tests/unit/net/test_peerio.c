@@ -27,7 +27,7 @@ struct end {
 	unsigned n_blocks, n_dropped;
 	uint64_t payload, sent;
 	enum peer_end why;
-	unsigned n_ended;
+	unsigned n_connected, n_ended;
 	struct wire_block next; /* what `expect` begins with */
 	bool predicts;
 	uint8_t *pieces[N_PIECES];
@@ -165,7 +165,15 @@ static void on_end(void *arg, enum peer_end why)
 	look(e->rig);
 }
 
+static void on_connect(void *arg)
+{
+	struct end *e = arg;
+
+	e->n_connected++;
+}
+
 static const struct peerio_ops ops = {
+	.on_connect = on_connect,
 	.on_handshake = on_handshake,
 	.on_msg = on_msg,
 	.expect = expect,

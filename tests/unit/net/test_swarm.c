@@ -114,6 +114,112 @@ static void interest_does_not_wait_for_a_handshake(void **state)
 	rogue_stop(&r);
 }
 
+static void add_rogue(struct world *w, struct node *n)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse(&a, "127.0.0.1:1"), 0);
+	addr_set_port(&a, w->nodes[0].rogue_port);
+	assert_int_equal(swarm_add_addr(n->t->swarm, &a, true), 0);
+}
+
+/* A reader waits; then the rogue is found. */
+static void found_by_a_reader(struct world *w, struct rogue *r,
+			      enum manner manner, struct reading *rd)
+{
+	struct node *n = &w->nodes[1];
+
+	small_world(w);
+	rogue_start(r, w, 0, manner);
+	node_start(w, 1, HOLDS_NONE, NODE0, 0, false);
+	node_add(n);
+	reading_start(rd, n, 0, PIECE);
+	add_rogue(w, n);
+}
+
+/* When a read waits the first requests go with the handshake, too: a few, for
+ * what the peer has is a guess. */
+static void requests_do_not_wait_for_a_handshake(void **state)
+{
+	struct world *w = *state;
+	struct reading rd;
+	struct rogue r;
+
+	found_by_a_reader(w, &r, MANNER_MUTE, &rd);
+	world_run(w, was_asked, &r);
+	assert_int_equal(r.n[WIRE_REQUEST], PEER_OPENING_REQUESTS);
+	torrent_read_cancel(rd.rd);
+	rogue_stop(&r);
+}
+
+/* ... and none without a read. */
+static void nothing_is_asked_blindly_without_a_reader(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+	struct rogue r;
+
+	against(w, &r, MANNER_SILENT, HOLDS_NONE);
+	world_run(w, has_unchoked, n);
+	assert_int_equal(r.n[WIRE_REQUEST], 0);
+	rogue_stop(&r);
+}
+
+/* Who does not speak BEP 6 drops what it is asked while it chokes, silently:
+ * once it unchokes, all of it is asked again. */
+static void what_was_dropped_unheard_is_asked_again(void **state)
+{
+	struct world *w = *state;
+	struct reading rd;
+	struct rogue r;
+
+	found_by_a_reader(w, &r, MANNER_PLAIN, &rd);
+	world_run(w, was_asked, &r);
+	r.is_unchoking = true;
+	wire_put_plain(&r.out, WIRE_UNCHOKE);
+	flush(&r);
+	world_run(w, reading_is_done, &rd);
+	assert_int_equal(rd.err, 0);
+	assert_int_equal(r.n[WIRE_REQUEST],
+			 PEER_OPENING_REQUESTS + PIECE / WIRE_BLOCK_BYTES);
+	rogue_stop(&r);
+}
+
+/* Who does not answer at all holds nobody up: what it was asked blindly is free
+ * again long before a peer counts as stalled, and that is no offence. */
+static void a_mute_peer_keeps_no_block(void **state)
+{
+	struct world *w = *state;
+	struct reading rd;
+	struct rogue r;
+
+	found_by_a_reader(w, &r, MANNER_MUTE, &rd);
+	world_run(w, was_asked, &r);
+	node_seed(w, 2, HOLDS_ALL);
+	node_meet(&w->nodes[1], &w->nodes[2]);
+	world_run(w, reading_is_done, &rd);
+	assert_int_equal(rd.err, 0);
+	assert_false(TAILQ_FIRST(&w->nodes[1].t->swarm->peers)->is_snubbed);
+	rogue_stop(&r);
+}
+
+/* Who rejects what it was asked blindly is left with nothing lost: others are
+ * asked. */
+static void blind_requests_that_are_rejected_go_to_others(void **state)
+{
+	struct world *w = *state;
+	struct reading rd;
+	struct rogue r;
+
+	found_by_a_reader(w, &r, MANNER_REJECT, &rd);
+	world_run(w, was_asked, &r);
+	node_seed(w, 2, HOLDS_ALL);
+	node_meet(&w->nodes[1], &w->nodes[2]);
+	world_run(w, reading_is_done, &rd);
+	assert_int_equal(rd.err, 0);
+	rogue_stop(&r);
+}
+
 /* It is not said twice, and not contradicted, once the peer answers. */
 static void what_we_have_is_said_once(void **state)
 {
@@ -383,6 +489,11 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
 		T(interest_does_not_wait_for_a_handshake),
+		T(requests_do_not_wait_for_a_handshake),
+		T(nothing_is_asked_blindly_without_a_reader),
+		T(what_was_dropped_unheard_is_asked_again),
+		T(a_mute_peer_keeps_no_block),
+		T(blind_requests_that_are_rejected_go_to_others),
 		T(what_we_have_is_said_once),
 		T(news_reach_a_peer_that_has_not_answered),
 		T(unasked_blocks_end_the_peer),

@@ -1,4 +1,4 @@
-/* ahead — the read-ahead window of one open file.
+/* ahead — the read-ahead window of one place in an open file.
  *
  * Words. Run: reads that follow each other. Window: what is fetched before it
  * is asked for, always right after `next_bytes`.
@@ -28,8 +28,8 @@
  * length, when it first appears, reaches the end of the file, or vanishes:
  * moving a cursor costs more than a read of held bytes.
  *
- * Limits: one run per handle. Two threads that read at two places through
- * one descriptor make each other's reads seeks. */
+ * One run: who reads at several places through one descriptor has several of
+ * these (runs.c). */
 #include "fs/ahead.h"
 
 #include <string.h>
@@ -73,10 +73,20 @@ static uint64_t window_for(const struct ahead *a, const struct ahead_net *net)
 	return min_u64(want, AHEAD_MAX_BYTES);
 }
 
-static bool is_seek(const struct ahead *a, uint64_t off)
+bool ahead_continues(const struct ahead *a, uint64_t off_bytes,
+		     uint64_t within_bytes)
 {
-	return off > a->next_bytes + AHEAD_REORDER_BYTES ||
-	       off + AHEAD_REORDER_BYTES < a->next_bytes;
+	return a->run_bytes > 0 && off_bytes <= a->next_bytes + within_bytes &&
+	       off_bytes + within_bytes >= a->next_bytes;
+}
+
+bool ahead_drop(struct ahead *a)
+{
+	bool had_window = a->window_bytes != 0;
+
+	a->from_bytes = a->next_bytes;
+	a->window_bytes = 0;
+	return had_window;
 }
 
 /* A new run, which has no window. */
@@ -113,7 +123,7 @@ bool ahead_on_read(struct ahead *a, uint64_t off_bytes, uint32_t len_bytes,
 	uint64_t end = off_bytes + len_bytes;
 	uint64_t left;
 
-	if (a->run_bytes == 0 || is_seek(a, off_bytes))
+	if (!ahead_continues(a, off_bytes, AHEAD_REORDER_BYTES))
 		return start_run(a, off_bytes, len_bytes);
 	if (end <= a->next_bytes)
 		return false;

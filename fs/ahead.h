@@ -1,6 +1,6 @@
-/* ahead — the read-ahead window of one open file, from what was read of it.
- * Pure: positions and time in, a window in bytes out. Contract and growth
- * rules are in ahead.c's essay; positions are in the file. */
+/* ahead — the read-ahead window of one place in an open file, from what was
+ * read there. Pure: positions and time in, a window in bytes out. Contract and
+ * growth rules are in ahead.c's essay; positions are in the file. */
 #ifndef SHOAL_FS_AHEAD_H
 #define SHOAL_FS_AHEAD_H
 
@@ -35,5 +35,14 @@ struct ahead_net {
  * file, 0 for none. */
 bool ahead_on_read(struct ahead *a, uint64_t off_bytes, uint32_t len_bytes,
 		   uint64_t size_bytes, const struct ahead_net *net);
+
+/* ahead_continues — a read at `off` goes on with the run, in front of it or
+ * behind, `within_bytes` of the place that is expected. */
+bool ahead_continues(const struct ahead *a, uint64_t off_bytes,
+		     uint64_t within_bytes);
+
+/* ahead_drop — no window until the run goes on; what is known of the run
+ * stays. True when there was one. */
+bool ahead_drop(struct ahead *a);
 
 #endif

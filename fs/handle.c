@@ -3,8 +3,10 @@
  * A read of a torrent's file, in this order: the range is clipped to the file,
  * held bytes are answered at once, others are parked; only then is the
  * read-ahead moved, so that what a reader waits for is asked before what he
- * may want next. The cursor is made with the first window: most programs
- * that open a file read a header and go.
+ * may want next. A cursor is made with the first window of its run: most
+ * programs that open a file read a header and go. A file whose ends matter
+ * (ends.h) has them asked for together with its first read, if that is at
+ * one of them.
  *
  * After an error the kernel does not give up: it drops the batch and asks once
  * more, at once, for the one page that somebody waits for. To that somebody it
@@ -20,6 +22,7 @@
 #include "core/mem.h"
 #include "core/metainfo.h"
 #include "fs/control.h"
+#include "fs/ends.h"
 #include "fs/fs_limits.h"
 #include "fs/mount_internal.h"
 #include "fs/node.h"
@@ -43,7 +46,7 @@ int handle_open(struct mount *m, const struct node *n, struct handle **out)
 		return ENOMEM;
 	h->m = m;
 	h->shown = n->shown;
-	ahead_init(&h->ahead);
+	runs_init(&h->runs);
 	LIST_INSERT_HEAD(&m->handles, h, link);
 	if (n->kind == NODE_FILE)
 		h->file_ix = tree_file(n->ix);
@@ -60,8 +63,10 @@ int handle_open(struct mount *m, const struct node *n, struct handle **out)
 void handle_close(struct handle *h TAKES)
 {
 	LIST_REMOVE(h, link);
-	if (h->cursor != NULL)
-		cursor_close(h->cursor);
+	for (unsigned i = 0; i < RUNS_MAX; i++)
+		cursor_close(h->cursor[i]);
+	cursor_close(h->end[0]);
+	cursor_close(h->end[1]);
 	buf_fini(&h->text);
 	mem_free(h);
 }
@@ -99,17 +104,39 @@ static const struct ahead_net *net_of(struct handle *h)
 	return &h->net;
 }
 
-static void move_window(struct handle *h, uint64_t off, uint32_t len)
+/* Without memory there is no read-ahead: it is a courtesy. */
+static void set_cursor(struct handle *h, struct cursor **c, uint64_t off,
+		       uint64_t len)
+{
+	if (*c != NULL || cursor_open(h->shown->torrent, c) == 0)
+		cursor_set(*c, handle_file(h)->off_bytes + off, len);
+}
+
+static void ask_for_ends(struct handle *h, uint64_t off)
 {
 	const struct mi_file *f = handle_file(h);
+	uint64_t len = f->len_bytes < ENDS_BYTES ? f->len_bytes : ENDS_BYTES;
 
-	if (!ahead_on_read(&h->ahead, off, len, f->len_bytes, net_of(h)))
+	if (!ends_matter(f->path[f->n_path - 1]) ||
+	    !ends_are_near(off, f->len_bytes))
 		return;
-	if (h->cursor == NULL &&
-	    cursor_open(h->shown->torrent, &h->cursor) != 0)
-		return;
-	cursor_set(h->cursor, f->off_bytes + h->ahead.from_bytes,
-		   h->ahead.window_bytes);
+	set_cursor(h, &h->end[0], 0, len);
+	set_cursor(h, &h->end[1], f->len_bytes - len, len);
+}
+
+static void move_windows(struct handle *h, uint64_t off, uint32_t len)
+{
+	unsigned changed;
+
+	if (h->runs.n_reads == 0)
+		ask_for_ends(h, off);
+	changed = runs_on_read(&h->runs, off, len, handle_file(h)->len_bytes,
+			       net_of(h));
+	for (unsigned i = 0; i < RUNS_MAX; i++)
+		if (changed & 1u << i)
+			set_cursor(h, &h->cursor[i],
+				   h->runs.run[i].ahead.from_bytes,
+				   h->runs.run[i].ahead.window_bytes);
 }
 
 /* ---- reads ---- */
@@ -187,5 +214,5 @@ void handle_read(struct handle *h, fuse_req_t req TAKES, uint64_t off_bytes,
 		return;
 	}
 	read_file(h, req, off_bytes, (uint32_t)len_bytes);
-	move_window(h, off_bytes, (uint32_t)len_bytes);
+	move_windows(h, off_bytes, (uint32_t)len_bytes);
 }

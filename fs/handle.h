@@ -12,6 +12,7 @@
 #include "core/queue.h"
 #include "fs/ahead.h"
 #include "fs/fuse_api.h"
+#include "fs/runs.h"
 
 struct cursor;
 struct mount;
@@ -24,8 +25,9 @@ struct handle {
 	struct shown *shown; /* NULL: a status file */
 	uint32_t file_ix;
 	/* of a torrent's file */
-	struct cursor *cursor; /* NULL: no window was needed yet */
-	struct ahead ahead;
+	struct runs runs;
+	struct cursor *cursor[RUNS_MAX]; /* NULL: no window was needed yet */
+	struct cursor *end[2];		 /* of the file, if they matter */
 	struct ahead_net net;
 	uint64_t net_us; /* when `net` was asked for; 0: never */
 	/* the read that last ran into its deadline; late_us 0: none did */

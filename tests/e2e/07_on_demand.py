@@ -1,18 +1,19 @@
 """Goal: only what is read is fetched. Mounting, ls -lR, find, du and stat cost
-no byte of payload; `head -c1` costs one piece at most. Counted by the mount
-and by the seed."""
+no byte of payload; `head -c1` costs one piece at most, and of a film, whose player
+needs both ends, a MiB of each. Counted by the mount and by the seed."""
 
 from lab import run, until
 from shoal import Mount, content_path
 from swarm import make_torrent, start_seed, write_blob
 
 PIECE = 256 * 1024
+ENDS = 2 << 20
 
 
 def scenario(lab):
     reader, seed = lab.hosts("reader", "seed")
     lab.link(reader, seed)
-    for name in ("film.bin", "sub/other.bin"):
+    for name in ("film.bin", "sub/other.bin", "sub/film.mkv"):
         write_blob(lab.path("c", "pack", name), 32 * PIECE, 7)
     torrent = make_torrent(lab.path("c", "pack"), piece=PIECE)
     source = start_seed(seed, torrent)
@@ -41,6 +42,15 @@ def scenario(lab):
     assert figures()["down_bytes"] == PIECE
     until(lambda: source.status()["up"], 5, "the seed's count")
     assert source.status()["up"] == PIECE
+
+    # The handle stays open: what nobody has open is not fetched on.
+    film = open(f"{top}/sub/film.mkv", "rb")
+    film.read(1)
+    # The kernel reads on a little, which is evidence for one more piece.
+    until(lambda: mount.held(torrent.name, "sub", "film.mkv") >= ENDS, 10,
+          "both ends are kept")
+    assert figures()["down_bytes"] <= PIECE + ENDS + PIECE
+    film.close()
     assert mount.stop() == 0
 
 

@@ -628,6 +628,36 @@ static void window_follows_the_reader(void **state)
 	fake_metainfo_free(mi);
 }
 
+/* The first read of a film asks for its tail as well, but not one that begins
+ * in its middle; and the tail is let go with the handle. */
+static void a_film_is_asked_for_at_both_ends(void **state)
+{
+	static const struct fake_file files[] = {{"film.mkv", 64 << 20, 0}};
+	struct kernel *k = kernel_new(READ_MS, LOOKUP_MS);
+	struct metainfo *mi = fake_metainfo_new("m", 0xcc, files, 1);
+	struct torrent *t = fake_add(k->engine, &mi->id);
+	uint64_t top = inode_base(&mi->id), off, len;
+	struct fuse_open_out o;
+
+	fake_ready(t, mi);
+	assert_int_equal(mount_show(k->m, t), 0);
+	fake_hold(t, mi->total_bytes);
+	assert_int_equal(kernel_open(k, top | 1, O_RDONLY, &o), 0);
+	kernel_wait(k, kernel_read_start(k, top | 1, o.fh, 30 << 20, 16384));
+	assert_int_equal(fake_cursors(t), 0);
+	kernel_release(k, top | 1, o.fh);
+	assert_int_equal(kernel_open(k, top | 1, O_RDONLY, &o), 0);
+	kernel_wait(k, kernel_read_start(k, top | 1, o.fh, 0, 16384));
+	assert_int_equal(fake_cursors(t), 2);
+	fake_window(t, &off, &len);
+	assert_int_equal(off, 63 << 20);
+	assert_int_equal(len, 1 << 20);
+	kernel_release(k, top | 1, o.fh);
+	assert_int_equal(fake_cursors(t), 0);
+	kernel_free(k);
+	fake_metainfo_free(mi);
+}
+
 /* ---- Tests: extended attributes and status ---- */
 
 static void assert_xattr(struct fixture *f, uint64_t node, const char *name,
@@ -1033,6 +1063,7 @@ int main(void)
 		cmocka_unit_test(errors_become_eio),
 		cmocka_unit_test(stalled_readers_delay_nobody),
 		cmocka_unit_test(window_follows_the_reader),
+		cmocka_unit_test(a_film_is_asked_for_at_both_ends),
 		cmocka_unit_test(xattrs),
 		cmocka_unit_test(xattr_lists),
 		cmocka_unit_test(status_text),

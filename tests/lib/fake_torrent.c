@@ -338,6 +338,8 @@ void cursor_set(struct cursor *c, uint64_t off_bytes, uint64_t len_bytes)
 
 void cursor_close(struct cursor *c TAKES)
 {
+	if (c == NULL)
+		return;
 	c->t->cursors--;
 	mem_free(c);
 }

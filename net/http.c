@@ -7,7 +7,12 @@
  * (TIMERFUNCTION) and for sockets to be watched (SOCKETFUNCTION). The loop's
  * callbacks feed curl_multi_socket_action. What has ended is read from the
  * multi's queue after each such call, outside libcurl's own stack, so that a
- * `done` may start and cancel gets. */
+ * `done` may start and cancel gets.
+ *
+ * Failure modes: a socket cannot be watched for want of memory. libcurl's own
+ * answer to that is to declare all its transfers dead, and to leave those
+ * without a timer as they are. So it is not told: the gets of that socket are
+ * marked blind and end with ENOMEM in a task, off libcurl's stack. */
 #include "net/http.h"
 
 #include <assert.h>
@@ -33,6 +38,26 @@ static void reap(struct http *h)
 					(char **)&g);
 		http_get_end(g, msg->data.result);
 	}
+}
+
+static struct http_get *find_blind(const struct http *h)
+{
+	struct http_get *g;
+
+	LIST_FOREACH (g, &h->gets, link)
+		if (g->is_blind)
+			return g;
+	return NULL;
+}
+
+/* A `done` may end any other get: the list is looked through afresh. */
+static void on_blind(void *arg)
+{
+	struct http *h = arg;
+	struct http_get *g;
+
+	while ((g = find_blind(h)) != NULL)
+		http_get_end(g, CURLE_OUT_OF_MEMORY);
 }
 
 /* ---- the loop ---- */
@@ -94,6 +119,21 @@ static struct http_sock *sock_new(struct http *h, curl_socket_t fd)
 	return s;
 }
 
+/* HTTP/2 has several gets on one connection; `easy` is one of them. */
+static void go_blind(struct http *h, const CURL *easy, curl_socket_t fd)
+{
+	struct http_get *g;
+
+	LIST_FOREACH (g, &h->gets, link) {
+		curl_socket_t own = CURL_SOCKET_BAD;
+
+		(void)curl_easy_getinfo(g->easy, CURLINFO_ACTIVESOCKET, &own);
+		if (g->easy == easy || own == fd)
+			g->is_blind = true;
+	}
+	loop_defer(h->loop, &h->blind);
+}
+
 static int want_io(CURL *easy, curl_socket_t fd, int what, void *arg,
 		   void *sock)
 {
@@ -108,13 +148,13 @@ static int want_io(CURL *easy, curl_socket_t fd, int what, void *arg,
 	}
 	if (!s)
 		s = sock_new(h, fd);
-	if (!s)
-		return -1; /* libcurl ends its transfers */
 	if (what & CURL_POLL_IN)
 		events |= LOOP_READ;
 	if (what & CURL_POLL_OUT)
 		events |= LOOP_WRITE;
-	return loop_io_want(s->io, events) == 0 ? 0 : -1;
+	if (!s || loop_io_want(s->io, events) != 0)
+		go_blind(h, easy, fd);
+	return 0;
 }
 
 /* ---- life ---- */
@@ -142,6 +182,7 @@ int http_new(struct loop *loop, struct http **out)
 	if (!h)
 		goto end_curl;
 	h->loop = loop;
+	loop_task_init(&h->blind, on_blind, h);
 	err = loop_timer_new(loop, on_timer, h, &h->timer);
 	if (err)
 		goto free_http;
@@ -173,6 +214,7 @@ void http_free(struct http *h)
 	ASSERT_LOOP(h->loop);
 	LIST_FOREACH_SAFE (g, &h->gets, link, g2)
 		http_get_cancel(g);
+	loop_task_cancel(h->loop, &h->blind);
 	(void)curl_multi_cleanup(h->multi);
 	LIST_FOREACH_SAFE (s, &h->socks, link, s2)
 		sock_free(s);

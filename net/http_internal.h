@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "core/buf.h"
+#include "core/loop.h"
 #include "core/queue.h"
 #include "net/http.h"
 
@@ -22,6 +23,7 @@ struct http {
 	struct loop *loop;
 	CURLM *multi;
 	struct loop_timer *timer;
+	struct loop_task blind; /* ends the gets that are */
 	LIST_HEAD(, http_get) gets;
 	LIST_HEAD(, http_sock) socks;
 };
@@ -39,6 +41,7 @@ struct http_get {
 	const char *loopback_path;
 	const char *refused; /* why we ended it ourselves, or NULL */
 	bool too_long;
+	bool is_blind;	 /* its socket cannot be watched */
 	bool was_https;	 /* some request of it was */
 	bool was_global; /* some request of it went to a global address */
 	char text[CURL_ERROR_SIZE];

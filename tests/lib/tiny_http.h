@@ -97,8 +97,10 @@ static inline void tiny_conn_io(void *arg, int fd, unsigned events)
 		return;
 	c->s->requests++;
 	c->in_len = 0;
-	if (c->s->fn(c->s->arg, c->in, &c->out))
+	if (c->s->fn(c->s->arg, c->in, &c->out) && buf_err(&c->out) == 0)
 		tiny_conn_send(c);
+	else if (buf_err(&c->out) != 0) /* a sweep of failing allocations */
+		tiny_conn_free(c);
 	else
 		c->held = true;
 }

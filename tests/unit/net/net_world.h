@@ -133,6 +133,14 @@ static void world_torrent(struct world *w, uint32_t n_pieces,
 	mem_free(hashes);
 }
 
+/* So that another one can be made. */
+static inline void world_forget_torrent(struct world *w)
+{
+	mem_free(w->content);
+	buf_fini(&w->file);
+	w->content = NULL;
+}
+
 static struct metainfo *world_metainfo(struct world *w)
 {
 	struct metainfo *mi;
@@ -438,8 +446,7 @@ static int world_teardown(void **state)
 	assert_int_equal(blk_pool_live_bytes(w->pool), 0);
 	blk_pool_free(w->pool);
 	loop_free(w->loop);
-	mem_free(w->content);
-	buf_fini(&w->file);
+	world_forget_torrent(w);
 	mem_free(w);
 	return 0;
 }

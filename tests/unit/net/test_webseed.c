@@ -497,6 +497,47 @@ static void memory_may_be_short(void **state)
 	site_close(&s);
 }
 
+/* The reading is over; what was left alone is asked again at once. */
+static bool is_over(void *arg)
+{
+	const struct reading *r = arg;
+	struct webseed *ws = web_of(r->w);
+
+	if (ws->hold_until_us > 0) {
+		ws->hold_until_us = 0;
+		swarm_kick(ws->sw);
+	}
+	return r->is_done;
+}
+
+/* Whatever allocation fails in a read, it ends with its bytes: a request, a
+ * socket or a block that was lost to it is made anew, and at once, not by the
+ * deadline of some request. */
+static void every_allocation_may_fail(void **state)
+{
+	struct world *w = *state;
+	unsigned at, n_reads = 0;
+	struct reading r;
+	struct site s;
+
+	for (at = 0; at < 40; at++) {
+		with_site(&s, w, RIGHT);
+		r = (struct reading){.w = w, .len = 2 * PIECE};
+		mem_fail_after(at, 0);
+		if (torrent_read_start(w->nodes[0].t, 0, r.len, reading_on_done,
+				       &r, &r.rd) == 0) {
+			world_run(w, is_over, &r);
+			assert_int_equal(r.err, 0);
+			assert_true(w->waited_ms < WEBSEED_SILENCE_S * 1000);
+			n_reads++;
+		}
+		mem_fail_after(UINT64_MAX, 0);
+		site_close(&s);
+		world_forget_torrent(w);
+	}
+	assert_true(n_reads > 30);
+}
+
 /* A magnet's `ws` and a torrent's `url-list` become web seeds, once each, up to
  * the limit; what has a query does not. */
 static void sources_name_web_seeds(void **state)
@@ -555,6 +596,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(requests_end_with_their_reader,
 						world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(memory_may_be_short,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(every_allocation_may_fail,
 						world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(sources_name_web_seeds,
 						world_setup, world_teardown),

@@ -265,6 +265,12 @@ bool addr_is_private(const struct addr *a)
 	       is_in6(a, 0xfec0, 0xffc0);   /* RFC 3879, once site local */
 }
 
+bool addr_is_local(const struct addr *a)
+{
+	return addr_is_loopback(a) || addr_is_private(a) ||
+	       addr_is_link_local(a);
+}
+
 bool addr_can_dial(const struct addr *a)
 {
 	if (addr_port(a) == 0)

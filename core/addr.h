@@ -54,6 +54,7 @@ void addr_key(const struct addr *a, uint8_t out[ADDR_KEY_BYTES]);
 bool addr_is_loopback(const struct addr *a);
 bool addr_is_link_local(const struct addr *a);
 bool addr_is_private(const struct addr *a);
+bool addr_is_local(const struct addr *a); /* any of the three */
 bool addr_can_dial(const struct addr *a);
 
 #endif

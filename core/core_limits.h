@@ -23,7 +23,7 @@ enum {
 	 * repeat their directories in each path. */
 	METAINFO_MAX_ELEMENTS = 4 << 20,
 	METAINFO_MAX_TRACKERS = 64,
-	METAINFO_MAX_WEB_SEEDS = 32,
+	METAINFO_MAX_WEB_SEEDS = 32, /* of each kind */
 	/* Names that only differ after sanitising get a suffix; more than
 	 * this many of one name is an attack. */
 	METAINFO_MAX_DUPLICATES = 500,

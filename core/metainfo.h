@@ -1,5 +1,5 @@
 /* metainfo — what a torrent is: .torrent files and bare info dictionaries of
- * v1, v2 and hybrid torrents (BEP 3, 12, 19, 27, 47, 52), validated whole
+ * v1, v2 and hybrid torrents (BEP 3, 12, 17, 19, 27, 47, 52), validated whole
  * before anything is believed; and the encoder of a .torrent.
  *
  * One address space: every byte of a torrent has a position in *piece space*,
@@ -67,6 +67,8 @@ struct metainfo {
 	uint32_t n_tiers;
 	char **web_seeds; /* BEP 19 */
 	uint32_t n_web_seeds;
+	char **http_seeds; /* BEP 17 */
+	uint32_t n_http_seeds;
 	struct span info; /* exact bytes, lent */
 };
 

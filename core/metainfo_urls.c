@@ -1,4 +1,4 @@
-/* metainfo_urls — trackers (BEP 3, BEP 12) and web seeds (BEP 19).
+/* metainfo_urls — trackers (BEP 3, BEP 12) and web seeds (BEP 17, BEP 19).
  *
  * These lie outside the info dictionary: anybody who passes a .torrent on can
  * change them. What is not an address that we would use is left out in
@@ -112,44 +112,53 @@ static int read_trackers(struct mi_parse *p)
 	return r;
 }
 
-static int add_web_seed(struct mi_parse *p, benc_ref value)
+/* A list of web seeds, of which the metainfo has two. */
+struct seeds {
+	char ***urls;
+	uint32_t *n;
+};
+
+static int add_web_seed(struct mi_parse *p, struct seeds to, benc_ref value)
 {
-	struct metainfo *mi = &p->mi;
 	struct span url;
 
 	if (!benc_is(&p->doc, value, BENC_STR) ||
-	    mi->n_web_seeds == METAINFO_MAX_WEB_SEEDS)
+	    *to.n == METAINFO_MAX_WEB_SEEDS)
 		return 0;
 	url = urlcheck_trim(benc_str(&p->doc, value));
-	if (!urlcheck_is_web_seed(url) ||
-	    is_listed(mi->web_seeds, mi->n_web_seeds, url))
+	if (!urlcheck_is_web_seed(url) || is_listed(*to.urls, *to.n, url))
 		return 0;
-	return add_url(p, mi->web_seeds, &mi->n_web_seeds, url);
+	return add_url(p, *to.urls, to.n, url);
 }
 
-static int read_web_seeds(struct mi_parse *p)
+/* A list, or one address alone. */
+static int read_web_seeds(struct mi_parse *p, const char *key, struct seeds to)
 {
 	const struct benc *doc = &p->doc;
-	benc_ref list = benc_get(doc, BENC_ROOT, "url-list");
+	benc_ref list = benc_get(doc, BENC_ROOT, key);
 	int r = 0;
 
 	if (!benc_is(doc, list, BENC_STR) && !benc_is(doc, list, BENC_LIST))
 		return 0;
-	p->mi.web_seeds = mi_arena_alloc(&p->arena, METAINFO_MAX_WEB_SEEDS,
-					 sizeof(*p->mi.web_seeds));
-	if (!p->mi.web_seeds)
+	*to.urls = mi_arena_alloc(&p->arena, METAINFO_MAX_WEB_SEEDS,
+				  sizeof(**to.urls));
+	if (!*to.urls)
 		return ENOMEM;
 	if (benc_is(doc, list, BENC_STR))
-		return add_web_seed(p, list);
+		return add_web_seed(p, to, list);
 	for (benc_ref u = benc_first(doc, list); u != BENC_NONE && r == 0;
 	     u = benc_next(doc, u))
-		r = add_web_seed(p, u);
+		r = add_web_seed(p, to, u);
 	return r;
 }
 
 int mi_urls_read(struct mi_parse *p)
 {
+	struct seeds files = {&p->mi.web_seeds, &p->mi.n_web_seeds};
+	struct seeds pieces = {&p->mi.http_seeds, &p->mi.n_http_seeds};
 	int r = read_trackers(p);
 
-	return r == 0 ? read_web_seeds(p) : r;
+	if (r == 0)
+		r = read_web_seeds(p, "url-list", files);
+	return r == 0 ? read_web_seeds(p, "httpseeds", pieces) : r;
 }

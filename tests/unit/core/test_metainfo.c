@@ -520,6 +520,8 @@ static void filters_urls(void **state)
 		"d8:announce10:http://no/13:announce-listl"
 		"l11:http://a/x 8:file:///11:http://a/x 9:ftp://b/yel"
 		"14:udp://t:80/\x01xxel11:http://a/x 9:UDP://u:1ei3ee"
+		"9:httpseedsl14:http://s/x?y=19:udp://x:114:http://s/x?y=1"
+		"i0e11:https://s/xe"
 		"4:infod6:lengthi1e4:name1:n12:piece lengthi16384e6:pieces" P20
 		"e8:url-listl11: http://w/x9:udp://x:19:ftp://b/y0:i1eee";
 	struct metainfo *mi = parsed(*state, text, sizeof(text) - 1);
@@ -531,6 +533,9 @@ static void filters_urls(void **state)
 	assert_string_equal(mi->tiers[1].urls[0], "UDP://u:1");
 	assert_int_equal(mi->n_web_seeds, 1);
 	assert_string_equal(mi->web_seeds[0], "http://w/x");
+	assert_int_equal(mi->n_http_seeds, 2);
+	assert_string_equal(mi->http_seeds[0], "http://s/x?y=1");
+	assert_string_equal(mi->http_seeds[1], "https://s/x");
 	metainfo_free(mi);
 }
 

@@ -43,6 +43,10 @@ struct tracker_sink {
 /* BEP 3: `left` when the size is not known yet. Not 0, which says seeder. */
 enum { TRACKER_LEFT_UNKNOWN = 16384 };
 
+/* What the path of a tracker on this machine or its network begins with, so
+ * that no other service of theirs can be reached by a stranger's URL. */
+#define TRACKER_LOCAL_PATH "/announce"
+
 /* ---- tracker_http.c ---- */
 
 /* tracker_http_start — STYLE habit 21. Fails with ENOMEM, or EINVAL as

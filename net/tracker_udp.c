@@ -311,6 +311,16 @@ static void on_datagrams(void *arg, int fd, unsigned events)
 
 /* ---- starting ---- */
 
+/* A name may have led here that led elsewhere a minute ago: it is the address
+ * that counts, each time anew. */
+static bool may_ask(const struct udp_announce *a, const struct addr *to)
+{
+	if (!addr_can_dial(to) || addr_is_link_local(to))
+		return false;
+	return !addr_is_local(to) || strncmp(a->path, TRACKER_LOCAL_PATH,
+					     strlen(TRACKER_LOCAL_PATH)) == 0;
+}
+
 static void begin_legs(struct udp_announce *a, const struct addr *addrs,
 		       unsigned n)
 {
@@ -321,9 +331,7 @@ static void begin_legs(struct udp_announce *a, const struct addr *addrs,
 
 		for (unsigned k = 0; k < n && leg->state == LEG_IDLE; k++) {
 			if (addrs[k].sa.sa_family != families[i] ||
-			    a->u->socks[i].fd < 0 ||
-			    !addr_can_dial(&addrs[k]) ||
-			    addr_is_link_local(&addrs[k]))
+			    a->u->socks[i].fd < 0 || !may_ask(a, &addrs[k]))
 				continue;
 			leg->to = addrs[k];
 			leg->id_is_old = tracker_udp_ids_get(
@@ -348,7 +356,7 @@ static void on_names(void *arg, int err, const struct addr *addrs, unsigned n)
 	}
 	begin_legs(a, addrs, n);
 	if (is_settled(a)) {
-		announce_end(a, ENOENT, "the host has no usable address");
+		announce_end(a, ENOENT, "the host has no address to ask");
 		return;
 	}
 	/* All are marked before the first sends, whose failure would else end

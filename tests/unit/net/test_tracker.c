@@ -120,7 +120,7 @@ static int set_up(void **state)
 	assert_int_equal(http_new(f->loop, &f->http), 0);
 	assert_int_equal(udp_tracker_new(f->loop, f->names, &f->udp), 0);
 	assert_true(tiny_udp_open(&f->utp, f->loop, AF_INET, 0));
-	(void)snprintf(f->uurl, sizeof(f->uurl), "udp://127.0.0.1:%u",
+	(void)snprintf(f->uurl, sizeof(f->uurl), "udp://127.0.0.1:%u/announce",
 		       f->utp.port);
 	for (unsigned i = 0; i < SERVERS; i++) {
 		f->srv[i].min = "";

@@ -247,6 +247,33 @@ static void bad_urls(void **state)
 	assert_int_not_equal(announce(f, "udp://not a name:80"), 0);
 }
 
+/* This machine and its network are asked only for what looks like a tracker's
+ * path, whatever led there; and a name that leads elsewhere now is judged by
+ * that. */
+static void local_addresses(void **state)
+{
+	static const char *const refused[] = {
+		"udp://127.0.0.1:80",	      "udp://127.0.0.1:80/",
+		"udp://127.0.0.1:80/admin",   "udp://[::1]:80/x/announce",
+		"udp://[::ffff:127.0.0.1]:1", "udp://10.1.2.3:80/?/announce",
+		"udp://192.168.0.1:80",	      "udp://[fd00::1]:80/a",
+		"udp://0.0.0.0:80/announce",  "udp://t.example:80/admin",
+	};
+	struct fx *f = *state;
+	struct addr host;
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "127.0.0.1:%u", f->srv.port);
+	assert_int_equal(addr_parse(&host, text), 0);
+	udp_tracker_set_hosts(f->udp, &host, 1);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		assert_int_equal(announce(f, refused[i]), ENOENT);
+		assert_string_equal(f->why, "the host has no address to ask");
+	}
+	assert_int_equal(f->srv.announces, 0);
+	assert_int_equal(announce(f, "udp://t.example:80/announce/key"), 0);
+}
+
 /* A tracker over IPv6 answers with 18-byte addresses. */
 static void ipv6(void **state)
 {
@@ -256,9 +283,9 @@ static void ipv6(void **state)
 
 	if (!tiny_udp_open(&six, f->loop, AF_INET6, 0))
 		skip();
-	(void)snprintf(url, sizeof(url), "udp://[::1]:%u", six.port);
+	(void)snprintf(url, sizeof(url), "udp://[::1]:%u/announce", six.port);
 	assert_int_equal(announce(f, url), 0);
-	assert_int_equal(six.last_len, 98);
+	assert_int_equal(six.last_len, 98 + 2 + 9);
 	assert_string_equal(f->peer,
 			    "[2121:2121:2121:2121:2121:2121:2121:2121]:8481");
 	tiny_udp_close(&six);
@@ -269,7 +296,7 @@ static void ipv6(void **state)
 static void both_families(void **state)
 {
 	struct fx *f = *state;
-	const char *url = "udp://t.example:80";
+	const char *url = "udp://t.example:80/announce";
 	struct tiny_udp six;
 	struct addr hosts[2];
 	char text[64];
@@ -312,10 +339,11 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(whole),	    TEST(long_path),	 TEST(lost),
-		TEST(deadline),	    TEST(lies),		 TEST(id_reused),
-		TEST(id_forgotten), TEST(refused),	 TEST(bad_urls),
-		TEST(ipv6),	    TEST(both_families), TEST(cancel),
+		TEST(whole),	       TEST(long_path), TEST(lost),
+		TEST(deadline),	       TEST(lies),	TEST(id_reused),
+		TEST(id_forgotten),    TEST(refused),	TEST(bad_urls),
+		TEST(local_addresses), TEST(ipv6),	TEST(both_families),
+		TEST(cancel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

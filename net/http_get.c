@@ -2,8 +2,8 @@
  * ends.
  *
  * A range is not collected but handed on from libcurl's write callback. With
- * its first byte the answer's status and Content-Range are looked at; at the
- * end the bytes are counted.
+ * its first byte the answer's status, its encoding, its length and its
+ * Content-Range are looked at; at the end the bytes are counted.
  *
  * Names are resolved by libcurl's threads. QUICK_EXIT lets a get end while its
  * look-up hangs; without it libcurl would join that thread, on our loop.
@@ -27,6 +27,8 @@
 #include "core/queue.h"
 #include "net/http_internal.h"
 #include "net/net_limits.h"
+
+static const char not_the_range[] = "the answer is not the range asked for";
 
 /* ---- what an answer may be ---- */
 
@@ -57,28 +59,80 @@ static bool is_range(const char *said, const struct http_range *r)
 	return strcasecmp(said, known) == 0 || strcasecmp(said, open) == 0;
 }
 
-/* Is what begins now what was asked for? */
-static bool is_answer(const struct http_get *g)
+static const char *header(const struct http_get *g, const char *name)
 {
-	const struct http_range *r = &g->range;
 	struct curl_header *h;
+
+	if (curl_easy_header(g->easy, name, 0, CURLH_HEADER, -1, &h) !=
+	    CURLHE_OK)
+		return NULL;
+	return h->value;
+}
+
+static long status_of(const struct http_get *g)
+{
 	long status = 0;
 
 	(void)curl_easy_getinfo(g->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (status == 206 &&
-	    curl_easy_header(g->easy, "Content-Range", 0, CURLH_HEADER, -1,
-			     &h) == CURLHE_OK)
-		return is_range(h->value, r);
-	return status == 200 && r->len_bytes == r->file_bytes;
+	return status;
+}
+
+/* What is sent as it is: no encoding was asked for, and bytes of one would
+ * pass for the content until they are hashed. */
+static bool is_plain(const struct http_get *g)
+{
+	const char *said = header(g, "Content-Encoding");
+
+	return !said || strcasecmp(said, "identity") == 0;
+}
+
+/* The length that the answer states, if it states one, is what is wanted. */
+static bool is_as_long(const struct http_get *g)
+{
+	curl_off_t len = -1;
+
+	(void)curl_easy_getinfo(g->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+				&len);
+	return len < 0 || (uint64_t)len == g->range.len_bytes;
+}
+
+/* Is what begins now what was asked for? */
+static bool is_answer(const struct http_get *g, long status)
+{
+	const struct http_range *r = &g->range;
+	const char *said;
+
+	if (!is_plain(g) || !is_as_long(g))
+		return false;
+	if (status == 200)
+		return r->len_bytes == r->file_bytes;
+	said = header(g, "Content-Range");
+	return status == 206 && !r->is_in_url && said && is_range(said, r);
+}
+
+/* A status of an error, and the first bytes of its explanation. A long one is
+ * not read to its end. */
+static size_t on_refusal(struct http_get *g, long status, const char *data,
+			 size_t len)
+{
+	size_t room = HTTP_REFUSAL_MAX - g->body.len;
+
+	(void)snprintf(g->said, sizeof(g->said), "HTTP status %ld", status);
+	g->refused = g->said;
+	buf_add(&g->body, data, len < room ? len : room);
+	return len > room || buf_err(&g->body) ? 0 : len;
 }
 
 static size_t on_range(char *data, size_t size, size_t n, void *arg)
 {
 	struct http_get *g = arg;
+	long status = status_of(g);
 	size_t len = size * n;
 
-	if (g->got_bytes == 0 && !is_answer(g)) {
-		g->refused = "the answer is not the range asked for";
+	if (status >= 400)
+		return on_refusal(g, status, data, len);
+	if (g->got_bytes == 0 && !is_answer(g, status)) {
+		g->refused = not_the_range;
 		return 0;
 	}
 	if (len > g->range.len_bytes - g->got_bytes) {
@@ -153,23 +207,43 @@ static void get_free(struct http_get *g)
 	mem_free(g);
 }
 
+/* All went well for libcurl; did it for us? */
+static void look_at_end(struct http_get *g)
+{
+	if (g->got_bytes == g->range.len_bytes || g->refused)
+		return;
+	if (status_of(g) >= 400) /* and it had no body */
+		(void)on_refusal(g, status_of(g), "", 0);
+	else
+		g->refused = not_the_range;
+}
+
 void http_get_end(struct http_get *g, CURLcode code)
 {
-	long status = 0;
 	int err;
 
-	if (code == CURLE_OK && g->got_bytes < g->range.len_bytes)
-		g->refused = "the answer is not the range asked for";
+	if (code == CURLE_OK)
+		look_at_end(g);
 	err = errno_of(g, code);
-	(void)curl_easy_getinfo(g->easy, CURLINFO_RESPONSE_CODE, &status);
 	/* Off the multi and the list before `done`, which may do anything but
 	 * free `h`. The body lives until it returns. */
 	(void)curl_multi_remove_handle(g->h->multi, g->easy);
 	LIST_REMOVE(g, link);
-	g->done(g->arg, err, (int)status, buf_span(&g->body), why_of(g, code));
+	g->done(g->arg, err, (int)status_of(g), buf_span(&g->body),
+		why_of(g, code));
 	curl_easy_cleanup(g->easy);
 	buf_fini(&g->body);
 	mem_free(g);
+}
+
+unsigned http_get_wait_s(const struct http_get *g)
+{
+	curl_off_t s = 0;
+
+	(void)curl_easy_getinfo(g->easy, CURLINFO_RETRY_AFTER, &s);
+	if (s <= 0)
+		return 0;
+	return s < HTTP_WAIT_MAX_S ? (unsigned)s : HTTP_WAIT_MAX_S;
 }
 
 /* ---- life ---- */
@@ -213,6 +287,7 @@ static CURLcode set_range(struct http_get *g, const struct http_req *req)
 	char text[64];
 
 	assert(r->len_bytes > 0);
+	assert(!r->is_in_url || r->len_bytes == r->file_bytes);
 	g->range = *r;
 	(void)snprintf(text, sizeof(text), "%" PRIu64 "-%" PRIu64, r->off_bytes,
 		       r->off_bytes + r->len_bytes - 1);
@@ -222,8 +297,8 @@ static CURLcode set_range(struct http_get *g, const struct http_req *req)
 			       (long)req->timeout_ms);
 	(void)curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, (long)r->min_Bps);
 	(void)curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long)r->silence_s);
-	(void)curl_easy_setopt(e, CURLOPT_FAILONERROR, 1L);
-	return curl_easy_setopt(e, CURLOPT_RANGE, text);
+	return r->is_in_url ? CURLE_OK
+			    : curl_easy_setopt(e, CURLOPT_RANGE, text);
 }
 
 static void set_callbacks(struct http_get *g)
@@ -249,7 +324,8 @@ int http_get_start(struct http *h, const struct http_req *req, http_fn *done,
 	g->h = h;
 	g->done = done;
 	g->arg = arg;
-	g->loopback_path = req->loopback_path;
+	g->local_path = req->local_path;
+	g->local_query = req->local_query;
 	g->easy = curl_easy_init();
 	if (!g->easy || set_limits(g->easy, req) != CURLE_OK ||
 	    (req->range ? set_range(g, req) : set_whole(g, req)) != CURLE_OK)

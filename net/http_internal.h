@@ -38,12 +38,14 @@ struct http_get {
 	struct http_range range; /* len 0: all, into body */
 	uint64_t got_bytes;	 /* of the range */
 	size_t header_bytes;
-	const char *loopback_path;
+	const char *local_path;
+	enum http_query local_query;
 	const char *refused; /* why we ended it ourselves, or NULL */
 	bool too_long;
 	bool is_blind;	 /* its socket cannot be watched */
 	bool was_https;	 /* some request of it was */
 	bool was_global; /* some request of it went to a global address */
+	char said[32];	 /* for `refused` */
 	char text[CURL_ERROR_SIZE];
 	LIST_ENTRY(http_get) link;
 };

@@ -3,9 +3,9 @@
  * It is decided twice: by address before a socket is opened (on_open), and
  * before each request of a chain of redirects is sent (on_request), which also
  * sees connections that are reused. A proxy on a local address makes every hop
- * local, and the second rule void: then it is the proxy that decides. The rule
- * about paths on loopback asks for the URL's own port, which a proxy has only
- * by accident. */
+ * local, and the second rule void: then it is the proxy that decides. What may
+ * be asked of a local address is judged by the URL's own port, which a proxy
+ * has only by accident. */
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -28,43 +28,64 @@ static char *url_part(CURLU *u, CURLUPart part, unsigned flags)
 	return text;
 }
 
-/* A stranger's URL may not make us talk to any service of this machine. The
- * path is taken as a server may read it: dots are no way out of it. */
-static bool is_fit_for_loopback(const struct http_get *g, const char *url,
-				unsigned port)
+static bool has_local_path(const struct http_get *g, const char *path)
 {
-	CURLU *u = curl_url();
-	char *path = NULL, *own_port = NULL;
-	bool is_fit = false; /* what cannot be read is not asked */
-
-	if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK) {
-		own_port = url_part(u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
-		path = url_part(u, CURLUPART_PATH, CURLU_URLDECODE);
-	}
-	if (own_port && strtoul(own_port, NULL, 10) != port)
-		is_fit = true; /* a proxy's */
-	else if (own_port && path)
-		is_fit = strncmp(path, g->loopback_path,
-				 strlen(g->loopback_path)) == 0 &&
-			 !strstr(path, "/..");
-	curl_free(path);
-	curl_free(own_port);
-	curl_url_cleanup(u);
-	return is_fit;
+	if (!g->local_path)
+		return true;
+	/* As a server may read it: dots are no way out. */
+	return strncmp(path, g->local_path, strlen(g->local_path)) == 0 &&
+	       !strstr(path, "/..");
 }
 
-/* Says so in `refused` if it may not. */
+static bool may_query(const struct http_get *g)
+{
+	long hops = 0;
+
+	(void)curl_easy_getinfo(g->easy, CURLINFO_REDIRECT_COUNT, &hops);
+	return g->local_query == HTTP_QUERY_ANY ||
+	       (g->local_query == HTTP_QUERY_FIRST && hops == 0);
+}
+
+/* What speaks against asking a local address for this; NULL: nothing. What
+ * cannot be read is not asked. */
+static const char *why_not(const struct http_get *g, CURLU *u, unsigned port)
+{
+	char *own_port = url_part(u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+	char *path = url_part(u, CURLUPART_PATH, CURLU_URLDECODE);
+	char *query = url_part(u, CURLUPART_QUERY, 0);
+	const char *why = NULL;
+
+	if (!own_port || !path)
+		why = "a local address, and a URL that cannot be read";
+	else if (strtoul(own_port, NULL, 10) != port)
+		why = NULL; /* a proxy's */
+	else if (!has_local_path(g, path))
+		why = "a local address is asked for another path";
+	else if (query && !may_query(g))
+		why = "a local address is asked with a query";
+	curl_free(query);
+	curl_free(path);
+	curl_free(own_port);
+	return why;
+}
+
+/* A stranger's URL may not make us talk to any service of this machine or its
+ * network. Says so in `refused` if it would. */
 static bool may_ask(struct http_get *g, const struct addr *a)
 {
 	const char *url = "";
+	CURLU *u;
 
-	if (!g->loopback_path || !addr_is_loopback(a))
+	if (!addr_is_local(a))
 		return true;
 	(void)curl_easy_getinfo(g->easy, CURLINFO_EFFECTIVE_URL, &url);
-	if (is_fit_for_loopback(g, url, addr_port(a)))
-		return true;
-	g->refused = "this machine is asked for another path";
-	return false;
+	u = curl_url();
+	if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
+		g->refused = why_not(g, u, addr_port(a));
+	else
+		g->refused = "a local address, and a URL that cannot be read";
+	curl_url_cleanup(u);
+	return !g->refused;
 }
 
 static curl_socket_t on_open(void *arg, curlsocktype purpose,
@@ -82,12 +103,6 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
 	if (!may_ask(g, &a))
 		return CURL_SOCKET_BAD;
 	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
-}
-
-static bool is_local(const struct addr *a)
-{
-	return addr_is_loopback(a) || addr_is_private(a) ||
-	       addr_is_link_local(a);
 }
 
 static int parse_hop(struct addr *a, const char *ip, int port)
@@ -112,7 +127,7 @@ static int on_request(void *arg, char *ip, char *own_ip, int port, int own_port)
 	struct addr hop;
 	/* What cannot be read is not trusted. */
 	bool is_known = parse_hop(&hop, ip, port) == 0;
-	bool https, local = !is_known || is_local(&hop);
+	bool https, local = !is_known || addr_is_local(&hop);
 
 	/* What on_open said was of an address that was not taken after all. */
 	g->refused = NULL;

@@ -202,6 +202,7 @@ int swarm_on_ready(struct swarm *sw)
 		r = intake_new(sw, &sw->intake);
 	if (r != 0)
 		return r;
+	webseed_on_ready(sw);
 	TAILQ_FOREACH_SAFE (p, &sw->peers, link, next)
 		if (p->is_up)
 			peer_learn(p);

@@ -19,6 +19,7 @@
 #include "net/net_limits.h"
 #include "net/peerio.h"
 #include "net/rate.h"
+#include "net/webseed_url.h"
 #include "net/wire.h"
 
 struct addrbook;
@@ -155,6 +156,7 @@ struct webseed {
 	struct swarm *sw; /* Owner: the swarm */
 	TAILQ_ENTRY(webseed) link;
 	uint32_t id; /* of the peers' ids */
+	enum webseed_kind kind;
 	char *url;
 	struct bits masked;	  /* blame.c's: all without suspect pieces */
 	struct wire_block *queue; /* asked, in no run yet */

@@ -83,14 +83,25 @@ static const struct trackers_ops tracker_ops = {
 
 /* ---- birth ---- */
 
-static int add_web_seeds(struct torrent *t, char *const *urls, uint32_t n)
+static int add_webs(struct torrent *t, enum webseed_kind kind,
+		    char *const *urls, uint32_t n)
 {
 	uint32_t i;
 
 	for (i = 0; i < n; i++)
-		if (webseed_add(t->swarm, urls[i]) != 0)
+		if (webseed_add(t->swarm, kind, urls[i]) != 0)
 			return ENOMEM;
 	return 0;
+}
+
+static int add_web_seeds(struct torrent *t, const struct metainfo *mi)
+{
+	int r = add_webs(t, WEBSEED_FILES, mi->web_seeds, mi->n_web_seeds);
+
+	if (r == 0)
+		r = add_webs(t, WEBSEED_PIECES, mi->http_seeds,
+			     mi->n_http_seeds);
+	return r;
 }
 
 static int add_magnet_hints(struct torrent *t, const struct magnet *m)
@@ -103,7 +114,7 @@ static int add_magnet_hints(struct torrent *t, const struct magnet *m)
 	for (i = 0; i < m->n_peers; i++)
 		if (swarm_add_name(t->swarm, m->peers[i]) == ENOMEM)
 			return ENOMEM;
-	return add_web_seeds(t, m->web_seeds, m->n_web_seeds);
+	return add_webs(t, WEBSEED_FILES, m->web_seeds, m->n_web_seeds);
 }
 
 static int make_name(struct torrent *t, const struct engine_source *src)
@@ -144,7 +155,7 @@ static int make_parts(struct torrent *t, const struct engine_source *src)
 	if (r == 0 && src->magnet != NULL)
 		r = add_magnet_hints(t, src->magnet);
 	if (r == 0 && t->mi != NULL)
-		r = add_web_seeds(t, t->mi->web_seeds, t->mi->n_web_seeds);
+		r = add_web_seeds(t, t->mi);
 	return r;
 }
 
@@ -199,8 +210,7 @@ void torrent_add_hints(struct torrent *t, const struct engine_source *src)
 			(void)trackers_add(t->trackers,
 					   src->mi->tiers[i].urls[k]);
 	if (src->mi != NULL)
-		(void)add_web_seeds(t, src->mi->web_seeds,
-				    src->mi->n_web_seeds);
+		(void)add_web_seeds(t, src->mi);
 }
 
 /* ---- ends ---- */

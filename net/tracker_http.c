@@ -7,15 +7,14 @@
  * our address of the other is told by `ipv6` (BEP 7), and trackers put both
  * kinds of peers into one answer.
  *
- * Where it may go: the URL is a stranger's. On this machine only what looks
- * like a tracker is asked (a path that begins with /announce), and a URL that
- * has an announce's fields of its own is not asked at all.
+ * Where it may go: the URL is a stranger's. On this machine and its network only
+ * what looks like a tracker is asked (TRACKER_LOCAL_PATH), and a URL that has an
+ * announce's fields of its own is not asked at all.
  *
  * Failure modes: no answer, another status than 200, a body that is none. A
  * tracker that refuses with a status of 4xx and a `failure reason` is heard:
  * its reason is better than the number. */
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -23,10 +22,10 @@
 #include <string.h>
 
 #include "core/buf.h"
-#include "core/hex.h"
 #include "core/mem.h"
 #include "net/http.h"
 #include "net/tracker_internal.h"
+#include "net/urlquery.h"
 
 struct tracker_http {
 	struct http_get *get;
@@ -34,22 +33,6 @@ struct tracker_http {
 };
 
 /* ---- the URL ---- */
-
-/* RFC 3986: everything but the unreserved characters, whatever the bytes. */
-static void add_escaped(struct buf *out, const void *ptr, size_t len)
-{
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "abcdefghijklmnopqrstuvwxyz"
-				    "0123456789-._~";
-	const uint8_t *p = ptr;
-
-	for (size_t i = 0; i < len; i++) {
-		if (memchr(plain, p[i], sizeof(plain) - 1))
-			buf_add_u8(out, p[i]);
-		else
-			buf_addf(out, "%%%02X", p[i]);
-	}
-}
 
 static const char *event_text(enum tracker_event event)
 {
@@ -74,9 +57,9 @@ static void add_query(struct buf *out, const struct tracker_ask *ask)
 	const char *event = event_text(ask->event);
 
 	buf_add_str(out, "info_hash=");
-	add_escaped(out, f->info_hash, sizeof(f->info_hash));
+	urlquery_escape(out, f->info_hash, sizeof(f->info_hash));
 	buf_add_str(out, "&peer_id=");
-	add_escaped(out, f->peer_id, sizeof(f->peer_id));
+	urlquery_escape(out, f->peer_id, sizeof(f->peer_id));
 	buf_addf(out, "&port=%u&uploaded=%" PRIu64 "&downloaded=%" PRIu64,
 		 f->port, f->uploaded_bytes, f->downloaded_bytes);
 	buf_addf(out, "&left=%" PRIu64 "&numwant=%" PRIu32, left,
@@ -90,75 +73,26 @@ static void add_query(struct buf *out, const struct tracker_ask *ask)
 		if (inet_ntop(AF_INET6, &f->ipv6.in6.sin6_addr, text,
 			      sizeof(text))) {
 			buf_add_str(out, "&ipv6=");
-			add_escaped(out, text, strlen(text));
+			urlquery_escape(out, text, strlen(text));
 		}
 	}
 	if (ask->tracker_id.len > 0) {
 		buf_add_str(out, "&trackerid=");
-		add_escaped(out, ask->tracker_id.ptr, ask->tracker_id.len);
+		urlquery_escape(out, ask->tracker_id.ptr, ask->tracker_id.len);
 	}
-}
-
-/* Is the name of a field, up to `len` bytes at `p`, percent-encoded or not, the
- * word? */
-static bool is_name(const char *p, size_t len, const char *word)
-{
-	while (len > 0 && *word != '\0') {
-		int high = len >= 3 && *p == '%' ? hex_value(p[1]) : -1;
-		int low = high >= 0 ? hex_value(p[2]) : -1;
-		int c = low >= 0 ? high * 16 + low : (unsigned char)*p;
-
-		if (tolower(c) != *word)
-			return false;
-		p += low >= 0 ? 3 : 1;
-		len -= low >= 0 ? 3 : 1;
-		word++;
-	}
-	return len == 0 && *word == '\0';
-}
-
-/* A tracker reads the first or the last of two equal fields, as it likes. A URL
- * that brings an announce's own would speak in our name of another torrent,
- * another peer or other numbers. */
-static bool has_own_fields(const char *query, size_t len)
-{
-	static const char *const words[] = {
-		"info_hash",  "peer_id", "port",  "uploaded",
-		"downloaded", "left",	 "event", "corrupt",
-	};
-
-	while (len > 0) {
-		size_t field = strcspn(query, "&;");
-		size_t name = strcspn(query, "=&;");
-
-		field = field < len ? field : len;
-		name = name < field ? name : field;
-		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-			if (is_name(query, name, words[i]))
-				return true;
-		query += field;
-		len -= field;
-		if (len > 0) {
-			query++;
-			len--;
-		}
-	}
-	return false;
 }
 
 int tracker_http_url(struct buf *out, const char *url,
 		     const struct tracker_ask *ask)
 {
-	size_t len = strcspn(url, "#");
-	const char *query = memchr(url, '?', len);
+	static const char *const own[] = {
+		"info_hash",  "peer_id", "port",  "uploaded",
+		"downloaded", "left",	 "event", "corrupt",
+	};
 
-	if (query && has_own_fields(query + 1, len - (size_t)(query + 1 - url)))
+	if (urlquery_has(url, own, sizeof(own) / sizeof(own[0])))
 		return EINVAL;
-	buf_add(out, url, len);
-	if (!query)
-		buf_add_u8(out, '?');
-	else if (url[len - 1] != '?' && url[len - 1] != '&')
-		buf_add_u8(out, '&');
+	urlquery_begin(out, url);
 	add_query(out, ask);
 	return buf_err(out);
 }
@@ -206,7 +140,7 @@ int tracker_http_start(struct http *http, const char *url,
 	struct http_req req = {
 		.max_bytes = TRACKER_BODY_MAX,
 		.timeout_ms = (unsigned)(ask->timeout_us / 1000),
-		.loopback_path = "/announce",
+		.local_path = TRACKER_LOCAL_PATH,
 	};
 	struct buf full = {0};
 	int err = ENOMEM;

@@ -13,6 +13,7 @@
  * Peers go first where they are about as fast (YIELD_US).
  *
  * Failure modes
+ *   busy           it says for how long it should be left alone, and is
  *   any error      what the run and the queue owed is free for others; the web
  *                  seed is left alone for WEBSEED_RETRY_MS, doubling until it
  *                  sends a block
@@ -57,28 +58,40 @@ static void masked_url(const struct webseed *ws, char out[256])
 	tracker_mask(ws->url, out, 256);
 }
 
-static bool is_known(const struct swarm *sw, const char *url)
+static bool is_known(const struct swarm *sw, enum webseed_kind kind,
+		     const char *url)
 {
 	const struct webseed *ws;
 
 	TAILQ_FOREACH (ws, &sw->webs, link)
-		if (strcmp(ws->url, url) == 0)
+		if (ws->kind == kind && strcmp(ws->url, url) == 0)
 			return true;
 	return false;
 }
 
-int webseed_add(struct swarm *sw, const char *url)
+/* Of magnets the metadata comes later: webseed_on_ready. */
+static bool is_of_use(const struct swarm *sw, enum webseed_kind kind,
+		      const char *url)
+{
+	const struct metainfo *mi = sw->t->mi;
+
+	return mi != NULL ? webseed_url_fits(kind, url, mi)
+			  : webseed_url_may_be(kind, url);
+}
+
+int webseed_add(struct swarm *sw, enum webseed_kind kind, const char *url)
 {
 	uint64_t now_us = loop_now_us(sw->loop);
 	struct webseed *ws;
 
-	if (sw->n_webs == WEBSEEDS_MAX || !webseed_url_is_base(url) ||
-	    is_known(sw, url))
+	if (sw->n_webs == WEBSEEDS_MAX || !is_of_use(sw, kind, url) ||
+	    is_known(sw, kind, url))
 		return 0;
 	ws = mem_new(struct webseed);
 	if (ws == NULL)
 		return ENOMEM;
 	ws->sw = sw;
+	ws->kind = kind;
 	ws->id = ++sw->last_peer_id;
 	rate_window_init(&ws->window, now_us);
 	rate_meter_init(&ws->down, METER_SPAN_US, now_us);
@@ -105,6 +118,19 @@ void webseed_free(struct webseed *ws)
 	mem_free(ws->queue);
 	mem_free(ws->url);
 	mem_free(ws);
+}
+
+void webseed_on_ready(struct swarm *sw)
+{
+	struct webseed *ws, *next;
+
+	TAILQ_FOREACH_SAFE (ws, &sw->webs, link, next) {
+		if (webseed_url_fits(ws->kind, ws->url, sw->t->mi))
+			continue;
+		TAILQ_REMOVE(&sw->webs, ws, link);
+		sw->n_webs--;
+		webseed_free(ws);
+	}
 }
 
 struct webseed *webseed_find(const struct swarm *sw, uint32_t id)
@@ -186,21 +212,41 @@ void webseed_on_bytes(struct webseed *ws, uint32_t bytes)
 	rate_meter_add(&ws->sw->down, bytes, now_us);
 }
 
+static void leave_alone(struct webseed *ws, uint64_t us)
+{
+	uint64_t until_us = loop_now_us(ws->sw->loop) + us;
+
+	if (until_us > ws->hold_until_us)
+		ws->hold_until_us = until_us;
+	queue_drop(ws);
+}
+
+void webseed_on_busy(struct webseed *ws, unsigned wait_s)
+{
+	(void)snprintf(ws->why, sizeof(ws->why),
+		       "busy, asks to wait %u seconds", wait_s);
+	leave_alone(ws, wait_s * UINT64_C(1000000));
+}
+
 void webseed_fail(struct webseed *ws, const char *why)
 {
 	uint64_t wait_ms = (uint64_t)WEBSEED_RETRY_MS << ws->n_fails;
+	uint64_t now_us = loop_now_us(ws->sw->loop);
 	char url[256];
 
+	(void)snprintf(ws->why, sizeof(ws->why), "%s", why);
+	masked_url(ws, url);
+	log_debug("%s: web seed %s: %s", torrent_name(ws->sw->t), url, why);
+	if (now_us < ws->hold_until_us) {
+		queue_drop(ws);
+		return; /* the rest of one volley */
+	}
 	if (wait_ms < WEBSEED_RETRY_MAX_MS)
 		ws->n_fails++;
 	else
 		wait_ms = WEBSEED_RETRY_MAX_MS;
-	ws->hold_until_us = loop_now_us(ws->sw->loop) + wait_ms * 1000;
-	(void)snprintf(ws->why, sizeof(ws->why), "%s", why);
-	masked_url(ws, url);
-	log_debug("%s: web seed %s: %s", torrent_name(ws->sw->t), url, why);
-	rate_window_on_stall(&ws->window, loop_now_us(ws->sw->loop));
-	queue_drop(ws);
+	rate_window_on_stall(&ws->window, now_us);
+	leave_alone(ws, wait_ms * 1000);
 }
 
 /* ---- asking ---- */

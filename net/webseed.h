@@ -1,11 +1,13 @@
-/* webseed — servers that have all of a torrent's files and hand out ranges of
- * them (BEP 19): asked by the same picker as peers, their bytes checked and
- * blamed like theirs. Thread: loop. Owner: the swarm. */
+/* webseed — servers that have all of a torrent and hand out ranges of its files
+ * (BEP 19) or its pieces (BEP 17): asked by the same picker as peers, their
+ * bytes checked and blamed like theirs. Thread: loop. Owner: the swarm. */
 #ifndef SHOAL_NET_WEBSEED_H
 #define SHOAL_NET_WEBSEED_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "net/webseed_url.h"
 
 struct pick_peer;
 struct swarm;
@@ -15,7 +17,10 @@ struct wire_block;
 
 /* webseed_add — 0, also when it is known, of no use, or one too many; ENOMEM.
  */
-int webseed_add(struct swarm *sw, const char *url);
+int webseed_add(struct swarm *sw, enum webseed_kind kind, const char *url);
+
+/* webseed_on_ready — the metadata is known: those it makes useless go. */
+void webseed_on_ready(struct swarm *sw);
 
 /* webseed_stop — end every request of all of the swarm's. */
 void webseed_stop(struct swarm *sw);
@@ -53,6 +58,9 @@ void webseed_ban(struct webseed *ws);
 /* webseed_on_answer — so long after it was asked the first byte came. */
 void webseed_on_answer(struct webseed *ws, uint64_t us);
 void webseed_on_bytes(struct webseed *ws, uint32_t bytes);
+
+/* webseed_on_busy — it asks to be left alone for so long. */
+void webseed_on_busy(struct webseed *ws, unsigned wait_s);
 
 /* webseed_fail — an answer was none: leave it alone for a while. */
 void webseed_fail(struct webseed *ws, const char *why);

@@ -1,7 +1,7 @@
 /* webseed_run — one run of blocks over one connection to a web seed.
  *
- * Words. Span: the part of a run that lies in one file, which is one HTTP
- * range.
+ * Words. Span: the part of a run that lies in one file (of BEP 17: in one
+ * piece), which is one request.
  *
  * Happy path: the spans are got one after the other (http.c), over connections
  * that libcurl keeps; pad files are zeros and not asked for. Bytes are gathered
@@ -16,6 +16,7 @@
  * n_staged is less than the block at `at` is long. */
 #include "net/webseed_run.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "core/buf.h"
@@ -30,6 +31,7 @@
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
+#include "net/urlquery.h"
 #include "net/webseed.h"
 #include "net/webseed_url.h"
 
@@ -126,38 +128,78 @@ static void on_data(void *arg, const uint8_t *data, size_t len)
 
 static void run_next(struct webseed_run *run);
 
+/* BEP 17: a 503's body is the seconds for which to leave it alone. */
+static unsigned said_wait_s(struct span body)
+{
+	unsigned s = 0;
+	size_t i;
+
+	for (i = 0; i < body.len && s <= HTTP_WAIT_MAX_S; i++) {
+		if (body.ptr[i] < '0' || body.ptr[i] > '9')
+			break;
+		s = s * 10 + (unsigned)(body.ptr[i] - '0');
+	}
+	return s < HTTP_WAIT_MAX_S ? s : HTTP_WAIT_MAX_S;
+}
+
 static void on_done(void *arg, int err, int status, struct span body,
 		    const char *why)
 {
 	struct webseed_run *run = arg;
+	struct webseed *ws = run->ws;
+	unsigned wait_s = 0;
 
-	(void)status;
-	(void)body;
+	if (err == EPROTO && status >= 400)
+		wait_s = http_get_wait_s(run->get);
+	if (wait_s == 0 && status == 503 && ws->kind == WEBSEED_PIECES)
+		wait_s = said_wait_s(body);
 	run->get = NULL;
-	if (err != 0)
-		fail(run, why);
-	else
+	if (err == 0) {
 		run_next(run);
+	} else if (wait_s > 0) {
+		webseed_on_busy(ws, wait_s);
+		webseed_run_end(run);
+	} else {
+		fail(run, why);
+	}
+}
+
+/* The URL of a span, and what of it to ask for. */
+static void describe(struct webseed *ws, const struct webseed_span *span,
+		     struct buf *url, struct http_range *range)
+{
+	const struct metainfo *mi = ws->sw->t->mi;
+
+	if (ws->kind == WEBSEED_PIECES) {
+		webseed_url_piece(url, ws->url, mi, span);
+		range->file_bytes = span->len_bytes;
+		range->is_in_url = true;
+	} else {
+		webseed_url_file(url, ws->url, mi, span->ix);
+		range->off_bytes = span->off_bytes;
+		range->file_bytes = mi->files[span->ix].len_bytes;
+	}
 }
 
 static int get_span(struct webseed_run *run, const struct webseed_span *span)
 {
 	struct webseed *ws = run->ws;
-	const struct metainfo *mi = ws->sw->t->mi;
 	struct http_range range = {
-		.off_bytes = span->off_bytes,
 		.len_bytes = span->len_bytes,
-		.file_bytes = mi->files[span->file_ix].len_bytes,
 		.min_Bps = WEBSEED_MIN_BPS,
 		.silence_s = WEBSEED_SILENCE_S,
 		.data = on_data,
 	};
-	struct http_req req = {.timeout_ms = WEBSEED_CONNECT_MS,
-			       .range = &range};
+	struct http_req req = {
+		.timeout_ms = WEBSEED_CONNECT_MS,
+		.range = &range,
+		.local_query = urlquery_is_there(ws->url) ? HTTP_QUERY_NONE
+							  : HTTP_QUERY_FIRST,
+	};
 	struct buf url = {0};
 	int r = ENOMEM;
 
-	webseed_url_build(&url, ws->url, mi, span->file_ix);
+	describe(ws, span, &url, &range);
 	req.url = buf_cstr(&url);
 	if (req.url != NULL)
 		r = http_get_start(ws->sw->e->web, &req, on_done, run,
@@ -174,7 +216,8 @@ static void run_next(struct webseed_run *run)
 
 	while (webseed_run_is_active(run)) {
 		struct webseed_span span = webseed_url_span(
-			mi, run->at_bytes + run->n_staged, run->end_bytes);
+			run->ws->kind, mi, run->at_bytes + run->n_staged,
+			run->end_bytes);
 
 		if (!span.is_pad) {
 			if (get_span(run, &span) != 0)

@@ -36,7 +36,8 @@ struct fx {
 	struct http *http;
 	struct tiny_http srv;
 	const char *mode;
-	const char *loopback_path;
+	const char *local_path;
+	enum http_query local_query;
 	char request[8192];
 	/* of the last get */
 	unsigned ended;
@@ -102,6 +103,8 @@ static const struct {
 		    "Content-Length: 0\r\n\r\n"},
 	{"once", "HTTP/1.1 301 Moved\r\nLocation: /landed\r\n"
 		 "Content-Length: 0\r\nConnection: close\r\n\r\n"},
+	{"toquery", "HTTP/1.1 302 Found\r\nLocation: /landed?do=it\r\n"
+		    "Content-Length: 0\r\nConnection: close\r\n\r\n"},
 	{"noise", "what do you want?\r\n\r\n"},
 };
 
@@ -171,7 +174,8 @@ static struct http_get *begin(struct fx *f, const char *mode, const char *url,
 	struct http_req req = {.url = url,
 			       .max_bytes = 4096,
 			       .timeout_ms = ms,
-			       .loopback_path = f->loopback_path};
+			       .local_path = f->local_path,
+			       .local_query = f->local_query};
 	struct http_get *g;
 
 	(void)snprintf(own, sizeof(own), "http://127.0.0.1:%u/a?b=c",
@@ -291,7 +295,7 @@ static void refused_targets(void **state)
 
 /* Asked for a path of its own, this machine is reached by no spelling of its
  * address, by no name, and by no redirect with another path. */
-static void loopback_path(void **state)
+static void local_path(void **state)
 {
 	static const char *const hosts[] = {
 		"127.0.0.1",	 "2130706433",
@@ -309,7 +313,7 @@ static void loopback_path(void **state)
 	struct fx *f = *state;
 	char url[128];
 
-	f->loopback_path = "/announce";
+	f->local_path = "/announce";
 	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
 		(void)snprintf(url, sizeof(url), "http://%s:%u/admin", hosts[i],
 			       f->srv.port);
@@ -331,7 +335,7 @@ static void loopback_path(void **state)
 }
 
 /* The path that it must have opens this machine, in any spelling. */
-static void loopback_path_fits(void **state)
+static void local_path_fits(void **state)
 {
 	static const char *const hosts[] = {
 		"127.0.0.1",
@@ -342,12 +346,38 @@ static void loopback_path_fits(void **state)
 	struct fx *f = *state;
 	char url[128];
 
-	f->loopback_path = "/announce";
+	f->local_path = "/announce";
 	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
 		(void)snprintf(url, sizeof(url), "http://%s:%u/announce.php?k",
 			       hosts[i], f->srv.port);
 		assert_int_equal(get_url(f, url), 0);
 	}
+}
+
+/* Of a local address a query is asked if the request says so: any, or the
+ * first one and none that a redirect brings, or none. Whoever lives in a
+ * private network is not different from this machine, and never gets to be
+ * connected to. */
+static void local_query(void **state)
+{
+	struct fx *f = *state;
+	char url[128];
+
+	f->local_query = HTTP_QUERY_NONE;
+	assert_int_equal(get(f, "plain"), EPROTO);
+	assert_non_null(strstr(f->why, "with a query"));
+	assert_int_equal(get_url(f, "http://10.0.0.1:1/a?b"), EPROTO);
+	assert_non_null(strstr(f->why, "with a query"));
+	assert_int_equal(get_url(f, "http://[fd00::1]:1/a?b"), EPROTO);
+	assert_int_equal(f->srv.requests, 0);
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/a", f->srv.port);
+	assert_int_equal(get_url(f, url), 0);
+	f->local_query = HTTP_QUERY_FIRST;
+	assert_int_equal(get(f, "plain"), 0);
+	assert_int_equal(get(f, "once"), 0);
+	assert_int_equal(get(f, "toquery"), EPROTO);
+	f->local_query = HTTP_QUERY_ANY;
+	assert_int_equal(get(f, "toquery"), 0);
 }
 
 /* A port nobody listens on is ECONNREFUSED; plain HTTP on an https URL is the
@@ -418,19 +448,11 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(plain),
-		TEST(other_status),
-		TEST(chunked),
-		TEST(too_long),
-		TEST(broken),
-		TEST(redirects),
-		TEST(refused_targets),
-		TEST(no_connection),
-		TEST(slow),
-		TEST(cancel),
-		TEST(name_hangs),
-		TEST(loopback_path),
-		TEST(loopback_path_fits),
+		TEST(plain),	       TEST(other_status),  TEST(chunked),
+		TEST(too_long),	       TEST(broken),	    TEST(redirects),
+		TEST(refused_targets), TEST(no_connection), TEST(slow),
+		TEST(cancel),	       TEST(name_hangs),    TEST(local_path),
+		TEST(local_path_fits), TEST(local_query),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

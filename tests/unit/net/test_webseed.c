@@ -5,6 +5,7 @@
 
 #include "net/http.h"
 #include "net/swarm_internal.h"
+#include "net/urlquery.h"
 #include "net/webseed.h"
 #include "net/webseed_url.h"
 
@@ -21,6 +22,10 @@ enum manner {
 	SILENT,	   /* half, then nothing */
 	MISSING,   /* 404, with a body */
 	MOVED,	   /* 302 to where it is right */
+	PACKED,	   /* says that it is gzip */
+	ENDLESS,   /* no length, and one byte more */
+	BUSY,	   /* 503, and for how long: as BEP 17 has it */
+	AFTER,	   /* 503, and for how long: as HTTP has it */
 };
 
 struct site {
@@ -45,11 +50,16 @@ static void part(struct site *s, struct buf *out, uint64_t first, uint64_t last)
 		says++;
 	if (s->manner == SHORT || s->manner == CUT || s->manner == SILENT)
 		sent = len / 2;
-	if (s->manner == LONG)
+	if (s->manner == LONG || s->manner == ENDLESS)
 		sent++;
-	head(out, "206 Partial Content",
-	     s->manner == SHORT || s->manner == LONG ? sent : len);
-	if (s->manner == CUT)
+	if (s->manner == ENDLESS)
+		buf_add_str(out, "HTTP/1.1 206 Partial Content\r\n");
+	else
+		head(out, "206 Partial Content",
+		     s->manner == SHORT || s->manner == LONG ? sent : len);
+	if (s->manner == PACKED)
+		buf_add_str(out, "Content-Encoding: gzip\r\n");
+	if (!s->srv.keeps)
 		buf_add_str(out, "Connection: close\r\n");
 	buf_addf(out, "Content-Range: bytes %llu-%llu/%llu\r\n\r\n",
 		 (unsigned long long)says, (unsigned long long)last,
@@ -60,6 +70,42 @@ static void part(struct site *s, struct buf *out, uint64_t first, uint64_t last)
 		out->data[at + i] ^= 0xff;
 }
 
+static bool is_busy(struct site *s, struct buf *out)
+{
+	if (s->manner == BUSY) {
+		head(out, "503 Busy", 2);
+		buf_add_str(out, "\r\n60");
+	} else if (s->manner == AFTER) {
+		head(out, "503 Busy", 0);
+		buf_add_str(out, "Retry-After: 60\r\n\r\n");
+	}
+	return s->manner == BUSY || s->manner == AFTER;
+}
+
+/* BEP 17; false: the request is not of that kind. */
+static bool piece(struct site *s, const char *request, struct buf *out)
+{
+	const char *at = strstr(request, "&piece=");
+	unsigned long long ix, first = 0, last = PIECE - 1;
+
+	if (at == NULL)
+		return false;
+	assert_null(strstr(request, "\nRange:"));
+	assert_int_equal(
+		sscanf(at, "&piece=%llu&ranges=%llu-%llu", &ix, &first, &last) %
+			2,
+		1);
+	if (ix * PIECE + last >= s->w->total)
+		last = s->w->total - 1 - ix * PIECE;
+	assert_true(ix < PIECES && first <= last);
+	head(out, "200 OK", last - first + 1);
+	buf_add_str(out, "\r\n");
+	buf_add(out, s->w->content + ix * PIECE + first, last - first + 1);
+	if (s->manner == LIES)
+		out->data[out->len - 1] ^= 0xff;
+	return true;
+}
+
 static bool answer(void *arg, const char *request, struct buf *out)
 {
 	struct site *s = arg;
@@ -68,7 +114,9 @@ static bool answer(void *arg, const char *request, struct buf *out)
 
 	(void)snprintf(s->last, sizeof(s->last), "%.*s",
 		       (int)strcspn(request, "\r"), request);
-	s->srv.keeps = s->manner != CUT;
+	s->srv.keeps = s->manner != CUT && s->manner != ENDLESS;
+	if (is_busy(s, out) || piece(s, request, out))
+		return true;
 	assert_non_null(range);
 	assert_int_equal(sscanf(range, "Range: bytes=%llu-%llu", &first, &last),
 			 2);
@@ -115,7 +163,7 @@ static void got_done(void *arg, int err, int status, struct span body,
 {
 	struct got *g = arg;
 
-	assert_int_equal(body.len, 0);
+	assert_true(body.len == 0 || status >= 400);
 	assert_true(err == 0 || why[0] != '\0');
 	g->is_done = true;
 	g->err = err;
@@ -159,10 +207,12 @@ static void takes_only_the_range(void **state)
 		uint64_t bytes;
 	} rows[] = {
 		{RIGHT, 0, 206, 60000},		 {ELSEWHERE, EPROTO, 206, 0},
-		{WHOLE, EPROTO, 200, 0},	 {SHORT, EPROTO, 206, 30000},
+		{WHOLE, EPROTO, 200, 0},	 {SHORT, EPROTO, 206, 0},
 		{CUT, EPROTO, 206, 30000},	 {MISSING, EPROTO, 404, 0},
-		{MOVED, 0, 206, 60000},		 {LONG, EFBIG, 206, 0},
-		{SILENT, ETIMEDOUT, 206, 30000},
+		{MOVED, 0, 206, 60000},		 {LONG, EPROTO, 206, 0},
+		{SILENT, ETIMEDOUT, 206, 30000}, {ENDLESS, EFBIG, 206, 0},
+		{PACKED, EPROTO, 206, 0},	 {BUSY, EPROTO, 503, 0},
+		{AFTER, EPROTO, 503, 0},
 	};
 	struct world *w = *state;
 	struct http *h;
@@ -176,7 +226,7 @@ static void takes_only_the_range(void **state)
 		g = get(&s, h, 1234, 60000);
 		assert_int_equal(g.err, rows[i].err);
 		assert_int_equal(g.status, rows[i].status);
-		if (rows[i].manner != LONG)
+		if (rows[i].manner != ENDLESS)
 			assert_int_equal(g.bytes.len, rows[i].bytes);
 		assert_true(g.bytes.len <= 60000);
 		if (g.bytes.len > 0)
@@ -248,33 +298,59 @@ static void assert_url(const struct metainfo *mi, const char *base, uint32_t ix,
 {
 	struct buf url = {0};
 
-	webseed_url_build(&url, base, mi, ix);
+	webseed_url_file(&url, base, mi, ix);
 	assert_string_equal(buf_cstr(&url), want);
 	buf_fini(&url);
 }
 
-/* BEP 19's rules, and names as the torrent has them, percent-encoded. */
+#define ONE_FILE                                                     \
+	"d4:infod6:lengthi1e4:name7:a b#?/c12:piece lengthi16384e6:" \
+	"pieces" P20 "ee"
+#define MANY_FILES                        \
+	"d4:infod5:filesl"                \
+	"d6:lengthi1e4:pathl1:d5:x.txtee" \
+	"d6:lengthi1e4:pathl1:d5:x.txtee" \
+	"d6:lengthi1e4:pathl2:\xc3\xa9"   \
+	"3:%2fee"                         \
+	"e4:name3:n:m12:piece lengthi16384e6:pieces" P20 "ee"
+
+/* Of a part of the first piece; the info-hash in it reads HASH. */
+static void assert_piece(const struct metainfo *mi, const char *base,
+			 uint64_t off, uint64_t len, const char *want)
+{
+	struct webseed_span span = {.off_bytes = off, .len_bytes = len};
+	struct buf url = {0}, hash = {0};
+	char got[256], *at;
+
+	webseed_url_piece(&url, base, mi, &span);
+	urlquery_escape(&hash, torrent_id_wire(&mi->id), HASH_SHA1_BYTES);
+	at = strstr(buf_cstr(&url), buf_cstr(&hash));
+	assert_non_null(at);
+	(void)snprintf(got, sizeof(got), "%.*sHASH%s",
+		       (int)(at - buf_cstr(&url)), buf_cstr(&url),
+		       at + hash.len);
+	assert_string_equal(got, want);
+	buf_fini(&url);
+	buf_fini(&hash);
+}
+
+/* BEP 19's rules, and names as the torrent has them, percent-encoded; and
+ * BEP 17's. */
 static void builds_urls(void **state)
 {
-	struct metainfo *one = parsed(
-		*state, "d4:infod6:lengthi1e4:name7:a b#?/c12:piece length"
-			"i16384e6:pieces" P20 "ee");
-	struct metainfo *many = parsed(
-		*state, "d4:infod5:filesl"
-			"d6:lengthi1e4:pathl1:d5:x.txtee"
-			"d6:lengthi1e4:pathl1:d5:x.txtee"
-			"d6:lengthi1e4:pathl2:\xc3\xa9"
-			"3:%2fee"
-			"e4:name3:n:m12:piece lengthi16384e6:pieces" P20 "ee");
+	struct metainfo *one = parsed(*state, ONE_FILE);
+	struct metainfo *many = parsed(*state, MANY_FILES);
 
 	assert_url(one, "http://h/f.bin", 0, "http://h/f.bin");
 	assert_url(one, "http://h/d/", 0, "http://h/d/a%20b%23%3F%2Fc");
 	assert_url(many, "http://h/d/", 0, "http://h/d/n%3Am/d/x.txt");
 	assert_url(many, "http://h/d", 1, "http://h/d/n%3Am/d/x.txt");
 	assert_url(many, "http://h", 2, "http://h/n%3Am/%C3%A9/%252f");
-	assert_true(webseed_url_is_base("http://h/d/"));
-	assert_false(webseed_url_is_base("http://h/get?f="));
-	assert_false(webseed_url_is_base("http://h/#d"));
+	assert_url(one, "http://h/get?f=d/", 0, "http://h/get?f=d/");
+	assert_piece(one, "http://h/s#x", 0, 1,
+		     "http://h/s?info_hash=HASH&piece=0");
+	assert_piece(many, "http://h/s?a=b", 1, 2,
+		     "http://h/s?a=b&info_hash=HASH&piece=0&ranges=1-2");
 	metainfo_free(one);
 	metainfo_free(many);
 }
@@ -286,7 +362,7 @@ static void cuts_spans(void **state)
 		uint64_t at, end;
 		struct webseed_span want;
 	} rows[] = {
-		{0, 16384, {0, 0, 100, false}},
+		{0, 16384, {0, 0, 100, false}}, /* ix, off, len, pad */
 		{10, 50, {0, 10, 40, false}},
 		{100, 16384, {2, 0, 50, true}},
 		{150, 16384, {3, 0, 6000, false}},
@@ -301,10 +377,10 @@ static void cuts_spans(void **state)
 			"e4:name1:n12:piece lengthi16384e6:pieces" P20 "ee");
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct webseed_span got =
-			webseed_url_span(mi, rows[i].at, rows[i].end);
+		struct webseed_span got = webseed_url_span(
+			WEBSEED_FILES, mi, rows[i].at, rows[i].end);
 
-		assert_int_equal(got.file_ix, rows[i].want.file_ix);
+		assert_int_equal(got.ix, rows[i].want.ix);
 		assert_int_equal(got.off_bytes, rows[i].want.off_bytes);
 		assert_int_equal(got.len_bytes, rows[i].want.len_bytes);
 		assert_int_equal(got.is_pad, rows[i].want.is_pad);
@@ -314,7 +390,8 @@ static void cuts_spans(void **state)
 
 /* ---- engines ---- */
 
-static void with_site(struct site *s, struct world *w, enum manner manner)
+static void with_site_of(struct site *s, struct world *w,
+			 enum webseed_kind kind, enum manner manner)
 {
 	char url[64];
 
@@ -323,9 +400,14 @@ static void with_site(struct site *s, struct world *w, enum manner manner)
 	node_add(&w->nodes[0]);
 	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/f.bin",
 		       s->srv.port);
-	assert_int_equal(webseed_add(w->nodes[0].t->swarm, url), 0);
-	assert_int_equal(webseed_add(w->nodes[0].t->swarm, url), 0);
+	assert_int_equal(webseed_add(w->nodes[0].t->swarm, kind, url), 0);
+	assert_int_equal(webseed_add(w->nodes[0].t->swarm, kind, url), 0);
 	assert_int_equal(w->nodes[0].t->swarm->n_webs, 1);
+}
+
+static void with_site(struct site *s, struct world *w, enum manner manner)
+{
+	with_site_of(s, w, WEBSEED_FILES, manner);
 }
 
 static void site_close(struct site *s)
@@ -476,6 +558,80 @@ static void requests_end_with_their_reader(void **state)
 	assert_true(r.is_done);
 }
 
+/* A script that hands out pieces (BEP 17) will do alone, too: a whole
+ * piece without a range, over kept connections. */
+static void a_script_alone_will_do(void **state)
+{
+	struct world *w = *state;
+	struct site s;
+
+	with_site_of(&s, w, WEBSEED_PIECES, RIGHT);
+	node_read(&w->nodes[0], PIECE + 5, 100);
+	assert_int_equal(s.srv.requests, 1);
+	assert_non_null(strstr(s.last, "/f.bin?info_hash="));
+	assert_non_null(strstr(s.last, "&piece=1 HTTP/1.1"));
+	node_read(&w->nodes[0], 0, TOTAL);
+	assert_true(s.srv.requests <= 12);
+	assert_true(s.srv.accepted <= WEBSEED_REQUESTS_MAX);
+	assert_int_equal(node_view(&w->nodes[0]).down_bytes, TOTAL);
+	assert_int_equal(node_view(&w->nodes[0]).waste_bytes, 0);
+	site_close(&s);
+}
+
+/* Wrong bytes ban a script as they ban a server of files. */
+static void a_lying_script_is_banned(void **state)
+{
+	struct world *w = *state;
+	struct reading r;
+	struct site s;
+
+	with_site_of(&s, w, WEBSEED_PIECES, LIES);
+	reading_start(&r, &w->nodes[0], 0, 100);
+	world_run(w, is_banned, w);
+	torrent_read_cancel(r.rd);
+	site_close(&s);
+}
+
+static bool is_held(void *arg)
+{
+	return web_of(arg)->hold_until_us > 0;
+}
+
+/* Who is busy is left alone for as long as he asks, in either way of saying it,
+ * and that is no failure. */
+static void the_busy_are_left_alone(void **state)
+{
+	static const struct {
+		enum webseed_kind kind;
+		enum manner manner;
+	} rows[] = {
+		{WEBSEED_PIECES, BUSY},
+		{WEBSEED_PIECES, AFTER},
+		{WEBSEED_FILES, AFTER},
+	};
+	struct world *w = *state;
+	struct reading r;
+	struct site s;
+	uint64_t us;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		with_site_of(&s, w, rows[i].kind, rows[i].manner);
+		reading_start(&r, &w->nodes[0], 0, 100);
+		world_run(w, is_held, w);
+		us = web_of(w)->hold_until_us - loop_now_us(w->loop);
+		assert_true(us > 50000000 && us <= 60000000);
+		assert_int_equal(web_of(w)->n_fails, 0);
+		assert_non_null(strstr(torrent_read_why(r.rd), "60 seconds"));
+		s.manner = RIGHT;
+		web_of(w)->hold_until_us = 0; /* it is over */
+		swarm_kick(w->nodes[0].t->swarm);
+		world_run(w, reading_is_done, &r);
+		assert_int_equal(r.err, 0);
+		site_close(&s);
+		world_forget_torrent(w);
+	}
+}
+
 /* Without memory for the queue it is left alone, which sets the time at which
  * it is asked again. */
 static void memory_may_be_short(void **state)
@@ -538,8 +694,58 @@ static void every_allocation_may_fail(void **state)
 	assert_true(n_reads > 30);
 }
 
-/* A magnet's `ws` and a torrent's `url-list` become web seeds, once each, up to
- * the limit; what has a query does not. */
+/* What has a query is of use to a torrent of one file; which that is, a magnet
+ * says later. */
+static void queries_fit_single_files(void **state)
+{
+	static const struct {
+		enum webseed_kind kind;
+		const char *url;
+		bool may_be, one, many;
+	} rows[] = {
+		{WEBSEED_FILES, "http://h/d/", true, true, true},
+		{WEBSEED_FILES, "http://h/get?f=", true, true, false},
+		{WEBSEED_FILES, "http://h/#d", false, false, false},
+		{WEBSEED_PIECES, "http://h/s", true, true, true},
+		{WEBSEED_PIECES, "http://h/s?a=b", true, true, true},
+		{WEBSEED_PIECES, "http://h/s#a", false, false, false},
+		{WEBSEED_PIECES, "http://h/s?a&Piec%65=1", false, false, false},
+		{WEBSEED_PIECES, "http://h/s?info_hash=", false, false, false},
+	};
+	struct metainfo *one = parsed(*state, ONE_FILE);
+	struct metainfo *many = parsed(*state, MANY_FILES);
+	struct world *w = *state;
+	struct swarm *sw;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(webseed_url_may_be(rows[i].kind, rows[i].url),
+				 rows[i].may_be);
+		assert_int_equal(
+			webseed_url_fits(rows[i].kind, rows[i].url, one),
+			rows[i].one);
+		assert_int_equal(
+			webseed_url_fits(rows[i].kind, rows[i].url, many),
+			rows[i].many);
+	}
+	metainfo_free(one);
+	node_start(w, 0, HOLDS_NONE, NULL, 0, false);
+	assert_int_equal(engine_add(w->nodes[0].engine,
+				    (struct engine_source){.mi = many},
+				    &w->nodes[0].t),
+			 0);
+	sw = w->nodes[0].t->swarm;
+	assert_int_equal(webseed_add(sw, WEBSEED_FILES, rows[1].url), 0);
+	assert_int_equal(sw->n_webs, 0);
+	assert_int_equal(webseed_add(sw, WEBSEED_FILES, rows[0].url), 0);
+	assert_int_equal(sw->n_webs, 1);
+	/* As if it had come before the metadata. */
+	strcpy(TAILQ_FIRST(&sw->webs)->url, "http://h/?");
+	webseed_on_ready(sw);
+	assert_int_equal(sw->n_webs, 0);
+}
+
+/* A magnet's `ws` and a torrent's lists become web seeds, once each of a kind,
+ * up to the limit. */
 static void sources_name_web_seeds(void **state)
 {
 	static const char link[] =
@@ -557,17 +763,19 @@ static void sources_name_web_seeds(void **state)
 	assert_int_equal(magnet_parse(link, &src.magnet, &err), 0);
 	assert_int_equal(src.magnet->n_web_seeds, 2);
 	assert_int_equal(engine_add(w->nodes[0].engine, src, &t), 0);
-	assert_int_equal(t->swarm->n_webs, 1);
+	assert_int_equal(t->swarm->n_webs, 2);
 	src = (struct engine_source){
 		.mi = parsed(w, "d4:infod6:lengthi1e4:name1:n12:piece length"
 				"i16384e6:pieces" P20 "e8:url-listl"
-				"12:http://x/a/112:http://x/a/2ee")};
+				"12:http://x/a/112:http://x/a/2e"
+				"9:httpseedsl12:http://x/a/1"
+				"18:http://x/a?piece=1ee")};
 	assert_int_equal(engine_add(w->nodes[0].engine, src, &t), 0);
-	assert_int_equal(t->swarm->n_webs, 2);
+	assert_int_equal(t->swarm->n_webs, 3);
 	w->nodes[0].t = t;
 	for (i = 0; i < 2 * WEBSEEDS_MAX; i++) {
 		(void)snprintf(url, sizeof(url), "http://x/%u", i);
-		assert_int_equal(webseed_add(t->swarm, url), 0);
+		assert_int_equal(webseed_add(t->swarm, WEBSEED_FILES, url), 0);
 	}
 	assert_int_equal(t->swarm->n_webs, WEBSEEDS_MAX);
 }
@@ -598,6 +806,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(memory_may_be_short,
 						world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(every_allocation_may_fail,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(a_script_alone_will_do,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(a_lying_script_is_banned,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(the_busy_are_left_alone,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(queries_fit_single_files,
 						world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(sources_name_web_seeds,
 						world_setup, world_teardown),

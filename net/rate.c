@@ -33,7 +33,11 @@ enum {
 	LATE_SPAN_US = 1000000, /* no sooner is a delay doubted */
 	DRAIN_MAX_US = 1000000,
 	LATE_SHARE = 16,
+	BUCKET_FILL_US = 1000000,
 };
+
+/* A terabyte a second: nothing overflows. */
+#define BUCKET_MAX_BPS (UINT64_C(1) << 40)
 
 /* ---- meter ---- */
 
@@ -223,12 +227,13 @@ static void learn_rate(struct rate_window *w, uint64_t now_us)
 	uint64_t us = now_us - w->round_start_us;
 	uint64_t rate = w->round_bytes * 1000000 / us;
 	uint64_t before = w->rate_Bps;
-	bool is_limited = w->round_limited;
+	bool is_limited = w->round_limited, is_void = w->round_void;
 
 	w->round_start_us = now_us;
 	w->round_bytes = 0;
 	w->round_limited = false;
-	if (is_limited && rate <= before)
+	w->round_void = false;
+	if (is_void || (is_limited && rate <= before))
 		return;
 	w->best_at = (w->best_at + 1) % 10;
 	w->best[w->best_at] = rate;
@@ -268,6 +273,13 @@ void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
 		end_round(w, now_us);
 }
 
+void rate_window_on_deaf(struct rate_window *w, uint64_t now_us)
+{
+	w->round_start_us = now_us;
+	w->round_bytes = 0;
+	w->round_void = true;
+}
+
 void rate_window_on_stall(struct rate_window *w, uint64_t now_us)
 {
 	uint32_t delay_us = w->delay_us;
@@ -295,14 +307,23 @@ uint64_t rate_window_timeout_us(const struct rate_window *w, uint32_t out_bytes)
 
 /* ---- bucket ---- */
 
+/* An eighth of a second: long enough for a loop that is busy for a while,
+ * short enough for the limit to hold over any few seconds. */
+static void set_rate(struct rate_bucket *b, uint64_t rate_Bps)
+{
+	b->rate_Bps = rate_Bps < BUCKET_MAX_BPS ? rate_Bps : BUCKET_MAX_BPS;
+	b->most = (int64_t)(b->rate_Bps / 8 + 1);
+	if (b->rate_Bps == 0)
+		b->tokens = 0; /* nobody counts */
+	if (b->tokens > b->most)
+		b->tokens = b->most;
+}
+
 void rate_bucket_init(struct rate_bucket *b, uint64_t rate_Bps, uint64_t now_us)
 {
-	b->rate_Bps = rate_Bps;
-	/* A quarter of a second: long enough for coarse timers, short enough
-	 * for the limit to hold over any second. */
-	b->burst_bytes = rate_Bps / 4 ? rate_Bps / 4 : 1;
-	b->tokens = 0;
+	memset(b, 0, sizeof(*b));
 	b->last_us = now_us;
+	set_rate(b, rate_Bps);
 }
 
 static void bucket_fill(struct rate_bucket *b, uint64_t now_us)
@@ -310,34 +331,54 @@ static void bucket_fill(struct rate_bucket *b, uint64_t now_us)
 	uint64_t us = now_us - b->last_us;
 	uint64_t add;
 
-	if (us > 1000000)
-		us = 1000000;
-	add = b->rate_Bps * us / 1000000;
-	if (add == 0)
-		return;
+	if (us > BUCKET_FILL_US) {
+		/* A debt may be larger than what one step makes good. */
+		b->tokens += (int64_t)(us / 1000000 * b->rate_Bps);
+		us %= 1000000;
+	}
+	add = b->rate_Bps * us + b->rest;
+	b->rest = add % 1000000;
+	b->tokens += (int64_t)(add / 1000000);
 	b->last_us = now_us;
-	b->tokens += (int64_t)add;
-	if (b->tokens > (int64_t)b->burst_bytes)
-		b->tokens = (int64_t)b->burst_bytes;
+	if (b->tokens >= b->most) {
+		b->tokens = b->most;
+		b->rest = 0;
+	}
+}
+
+void rate_bucket_set(struct rate_bucket *b, uint64_t rate_Bps, uint64_t now_us)
+{
+	bucket_fill(b, now_us);
+	set_rate(b, rate_Bps);
+}
+
+int64_t rate_bucket_tokens(struct rate_bucket *b, uint64_t now_us)
+{
+	bucket_fill(b, now_us);
+	return b->tokens;
 }
 
 bool rate_bucket_may(struct rate_bucket *b, uint64_t now_us)
 {
-	if (b->rate_Bps == 0)
-		return true;
-	bucket_fill(b, now_us);
-	return b->tokens > 0;
+	return b->rate_Bps == 0 || rate_bucket_tokens(b, now_us) > 0;
 }
 
-void rate_bucket_take(struct rate_bucket *b, uint64_t bytes)
+void rate_bucket_take(struct rate_bucket *b, int64_t bytes)
 {
 	if (b->rate_Bps > 0)
-		b->tokens -= (int64_t)bytes;
+		b->tokens -= bytes;
+	if (b->tokens > b->most)
+		b->tokens = b->most;
 }
 
-uint64_t rate_bucket_wait_us(struct rate_bucket *b, uint64_t now_us)
+uint64_t rate_bucket_wait_us(struct rate_bucket *b, int64_t tokens,
+			     uint64_t now_us)
 {
-	if (rate_bucket_may(b, now_us))
+	uint64_t need;
+
+	if (b->rate_Bps == 0 || rate_bucket_tokens(b, now_us) >= tokens)
 		return 0;
-	return ((uint64_t)-b->tokens + 1) * 1000000 / b->rate_Bps + 1;
+	need = (uint64_t)(tokens - b->tokens);
+	return need / b->rate_Bps * 1000000 +
+	       need % b->rate_Bps * 1000000 / b->rate_Bps + 1;
 }

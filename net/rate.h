@@ -9,7 +9,7 @@
  *   less to send than it could are ignored unless they are larger. The delay
  *   is the shortest time from a request to its answer in the last seconds,
  *   the peer's disk and whatever stands between included.
- * rate_bucket: a token bucket. */
+ * rate_bucket: a token bucket, which holds an eighth of a second's worth. */
 #ifndef SHOAL_NET_RATE_H
 #define SHOAL_NET_RATE_H
 
@@ -48,7 +48,7 @@ struct rate_window {
 	uint64_t round_start_us, round_bytes;
 	uint64_t best[10];
 	unsigned best_at, stale_rounds;
-	bool round_limited;
+	bool round_limited, round_void;
 	uint64_t soonest_since_us;	     /* when `soonest_us` began */
 	uint32_t soonest_us, was_soonest_us; /* this span, the last; 0: none */
 };
@@ -69,6 +69,10 @@ void rate_window_on_answer(struct rate_window *w, uint64_t us,
 void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
 			  bool is_limited, uint64_t now_us);
 
+/* rate_window_on_deaf — we did not read for a while: what comes now says
+ * nothing of the peer's rate. */
+void rate_window_on_deaf(struct rate_window *w, uint64_t now_us);
+
 /* rate_window_on_stall — nothing came for long: back to the smallest. */
 void rate_window_on_stall(struct rate_window *w, uint64_t now_us);
 
@@ -78,17 +82,31 @@ void rate_window_on_stall(struct rate_window *w, uint64_t now_us);
 uint64_t rate_window_timeout_us(const struct rate_window *w,
 				uint32_t out_bytes);
 
+/* Tokens are bytes. They may become fewer than none: who was let through with
+ * one takes all he has come for, and the next waits the longer. */
 struct rate_bucket {
 	uint64_t rate_Bps; /* 0: no limit */
-	uint64_t burst_bytes;
-	int64_t tokens;
+	int64_t most, tokens;
 	uint64_t last_us;
+	uint64_t rest; /* of a token, in millionths */
 };
 
+/* rate_bucket_init — empty. */
 void rate_bucket_init(struct rate_bucket *b, uint64_t rate_Bps,
 		      uint64_t now_us);
+
+/* rate_bucket_set — another rate from now on; what was taken stays taken. */
+void rate_bucket_set(struct rate_bucket *b, uint64_t rate_Bps, uint64_t now_us);
+
+/* rate_bucket_tokens — what is in it now; only with a limit. */
+int64_t rate_bucket_tokens(struct rate_bucket *b, uint64_t now_us);
 bool rate_bucket_may(struct rate_bucket *b, uint64_t now_us);
-void rate_bucket_take(struct rate_bucket *b, uint64_t bytes);
-uint64_t rate_bucket_wait_us(struct rate_bucket *b, uint64_t now_us);
+
+/* rate_bucket_take — negative: given back. */
+void rate_bucket_take(struct rate_bucket *b, int64_t bytes);
+
+/* rate_bucket_wait_us — until there are at least `tokens`. */
+uint64_t rate_bucket_wait_us(struct rate_bucket *b, int64_t tokens,
+			     uint64_t now_us);
 
 #endif

@@ -200,6 +200,27 @@ static void limited_rounds_do_not_count(void **state)
 	assert_int_equal(w.rate_Bps, rate);
 }
 
+/* What had piled up while we did not read comes faster than any line; it says
+ * nothing of the peer. */
+static void deaf_rounds_do_not_count(void **state)
+{
+	struct rate_window w;
+	uint64_t now = 1000000, rate;
+
+	(void)state;
+	rate_window_init(&w, now);
+	run_peer(&w, &now, 2000000, 10000000, 20000);
+	rate = w.rate_Bps;
+	now += 3000000;
+	rate_window_on_deaf(&w, now);
+	rate_window_on_bytes(&w, 4 << 20, false, now + 100);
+	rate_window_on_bytes(&w, 16384, false, now + 20000);
+	now += 20000;
+	assert_int_equal(w.rate_Bps, rate);
+	run_peer(&w, &now, 2000000, 10000000, 20000);
+	assert_in_range(w.rate_Bps, 8000000, 12000000);
+}
+
 /* A stall goes back to the smallest window, and out of it again. */
 static void stall_starts_over(void **state)
 {
@@ -246,25 +267,106 @@ static void meter_steady_and_silent(void **state)
 	assert_int_equal(rate_meter_Bps(&m, now + 3000000), 0);
 }
 
-/* A bucket lets its rate through and no more, and says how long to wait. */
+/* Takes `turn` bytes whenever it may until `end_us`, looking no sooner than
+ * every `tick_us`; returns how many in all. */
+static uint64_t drain(struct rate_bucket *b, int64_t turn, uint64_t tick_us,
+		      uint64_t *now, uint64_t end_us)
+{
+	uint64_t taken = 0, wait;
+
+	while (*now < end_us) {
+		if (rate_bucket_may(b, *now)) {
+			rate_bucket_take(b, turn);
+			taken += (uint64_t)turn;
+			continue;
+		}
+		wait = rate_bucket_wait_us(b, 1, *now);
+		*now += wait > tick_us ? wait : tick_us;
+	}
+	return taken;
+}
+
+/* A bucket lets its rate through and no more, from the first moment on, and
+ * says how long to wait; at any rate, and however often it is looked at. */
 static void bucket_holds_rate(void **state)
 {
+	static const uint64_t rates[] = {700, 15000, 1000000, 50000000,
+					 1000000000};
 	struct rate_bucket b;
-	uint64_t now = 1000000, sent = 0, end = now + 10000000;
+	uint64_t now = 1000000, taken;
 
 	(void)state;
-	rate_bucket_init(&b, 1000000, now);
-	while (now < end) {
-		if (rate_bucket_may(&b, now)) {
-			rate_bucket_take(&b, 16384);
-			sent += 16384;
-		} else {
-			now += rate_bucket_wait_us(&b, now);
+	for (unsigned i = 0; i < 5; i++) {
+		rate_bucket_init(&b, rates[i], now);
+		taken = drain(&b, 16384, 1, &now, now + 10000000);
+		assert_in_range(taken, rates[i] * 10 * 99 / 100,
+				rates[i] * 10 * 101 / 100 + 16384);
+	}
+	rate_bucket_init(&b, 15000, now);
+	taken = 0;
+	for (unsigned i = 0; i < 1000000; i++) {
+		if (rate_bucket_may(&b, now += 7)) {
+			rate_bucket_take(&b, 1);
+			taken++;
 		}
 	}
-	assert_in_range(sent, 9900000, 10300000);
-	rate_bucket_init(&b, 0, now);
+	assert_in_range(taken, 7 * 15000 - 2, 7 * 15000 + 2);
+}
+
+/* After a pause there is an eighth of a second's worth, however long it was. */
+static void bucket_saves_little(void **state)
+{
+	struct rate_bucket b;
+	uint64_t now = 5000000;
+
+	(void)state;
+	rate_bucket_init(&b, 800000, now);
+	assert_false(rate_bucket_may(&b, now));
+	now += UINT64_C(86400) * 1000000;
+	assert_in_range(rate_bucket_tokens(&b, now), 100000, 100001);
+	rate_bucket_take(&b, -5000);
+	assert_in_range(rate_bucket_tokens(&b, now), 100000, 100001);
+	rate_bucket_take(&b, 100001);
+	assert_false(rate_bucket_may(&b, now));
+}
+
+/* A debt is made good at the rate, be it of many seconds, and the wait for any
+ * part of it is known. */
+static void bucket_makes_good(void **state)
+{
+	struct rate_bucket b;
+	uint64_t now = 5000000;
+
+	(void)state;
+	rate_bucket_init(&b, 1000, now);
+	rate_bucket_take(&b, 10000);
+	assert_in_range(rate_bucket_wait_us(&b, -4000, now), 6000000, 6000001);
+	now += 9500000;
+	assert_int_equal(rate_bucket_tokens(&b, now), -500);
+	assert_false(rate_bucket_may(&b, now));
+	now += rate_bucket_wait_us(&b, 1, now);
 	assert_true(rate_bucket_may(&b, now));
+}
+
+/* A changed rate counts from now on: what was taken stays taken. Without a
+ * rate nothing waits, and nothing is remembered. */
+static void bucket_changes_rate(void **state)
+{
+	struct rate_bucket b;
+	uint64_t now = 5000000;
+
+	(void)state;
+	rate_bucket_init(&b, 1000, now);
+	rate_bucket_take(&b, 2000);
+	rate_bucket_set(&b, 4000, now + 1000000);
+	assert_int_equal(rate_bucket_tokens(&b, now + 1000000), -1000);
+	assert_true(rate_bucket_may(&b, now + 1250000 + 1000));
+	rate_bucket_set(&b, 0, now + 2000000);
+	assert_true(rate_bucket_may(&b, now + 2000000));
+	rate_bucket_take(&b, 1 << 30);
+	assert_int_equal(rate_bucket_wait_us(&b, 1, now + 2000000), 0);
+	rate_bucket_set(&b, 1000, now + 2000000);
+	assert_int_equal(rate_bucket_tokens(&b, now + 2000000), 0);
 }
 
 int main(void)
@@ -278,7 +380,11 @@ int main(void)
 		cmocka_unit_test(stall_starts_over),
 		cmocka_unit_test(timeout_bounds),
 		cmocka_unit_test(meter_steady_and_silent),
+		cmocka_unit_test(deaf_rounds_do_not_count),
 		cmocka_unit_test(bucket_holds_rate),
+		cmocka_unit_test(bucket_saves_little),
+		cmocka_unit_test(bucket_makes_good),
+		cmocka_unit_test(bucket_changes_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

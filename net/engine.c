@@ -3,7 +3,7 @@
  * Ownership:
  *
  *   engine ─┬─ http, udp tracker, listener, incoming ── strangers
- *           ├─ piece_mem, bans
+ *           ├─ piece_mem, bans, pace, throttle
  *           └─ torrents ─┬─ pieces (by the husk), fetch, reads, metafetch
  *                        ├─ trackers
  *                        └─ swarm ─┬─ addrbook, named, picker, intake
@@ -38,8 +38,10 @@
 #include "net/incoming.h"
 #include "net/listener.h"
 #include "net/net_limits.h"
+#include "net/pace.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
+#include "net/throttle.h"
 #include "net/torrent_internal.h"
 #include "net/tracker_udp.h"
 
@@ -116,6 +118,10 @@ static int make_parts(struct engine *e)
 	if (r == 0)
 		r = bans_new(&e->bans);
 	if (r == 0)
+		r = pace_new(e, &e->pace);
+	if (r == 0)
+		r = throttle_new(e->cfg.loop, &e->up);
+	if (r == 0)
 		r = hmap_new(WIRE_HASH_BYTES, &e->by_hash);
 	if (r == 0)
 		r = incoming_new(e, &e->incoming);
@@ -157,6 +163,19 @@ int engine_new(const struct engine_cfg *cfg, struct engine **out, char why[160])
 uint16_t engine_port(const struct engine *e)
 {
 	return e->listener != NULL ? listener_port(e->listener) : 0;
+}
+
+void engine_set_limit(struct engine *e, enum engine_way way, uint64_t Bps)
+{
+	if (way == ENGINE_DOWN)
+		pace_set(e->pace, Bps);
+	else
+		throttle_set(e->up, Bps);
+}
+
+uint64_t engine_limit(const struct engine *e, enum engine_way way)
+{
+	return way == ENGINE_DOWN ? pace_Bps(e->pace) : throttle_Bps(e->up);
 }
 
 /* ---- torrents ---- */
@@ -352,6 +371,8 @@ void engine_free(struct engine *e)
 	http_free(e->web);
 	http_free(e->http);
 	bans_free(e->bans);
+	pace_free(e->pace);
+	throttle_free(e->up);
 	hmap_free(e->by_hash);
 	loop_task_cancel(e->cfg.loop, &e->stopped);
 	loop_task_cancel(e->cfg.loop, &e->room);

@@ -67,6 +67,16 @@ int engine_add(struct engine *e, struct engine_source src,
 struct torrent *engine_find(const struct engine *e, const struct info_hash *h);
 struct torrent *engine_next(const struct engine *e, const struct torrent *t);
 
+enum engine_way { ENGINE_DOWN, ENGINE_UP };
+
+/* engine_set_limit — from now on not more than so many bytes of payload a
+ * second, of all torrents together, from and to peers and from web seeds; 0:
+ * no limit, as at the start. Counted are the bytes of blocks, wanted or not;
+ * what the protocol adds, metadata and trackers are not. What holds over which
+ * time: net/throttle.h. */
+void engine_set_limit(struct engine *e, enum engine_way way, uint64_t Bps);
+uint64_t engine_limit(const struct engine *e, enum engine_way way);
+
 /* engine_stop — end every read (ESHUTDOWN), close peers, tell trackers; `done`
  * runs when all is told or `limit_ms` later. Nothing is added after this. */
 void engine_stop(struct engine *e, unsigned limit_ms, void (*done)(void *arg),

@@ -13,7 +13,9 @@ struct hmap;
 struct http;
 struct incoming;
 struct listener;
+struct pace;
 struct piece_mem;
+struct throttle;
 struct udp_tracker;
 
 TAILQ_HEAD(torrent_list, torrent);
@@ -29,6 +31,8 @@ struct engine {
 	struct incoming *incoming;
 	struct listener *listener;
 	struct bans *bans;
+	struct pace *pace;    /* the limit on what comes in */
+	struct throttle *up;  /* on what blocks go out */
 	struct hmap *by_hash; /* the 20 bytes of the wire, both kinds */
 	struct torrent_list torrents;
 	unsigned n_peers; /* connections of all torrents */

@@ -103,6 +103,10 @@ void peer_ask_on_late(struct peer *p, uint64_t now_us);
 /* peer_ask_on_payload — bytes came; peer_ask_on_block — a block is whole and
  * was not thrown away. */
 void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us);
+
+/* peer_ask_on_deaf — for a while it was not read from: what it owes is no later
+ * than it was, and what comes now says nothing of its rate or delay. */
+void peer_ask_on_deaf(struct peer *p, uint64_t now_us);
 void peer_ask_on_reject(struct peer *p, const struct wire_block *b);
 
 unsigned peer_ask_expect(struct peer *p, struct peerio_slot *slots,

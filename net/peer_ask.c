@@ -15,6 +15,7 @@
  *   blind        asked before its handshake came, and not unchoked after two
  *                round trips and PEER_OPENING_MS: released
  *   choke        without BEP 6 every request is gone; with it, rejects follow
+ *   deaf         a limit holds us back from reading: its clocks begin anew
  *   reject       gone; a peer that rejects while it does not choke us is left
  *                alone for PEER_HOLD_MS, doubling: else request and reject
  *                would run in a circle
@@ -34,6 +35,7 @@
 #include "core/mem.h"
 #include "net/intake.h"
 #include "net/net_limits.h"
+#include "net/pace.h"
 #include "net/picker.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
@@ -69,8 +71,10 @@ static void take_at(struct peer *p, uint32_t i)
 		*at(p, i) = *at(p, i - 1);
 	q->head++;
 	q->n--;
-	if (q->n == 0)
+	if (q->n == 0) {
 		q->head = 0;
+		pace_on_idle(p->sw->e, &p->paid_bytes);
+	}
 	if (q->n == 0 || !at(p, 0)->is_passed)
 		p->passed_us = 0;
 	else if (was_head)
@@ -129,11 +133,13 @@ static bool take_back(struct peer *p, const struct wire_block *b)
 
 void peer_ask_block(struct peer *p, const struct wire_block *b, uint64_t now_us)
 {
+	pace_on_ask(p->sw->e, &p->paid_bytes, b->len_bytes);
 	if (p->asks.n == p->n_released)
 		p->payload_us = now_us; /* the first that is owed */
 	if (take_back(p, b))
 		return;
 	if (make_room(&p->asks) != 0) {
+		pace_on_gone(p->sw->e, &p->paid_bytes, b->len_bytes);
 		picker_on_gone(p->sw->picker, p->id, b);
 		return;
 	}
@@ -190,10 +196,13 @@ enum peer_ask_was peer_ask_on_arrival(struct peer *p,
 
 void peer_ask_cancel(struct peer *p, const struct wire_block *b)
 {
+	enum peer_ask_was was = take(p, find(p, b));
 	struct wire_block now;
 
-	if (take(p, find(p, b)) == PEER_ASK_NOT)
+	if (was == PEER_ASK_NOT)
 		return;
+	if (was == PEER_ASK_OUT)
+		pace_on_gone(p->sw->e, &p->paid_bytes, b->len_bytes);
 	p->credit++;
 	p->cancel_us = loop_now_us(p->sw->loop);
 	if (peerio_receiving(p->io, &now) && wire_block_eq(&now, b))
@@ -207,6 +216,7 @@ static void release(struct peer *p, struct peer_ask *a)
 		return;
 	a->is_released = true;
 	p->n_released++;
+	pace_on_gone(p->sw->e, &p->paid_bytes, a->block.len_bytes);
 	picker_on_gone(p->sw->picker, p->id, &a->block);
 }
 
@@ -283,6 +293,8 @@ uint64_t peer_ask_late_us(const struct peer *p)
 {
 	uint64_t us = stall_us(p);
 
+	if (pace_is_deaf(p->sw->e))
+		return UINT64_MAX; /* who knows what has come */
 	if (blind_us(p) < us)
 		us = blind_us(p);
 	if (forget_us(p) < us)
@@ -348,6 +360,7 @@ void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us)
 		rate_window_on_answer(&p->window, now_us - p->probe_us, 0,
 				      now_us);
 	p->probe_us = 0;
+	pace_on_payload(p->sw->e, &p->paid_bytes, bytes);
 	p->heard_us = now_us;
 	p->payload_us = now_us;
 	p->owed_us = now_us;
@@ -356,6 +369,17 @@ void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us)
 	rate_window_on_bytes(&p->window, bytes, is_limited, now_us);
 	rate_meter_add(&p->down, bytes, now_us);
 	p->down_bytes += bytes;
+}
+
+void peer_ask_on_deaf(struct peer *p, uint64_t now_us)
+{
+	p->payload_us = now_us;
+	p->owed_us = now_us;
+	if (p->passed_us > 0)
+		p->passed_us = now_us;
+	p->probe_us = 0;
+	p->cancel_us = now_us; /* see tells_delay */
+	rate_window_on_deaf(&p->window, now_us);
 }
 
 static void hold(struct peer *p, uint64_t now_us)
@@ -376,6 +400,7 @@ void peer_ask_on_reject(struct peer *p, const struct wire_block *b)
 			p->credit--;
 		return;
 	case PEER_ASK_OUT:
+		pace_on_gone(p->sw->e, &p->paid_bytes, b->len_bytes);
 		picker_on_gone(p->sw->picker, p->id, b);
 		break;
 	case PEER_ASK_RELEASED:
@@ -393,6 +418,9 @@ unsigned peer_ask_expect(struct peer *p, struct peerio_slot *slots,
 {
 	unsigned n;
 
+	/* Should it be more than the limit allows, it is not much more. */
+	if (pace_is_on(p->sw->e) && max > PACE_SLOTS)
+		max = PACE_SLOTS;
 	intake_begin_slots(p);
 	for (n = 0; n < max && n < p->asks.n; n++) {
 		slots[n].block = at(p, n)->block;

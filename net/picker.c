@@ -177,6 +177,17 @@ enum want_class picker_class(const struct picker *p, uint32_t piece_ix)
 	return pp ? pp->class : WANT_NONE;
 }
 
+enum want_class picker_next_class(const struct picker *p)
+{
+	const struct pick_piece *pp;
+
+	TAILQ_FOREACH (pp, &p->wanted, link)
+		if (picker_free_blocks(pp) > 0 ||
+		    (pp->class == WANT_URGENT && pp->n_asked > 0))
+			return pp->class;
+	return WANT_NONE;
+}
+
 bool picker_is_open(const struct picker *p, uint32_t piece_ix)
 {
 	const struct pick_piece *pp = picker_find(p, piece_ix);

@@ -41,6 +41,7 @@
 #include "net/named.h"
 #include "net/net_limits.h"
 #include "net/opening.h"
+#include "net/pace.h"
 #include "net/peer.h"
 #include "net/picker.h"
 #include "net/reclaim.h"
@@ -154,6 +155,8 @@ int swarm_new(struct torrent *t, struct swarm **out)
 	TAILQ_INIT(&sw->webs);
 	loop_task_init(&sw->pass, on_pass, sw);
 	loop_task_init(&sw->reap, on_reap, sw);
+	pace_init(sw);
+	shares_init(&sw->up_group, throttle_root(sw->e->up));
 	choker_init(&sw->choker, CHOKER_SLOTS);
 	rng_seed(&sw->rng, rng_u64());
 	rate_meter_init(&sw->down, METER_SPAN_US, now_us);
@@ -217,6 +220,7 @@ void swarm_stop(struct swarm *sw, enum peer_end why)
 	while ((p = TAILQ_FIRST(&sw->peers)) != NULL)
 		peer_end(p, why);
 	webseed_stop(sw);
+	pace_stop(sw);
 	loop_task_cancel(sw->loop, &sw->pass);
 	loop_timer_stop(sw->wake);
 	loop_timer_stop(sw->dial);
@@ -403,8 +407,8 @@ static unsigned assign(struct swarm *sw, uint64_t now_us)
 			webs[n_webs++] = ws;
 	/* Without peers, too: it says when to look again. */
 	do {
-		n = picker_assign(sw->picker, desc, n_peers + n_webs, now_us,
-				  picks, PICKS);
+		n = pace_assign(sw, desc, n_peers + n_webs, now_us, picks,
+				PICKS);
 		for (i = 0; i < n; i++)
 			ask(&picks[i], peers, webs, n_peers, now_us);
 	} while (n == PICKS);
@@ -423,7 +427,7 @@ static void find_late(struct swarm *sw, uint64_t now_us)
 
 static void set_wake(struct swarm *sw, uint64_t now_us)
 {
-	uint64_t wake_us = picker_next_late_us(sw->picker);
+	uint64_t wake_us = pace_next_late_us(sw);
 	uint64_t web_us = webseed_wake_us(sw, now_us);
 	const struct peer *p;
 
@@ -539,6 +543,8 @@ void swarm_on_up(struct swarm *sw, struct peer *p)
 	if (!p->is_incoming)
 		sw->n_dialing--;
 	p->is_up = true;
+	if (pace_is_deaf(sw->e))
+		peerio_pause(p->io, true);
 	gossip_on_change(sw);
 	swarm_dial(sw);
 }

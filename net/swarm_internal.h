@@ -20,6 +20,7 @@
 #include "net/peerio.h"
 #include "net/rate.h"
 #include "net/webseed_url.h"
+#include "net/throttle.h"
 #include "net/wire.h"
 
 struct addrbook;
@@ -104,8 +105,9 @@ struct peer {
 	/* what we ask of it */
 	struct peer_asks asks;
 	uint32_t out_bytes, n_released;
-	uint32_t credit;  /* blocks that may come though not in asks */
-	uint32_t unasked; /* blocks that came without any reason */
+	uint64_t paid_bytes; /* pace.c's */
+	uint32_t credit;     /* blocks that may come though not in asks */
+	uint32_t unasked;    /* blocks that came without any reason */
 	struct rate_window window;
 	uint64_t probe_us;     /* asked at, when nothing was out; 0: none */
 	uint64_t cancel_us;    /* when we last cancelled a block */
@@ -126,6 +128,10 @@ struct peer {
 	struct peer_serves serves;
 	LIST_HEAD(, upload_read) reads;
 	uint32_t reading_bytes;
+	struct throttle_user up_turn;
+	/* Its part of what a limit leaves, beside the torrent's other peers:
+	 * 1 … SHARES_WEIGHT_MAX. */
+	uint32_t up_weight;
 	uint32_t senseless;
 	uint32_t fast[10]; /* the allowed-fast pieces we granted it */
 	uint32_t n_fast;
@@ -162,6 +168,7 @@ struct webseed {
 	struct wire_block *queue; /* asked, in no run yet */
 	uint32_t n_queue, queue_room;
 	uint64_t queue_bytes;
+	uint64_t paid_bytes; /* pace.c's */
 	struct webseed_run runs[WEBSEED_REQUESTS_MAX];
 	struct rate_window window;
 	uint32_t delay_us; /* request to first byte, mean; 0: not known */
@@ -197,6 +204,9 @@ struct swarm {
 	struct loop_timer *dial;   /* the next candidate falls due */
 	struct loop_timer *round;  /* the choker's */
 	struct loop_timer *gossip; /* somebody may be told of others */
+	struct throttle_user down_turn;
+	uint32_t down_given;   /* by its turn, for the pass that follows */
+	struct share up_group; /* of all its peers */
 	struct choker choker;
 	struct rng rng;
 	struct rate_meter down, up;

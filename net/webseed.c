@@ -36,6 +36,7 @@
 #include "core/metainfo.h"
 #include "net/blame.h"
 #include "net/net_limits.h"
+#include "net/pace.h"
 #include "net/picker.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
@@ -181,6 +182,7 @@ static void queue_drop(struct webseed *ws)
 		return;
 	for (i = 0; i < ws->n_queue; i++)
 		picker_on_gone(ws->sw->picker, ws->id, &ws->queue[i]);
+	pace_on_gone(ws->sw->e, &ws->paid_bytes, ws->queue_bytes);
 	queue_take(ws, 0, ws->n_queue);
 }
 
@@ -203,6 +205,7 @@ void webseed_on_bytes(struct webseed *ws, uint32_t bytes)
 {
 	uint64_t now_us = loop_now_us(ws->sw->loop);
 
+	pace_on_payload(ws->sw->e, &ws->paid_bytes, bytes);
 	ws->heard_us = now_us;
 	ws->down_bytes += bytes;
 	rate_window_on_bytes(&ws->window, bytes,
@@ -260,12 +263,16 @@ static uint64_t window_bytes(const struct webseed *ws)
 {
 	uint64_t least = ws->sw->t->mi->piece_bytes;
 	uint64_t window = 2 * (uint64_t)ws->window.window_bytes;
+	uint64_t lump = pace_lump_bytes(ws->sw->e);
 
 	if (least > LUMP_FIRST_MAX_BYTES)
 		least = LUMP_FIRST_MAX_BYTES;
 	if (least < LUMP_MIN_BYTES)
 		least = LUMP_MIN_BYTES;
-	return window > least ? window : least;
+	if (window < least)
+		window = least;
+	/* Under a limit what is out, and would come at once, is little. */
+	return pace_is_on(ws->sw->e) && window > lump ? lump : window;
 }
 
 /* Nothing came for so long that what is urgent should go to others. */
@@ -327,11 +334,13 @@ void webseed_ask(struct webseed *ws, const struct wire_block *b)
 	uint64_t at = block_at_bytes(ws, b);
 	unsigned i;
 
+	pace_on_ask(ws->sw->e, &ws->paid_bytes, b->len_bytes);
 	/* Given up by the picker before, and wanted again while it comes. */
 	for (i = 0; i < WEBSEED_REQUESTS_MAX; i++)
 		if (ws->runs[i].at_bytes <= at && at < ws->runs[i].end_bytes)
 			return;
 	if (make_room(ws) != 0) {
+		pace_on_gone(ws->sw->e, &ws->paid_bytes, b->len_bytes);
 		picker_on_gone(ws->sw->picker, ws->id, b);
 		webseed_fail(ws, err_text(ENOMEM)); /* and looks again */
 		return;
@@ -368,6 +377,8 @@ static void flush(struct webseed *ws)
 		if (!webseed_run_is_active(run) && ws->n_queue > 0)
 			start_run(ws, run);
 	}
+	if (owed_bytes(ws) == 0)
+		pace_on_idle(ws->sw->e, &ws->paid_bytes);
 }
 
 void webseed_flush(struct swarm *sw)
@@ -376,6 +387,16 @@ void webseed_flush(struct swarm *sw)
 
 	TAILQ_FOREACH (ws, &sw->webs, link)
 		flush(ws);
+}
+
+bool webseed_is_any_usable(const struct swarm *sw)
+{
+	const struct webseed *ws;
+
+	TAILQ_FOREACH (ws, &sw->webs, link)
+		if (webseed_is_usable(ws))
+			return true;
+	return false;
 }
 
 uint64_t webseed_wake_us(const struct swarm *sw, uint64_t now_us)
@@ -398,6 +419,7 @@ void webseed_cancel(struct webseed *ws, const struct wire_block *b)
 
 	for (i = 0; i < ws->n_queue; i++)
 		if (wire_block_eq(&ws->queue[i], b)) {
+			pace_on_gone(ws->sw->e, &ws->paid_bytes, b->len_bytes);
 			queue_take(ws, i, 1);
 			return;
 		}
@@ -431,6 +453,23 @@ void webseed_cancel_piece(struct swarm *sw, uint32_t piece_ix)
 			cancel_piece(ws, piece_ix);
 }
 
+void webseed_trim(struct swarm *sw, uint64_t most_bytes)
+{
+	struct webseed_run *run;
+	struct webseed *ws;
+	unsigned i;
+
+	TAILQ_FOREACH (ws, &sw->webs, link) {
+		queue_drop(ws);
+		for (i = 0; i < WEBSEED_REQUESTS_MAX; i++) {
+			run = &ws->runs[i];
+			if (webseed_run_is_active(run) &&
+			    run->end_bytes - run->at_bytes > most_bytes)
+				webseed_run_end(run);
+		}
+	}
+}
+
 static void stop(struct webseed *ws)
 {
 	unsigned i;
@@ -439,6 +478,7 @@ static void stop(struct webseed *ws)
 	for (i = 0; i < WEBSEED_REQUESTS_MAX; i++)
 		if (webseed_run_is_active(&ws->runs[i]))
 			webseed_run_end(&ws->runs[i]);
+	pace_on_idle(ws->sw->e, &ws->paid_bytes);
 }
 
 void webseed_stop(struct swarm *sw)

@@ -42,6 +42,13 @@ bool webseed_describe(struct webseed *ws, struct pick_peer *out);
 void webseed_ask(struct webseed *ws, const struct wire_block *b);
 void webseed_flush(struct swarm *sw);
 
+/* webseed_is_any_usable — could any of the swarm's be asked now? */
+bool webseed_is_any_usable(const struct swarm *sw);
+
+/* webseed_trim — runs that will bring more than so much are ended: what they
+ * owe is asked for anew, as a limit allows. Not from libcurl's stack. */
+void webseed_trim(struct swarm *sw, uint64_t most_bytes);
+
 /* webseed_wake_us — when one that was left alone may be asked again. */
 uint64_t webseed_wake_us(const struct swarm *sw, uint64_t now_us);
 

@@ -27,6 +27,7 @@
 #include "net/http.h"
 #include "net/intake.h"
 #include "net/net_limits.h"
+#include "net/pace.h"
 #include "net/picker.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
@@ -61,6 +62,8 @@ void webseed_run_end(struct webseed_run *run)
 
 	http_get_cancel(run->get);
 	run->get = NULL;
+	pace_on_gone(ws->sw->e, &ws->paid_bytes,
+		     run->end_bytes - run->at_bytes - run->n_staged);
 	while (webseed_run_is_active(run)) {
 		struct wire_block b = webseed_run_block(ws, run->at_bytes);
 

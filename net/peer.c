@@ -64,6 +64,8 @@ static struct peer *peer_new(struct swarm *sw, const struct addr *a)
 	p->reqq = PEER_REQQ_DEFAULT;
 	p->choked_us = true;
 	p->choked_them = true;
+	p->up_weight = 1;
+	upload_init(p);
 	LIST_INIT(&p->reads);
 	buf_init(&p->early);
 	rate_window_init(&p->window, now_us);

@@ -15,6 +15,12 @@
  * the store failed) is answered with REJECT where BEP 6 is spoken, as it
  * wants each request answered once; else it is dropped, as BEP 3 wants.
  *
+ * Under a limit (throttle.h) each run is asked for before it leaves the queue,
+ * so that what waits for its turn is here and not in the socket queue, where it
+ * would hold up what we have to say; and the socket queue is short, since what
+ * is in it is counted, and leaves when the peer likes. Turns are shared between
+ * torrents, then between a torrent's peers by their up_weight.
+ *
  * Choking: a round each CHOKER_PERIOD_US while anybody is interested, and a
  * free slot is given away at once. With no_seed nobody is ever unchoked, and
  * nothing is granted.
@@ -36,6 +42,9 @@
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
+
+/* In the socket queue of a peer, under a limit. */
+enum { LIMITED_QUEUE_BYTES = 4 * WIRE_BLOCK_BYTES };
 
 /* Blocks of one piece that lie one behind the other and were asked for in that
  * order: read at once, into one blk. */
@@ -106,12 +115,19 @@ static int push(struct peer *p, const struct wire_block *b)
 
 static void on_read(void *arg, int err);
 
-static void refuse_run(struct peer *p, const struct run *run)
+/* It was counted, and does not leave after all. */
+static void take_back(struct peer *p, const struct wire_block *b)
+{
+	throttle_settle(p->sw->e->up, &p->up_turn, b->len_bytes, 0);
+	refuse(p, b);
+}
+
+static void take_back_run(struct peer *p, const struct run *run)
 {
 	unsigned i;
 
 	for (i = 0; i < run->n; i++)
-		refuse(p, &run->v[i]);
+		take_back(p, &run->v[i]);
 }
 
 /* Block `i` of the run, whose first byte is at `off_bytes` in `data`. */
@@ -122,7 +138,7 @@ static void send_one(struct peer *p, const struct run *run, unsigned i,
 	size_t at_bytes = b->begin_bytes - run->v[0].begin_bytes;
 
 	if (peerio_send_block(p->io, b, data, off_bytes + at_bytes) != 0)
-		refuse(p, b);
+		take_back(p, b);
 }
 
 static void send_run(struct peer *p, const struct run *run, struct blk *data,
@@ -134,8 +150,9 @@ static void send_run(struct peer *p, const struct run *run, struct blk *data,
 		send_one(p, run, i, data, off_bytes);
 }
 
-/* The head of the queue, and what follows it without a gap. */
-static struct run take_run(struct peer *p)
+/* The head of the queue, and what follows it without a gap, up to `most_bytes`
+ * in all. */
+static struct run take_run(struct peer *p, uint32_t most_bytes)
 {
 	struct run run = {.n = 0};
 
@@ -145,10 +162,11 @@ static struct run take_run(struct peer *p)
 		run.n++;
 		take_at(p, 0);
 	} while (p->serves.n > 0 && run.n < UPLOAD_RUN_BLOCKS &&
+		 run.len_bytes < most_bytes &&
 		 at(p, 0)->piece_ix == run.v[0].piece_ix &&
 		 at(p, 0)->begin_bytes ==
 			 run.v[0].begin_bytes + run.len_bytes &&
-		 at(p, 0)->len_bytes <= UPLOAD_RUN_BYTES - run.len_bytes);
+		 at(p, 0)->len_bytes <= most_bytes - run.len_bytes);
 	return run;
 }
 
@@ -209,19 +227,61 @@ static void serve(struct peer *p, const struct run *run)
 	else if (r == EAGAIN)
 		r = read_by_worker(p, run, off, data);
 	if (r != 0)
-		refuse_run(p, run);
+		take_back_run(p, run);
 	blk_drop(data);
+}
+
+static uint64_t most_queued(const struct peer *p)
+{
+	uint64_t Bps = throttle_Bps(p->sw->e->up), most = Bps / 8;
+
+	if (Bps == 0 || most > PEER_UPLOAD_QUEUE_BYTES)
+		return PEER_UPLOAD_QUEUE_BYTES;
+	return most > LIMITED_QUEUE_BYTES ? most : LIMITED_QUEUE_BYTES;
+}
+
+static bool may_send(const struct peer *p)
+{
+	return p->serves.n > 0 &&
+	       peerio_queued_bytes(p->io) + p->reading_bytes < most_queued(p);
+}
+
+static void send_some(struct peer *p, uint32_t given_bytes)
+{
+	struct run run = take_run(p, given_bytes);
+
+	throttle_settle(p->sw->e->up, &p->up_turn, given_bytes, run.len_bytes);
+	serve(p, &run);
 }
 
 static void pump(struct peer *p)
 {
-	while (p->serves.n > 0 &&
-	       peerio_queued_bytes(p->io) + p->reading_bytes <
-		       PEER_UPLOAD_QUEUE_BYTES) {
-		struct run run = take_run(p);
+	uint32_t bytes;
 
-		serve(p, &run);
+	while (may_send(p)) {
+		p->up_turn.share.weight = p->up_weight;
+		bytes = throttle_ask(p->sw->e->up, &p->up_turn,
+				     WIRE_BLOCK_BYTES, UPLOAD_RUN_BYTES, 0);
+		if (bytes == 0)
+			return;
+		send_some(p, bytes);
 	}
+}
+
+static void on_turn(void *arg, uint32_t bytes)
+{
+	struct peer *p = arg;
+
+	if (may_send(p))
+		send_some(p, bytes);
+	else
+		throttle_settle(p->sw->e->up, &p->up_turn, bytes, 0);
+	pump(p);
+}
+
+void upload_init(struct peer *p)
+{
+	throttle_user_init(&p->up_turn, &p->sw->up_group, on_turn, p);
 }
 
 static void on_read(void *arg, int err)
@@ -235,7 +295,7 @@ static void on_read(void *arg, int err)
 		p->reading_bytes -= ur->run.len_bytes;
 		for (i = 0; i < ur->run.n; i++)
 			if (err != 0 || ur->is_cancelled[i])
-				refuse(p, &ur->run.v[i]);
+				take_back(p, &ur->run.v[i]);
 			else
 				send_one(p, &ur->run, i, ur->data, 0);
 		pump(p);
@@ -327,7 +387,7 @@ void upload_on_cancel(struct peer *p, const struct wire_block *b)
 	if (cancel_read(p, b))
 		return;
 	if (peerio_drop_block(p->io, b)) {
-		refuse(p, b);
+		take_back(p, b);
 		pump(p);
 	}
 }
@@ -340,6 +400,7 @@ void upload_forget(struct peer *p)
 		LIST_REMOVE(ur, link);
 		ur->p = NULL;
 	}
+	throttle_leave(p->sw->e->up, &p->up_turn);
 	mem_free(p->serves.v);
 	p->serves = (struct peer_serves){0};
 }

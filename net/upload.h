@@ -9,6 +9,9 @@
 struct peer;
 struct swarm;
 
+/* upload_init — a new peer. */
+void upload_init(struct peer *p);
+
 /* upload_on_request / upload_on_cancel — the messages. */
 void upload_on_request(struct peer *p, const struct wire_block *b);
 void upload_on_cancel(struct peer *p, const struct wire_block *b);

@@ -286,6 +286,8 @@ static int open_engine(struct app *a, char why[WHY_BYTES])
 		.n_peers = o->n_peers,
 		.no_pex = o->no_pex,
 		.no_seed = o->no_seed,
+		.down_Bps = o->down_Bps,
+		.up_Bps = o->up_Bps,
 	};
 
 	return stack_engine(&a->stack, &net, &app_engine_ops, a, why);

@@ -190,7 +190,9 @@ static int open_all(struct cat *c)
 				.peers = (const char *const *)c->o->peer,
 				.n_peers = c->o->n_peers,
 				.no_pex = c->o->no_pex,
-				.no_seed = c->o->no_seed};
+				.no_seed = c->o->no_seed,
+				.down_Bps = c->o->down_Bps,
+				.up_Bps = c->o->up_Bps};
 	int r = stack_init(&c->s);
 
 	if (!r)

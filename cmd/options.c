@@ -132,6 +132,17 @@ static int set_no_pex(struct options *o, const char *word, const char *value)
 	return 0;
 }
 
+static int set_down_limit(struct options *o, const char *word,
+			  const char *value)
+{
+	return options_size(value, &o->down_Bps) ? 0 : EINVAL;
+}
+
+static int set_up_limit(struct options *o, const char *word, const char *value)
+{
+	return options_size(value, &o->up_Bps) ? 0 : EINVAL;
+}
+
 static int set_seconds(uint32_t *field, const char *value)
 {
 	uint64_t n;
@@ -210,6 +221,8 @@ static const struct option_row table[] = {
 	{"peer", TAKES_VALUE, set_peer},
 	{"nopex", TAKES_NOTHING, set_no_pex},
 	{"noseed", TAKES_NOTHING, set_no_seed},
+	{"down_limit", TAKES_VALUE, set_down_limit},
+	{"up_limit", TAKES_VALUE, set_up_limit},
 	{"read_timeout", TAKES_VALUE, set_read_timeout},
 	{"wait", TAKES_VALUE, set_wait},
 	{"uid", TAKES_VALUE, set_uid},
@@ -429,6 +442,9 @@ const char *options_help(void)
 	       "  -o nopex            tell no peer of other peers, and do not\n"
 	       "                      listen when they tell\n"
 	       "  -o noseed           give nothing to others\n"
+	       "  -o down_limit=RATE, up_limit=RATE\n"
+	       "                      take, give at most so many bytes a\n"
+	       "                      second: 500K, 2M (no limit)\n"
 	       "  -o read_timeout=S   a read fails after this long without\n"
 	       "                      one byte arriving for it (60)\n"
 	       "  -o wait=S           wait for the metadata of magnet links\n"

@@ -24,6 +24,7 @@ struct options {
 	char *peer[OPTIONS_PEERS_MAX];
 	unsigned n_peers;
 	bool no_pex, no_seed;
+	uint64_t down_Bps, up_Bps; /* 0: no limit */
 	uint32_t read_timeout_s, wait_s;
 	uid_t uid;
 	gid_t gid;

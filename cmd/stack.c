@@ -126,10 +126,14 @@ int stack_engine(struct stack *s, const struct stack_net *net,
 		cfg.bind_to = &bind_to;
 	}
 	r = engine_new(&cfg, &s->engine, text);
-	if (r)
+	if (r) {
 		(void)snprintf(why, WHY_BYTES, "%s",
 			       text[0] ? text : err_text(r));
-	return r;
+		return r;
+	}
+	engine_set_limit(s->engine, ENGINE_DOWN, net->down_Bps);
+	engine_set_limit(s->engine, ENGINE_UP, net->up_Bps);
+	return 0;
 }
 
 /* ---- the end ---- */

@@ -47,6 +47,7 @@ struct stack_net {
 	const char *const *peers;
 	unsigned n_peers;
 	bool no_pex, no_seed;
+	uint64_t down_Bps, up_Bps; /* 0: no limit */
 };
 
 /* stack_engine — the engine on top. ops are copied. */

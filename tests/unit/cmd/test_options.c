@@ -123,6 +123,23 @@ static void memory_store(void **state)
 	refused(WORDS("-o", "store=memory:much"), "store=memory:much");
 }
 
+/* Limits are none unless they are set, each by itself. */
+static void limits(void **state)
+{
+	char why[WHY_BYTES];
+	struct options o;
+
+	assert_int_equal(parse(&o, WORDS("-o", "up_limit=300K"), why), 0);
+	assert_int_equal(o.up_Bps, 300 << 10);
+	assert_int_equal(o.down_Bps, 0);
+	options_fini(&o);
+	assert_int_equal(parse(&o, WORDS("--down_limit=1M"), why), 0);
+	assert_int_equal(o.down_Bps, 1 << 20);
+	options_fini(&o);
+	refused(WORDS("-o", "down_limit=0"), "down_limit=0");
+	refused(WORDS("-o", "up_limit=1M/s"), "up_limit=1M/s");
+}
+
 /* What is wrong is named. */
 static void wrong_words_are_named(void **state)
 {
@@ -165,6 +182,7 @@ int main(void)
 		cmocka_unit_test(spellings),
 		cmocka_unit_test(escaped_comma),
 		cmocka_unit_test(memory_store),
+		cmocka_unit_test(limits),
 		cmocka_unit_test(wrong_words_are_named),
 		cmocka_unit_test(sizes),
 	};

@@ -25,7 +25,7 @@
 #include "core/loop.h"
 #include "core/mem.h"
 
-enum { WAKE_MIN_US = 2000 };
+enum { WAKE_MIN_US = 8000 };
 
 struct throttle {
 	struct loop *loop;

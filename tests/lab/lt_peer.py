@@ -35,6 +35,7 @@ def parse():
     parser.add_argument("--utp", action="store_true", help="uTP and not TCP")
     parser.add_argument("--no-tracker", action="store_true")
     parser.add_argument("--up-limit", type=int, default=0, metavar="BYTES/S")
+    parser.add_argument("--down-limit", type=int, default=0, metavar="BYTES/S")
     return parser.parse_args()
 
 
@@ -51,6 +52,7 @@ def open_session(options):
         "enable_incoming_utp": options.utp,
         "allow_multiple_connections_per_ip": True,
         "upload_rate_limit": options.up_limit,
+        "download_rate_limit": options.down_limit,
         # A peer that wants nothing just now is still a reader's peer.
         "close_redundant_connections": False,
         # The default is one announce in five minutes after a failed one.

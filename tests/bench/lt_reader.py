@@ -5,7 +5,11 @@ on demand as well as that library can.
 It reads commands, one a line, and answers each with one line of JSON:
     read OFFSET LENGTH   fetch these bytes; the answer comes when they are here
     sequential BYTES     fetch all, in order, BYTES ahead of what is here
-    payload              bytes that came in, and how many of them for nothing
+    ahead OFFSET LENGTH BYTES/S
+                         want these bytes, each when a reader of that rate will
+                         come to it; the answer comes at once
+    payload              bytes that came in, how many of them for nothing, and
+                         how many are in pieces that are whole
     quit
 
 Nothing is wanted until a command wants it, and connections that are of no use
@@ -24,6 +28,8 @@ def parse():
     parser.add_argument("--torrent", required=True, metavar="FILE")
     parser.add_argument("--save", required=True, metavar="DIR")
     parser.add_argument("--listen", required=True, metavar="ADDR:PORT")
+    parser.add_argument("--plain", action="store_true",
+                        help="no encrypted handshakes")
     return parser.parse_args()
 
 
@@ -39,6 +45,10 @@ class Reader:
             "alert_mask": lt.alert.category_t.storage_notification,
             "alert_queue_size": 100000,
         })
+        if options.plain:
+            self.session.apply_settings({
+                "out_enc_policy": lt.enc_policy.pe_disabled,
+                "in_enc_policy": lt.enc_policy.pe_disabled})
         self.info = lt.torrent_info(options.torrent)
         params = lt.add_torrent_params()
         params.ti = self.info
@@ -88,9 +98,20 @@ class Reader:
             self.wait(piece)
         return {"seconds": time.monotonic() - began}
 
+    def ahead(self, offset, length, rate):
+        size = self.info.piece_length()
+        first = offset // size
+        end = min((offset + length - 1) // size + 1, self.info.num_pieces())
+        for piece in range(first, end):
+            if not self.handle.have_piece(piece):
+                self.handle.set_piece_deadline(
+                    piece, 1000 * (piece - first) * size // rate)
+        return {}
+
     def payload(self):
         status = self.handle.status()
         return {"down": status.total_payload_download,
+                "held": status.num_pieces * self.info.piece_length(),
                 "waste": status.total_redundant_bytes
                 + status.total_failed_bytes}
 
@@ -100,6 +121,7 @@ class Reader:
             if verb == "quit":
                 return
             reply = {"read": self.read, "sequential": self.sequential,
+                     "ahead": self.ahead,
                      "payload": self.payload}[verb](*map(int, words))
             print(json.dumps(reply), flush=True)
 

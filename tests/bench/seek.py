@@ -72,15 +72,18 @@ def parse():
 
 
 class Tracker:
-    """Answers every announce with the same peers, and knows when it did."""
+    """Answers every announce with the same peers, and knows when it did.
+    While `gate` is not set it holds its answers back."""
 
-    def __init__(self, host, peers):
+    def __init__(self, host, peers, port=PEER_PORT):
         compact = b"".join(bytes(map(int, peer.ip4.split(".")))
-                           + PEER_PORT.to_bytes(2, "big") for peer in peers)
+                           + port.to_bytes(2, "big") for peer in peers)
         body = b"d8:intervali1800e5:peers%d:%se" % (len(compact), compact)
         self.reply = (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n"
                       b"Connection: close\r\n\r\n" % len(body)) + body
         self.answered = None
+        self.asked, self.gate = threading.Event(), threading.Event()
+        self.gate.set()
         self.socket = host.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind((host.ip4, TRACKER_PORT))
@@ -101,10 +104,13 @@ class Tracker:
                     if not part:
                         break
                     text += part
+                self.asked.set()
+                self.gate.wait()
                 line.sendall(self.reply)
                 self.answered = self.answered or time.monotonic()
 
     def stop(self):
+        self.gate.set()
         # close() alone does not wake accept().
         self.socket.shutdown(socket.SHUT_RDWR)
         self.thread.join()

@@ -187,13 +187,15 @@ class Libtorrent:
     """lt_reader.py; its files are libtorrent's own, so there is no `warm`."""
     name = "libtorrent"
     AHEAD = 32 << 20
+    OPTIONS = ()            # more words for lt_reader.py
 
     def __init__(self, host, torrent, store):
         self.size = torrent.size
         self.proc = host.start(
             ["/usr/bin/python3", os.path.join(HERE, "lt_reader.py"),
              "--torrent", torrent.file, "--save", store,
-             "--listen", f"{host.ip4}:{PEER_PORT}"], self.name,
+             "--listen", f"{host.ip4}:{PEER_PORT}", *self.OPTIONS],
+            self.name,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.file = os.path.join(store, torrent.name)
 

@@ -34,6 +34,8 @@ def parse():
     parser.add_argument("--sequential", action="store_true")
     parser.add_argument("--utp", action="store_true", help="uTP and not TCP")
     parser.add_argument("--no-tracker", action="store_true")
+    parser.add_argument("--plain", action="store_true",
+                        help="no encrypted handshakes")
     parser.add_argument("--up-limit", type=int, default=0, metavar="BYTES/S")
     parser.add_argument("--down-limit", type=int, default=0, metavar="BYTES/S")
     return parser.parse_args()
@@ -61,6 +63,9 @@ def open_session(options):
         | lt.alert.category_t.tracker_notification
         | lt.alert.category_t.error_notification,
     })
+    if options.plain:
+        settings["out_enc_policy"] = lt.enc_policy.pe_disabled
+        settings["in_enc_policy"] = lt.enc_policy.pe_disabled
     return lt.session(settings)
 
 

@@ -1,7 +1,7 @@
 """Content, torrents, and the other people's programs that serve them.
 
 Every start_* returns only when the thing answers. Peers of libtorrent listen
-on PEER_PORT of their host; each host runs one."""
+on PEER_PORT of their host, if they are not told another; each host runs one."""
 
 import hashlib
 import http.client
@@ -170,15 +170,15 @@ def start_web(host, root, *options):
 class LtPeer:
     """lt_peer.py on a host, spoken to by its commands."""
 
-    def __init__(self, host, *arguments):
+    def __init__(self, host, *arguments, port=PEER_PORT):
         libtorrent()
-        self.address = f"{host.ip4}:{PEER_PORT}"
-        self.address6 = f"[{host.ip6}]:{PEER_PORT}"
+        self.address = f"{host.ip4}:{port}"
+        self.address6 = f"[{host.ip6}]:{port}"
         self.proc = host.start(
             ["/usr/bin/python3", os.path.join(HERE, "lt_peer.py"), *arguments],
             f"{host.name}-libtorrent", stdin=subprocess.PIPE,
             stdout=subprocess.PIPE)
-        until(lambda: self.status()["port"] == PEER_PORT, 10,
+        until(lambda: self.status()["port"] == port, 10,
               "libtorrent listens")
 
     def ask(self, command):
@@ -206,14 +206,15 @@ class LtPeer:
         return self.proc.stop()
 
 
-def _listen(host, ipv6):
-    return f"[{host.ip6}]:{PEER_PORT}" if ipv6 else f"{host.ip4}:{PEER_PORT}"
+def _listen(host, ipv6, port=PEER_PORT):
+    return f"[{host.ip6}]:{port}" if ipv6 else f"{host.ip4}:{port}"
 
 
-def start_seed(host, torrent, *options, ipv6=False):
+def start_seed(host, torrent, *options, ipv6=False, port=PEER_PORT):
     """libtorrent serving the content in place."""
     peer = LtPeer(host, "--torrent", torrent.file, "--save", torrent.parent,
-                  "--listen", _listen(host, ipv6), "--seed", *options)
+                  "--listen", _listen(host, ipv6, port), "--seed", *options,
+                  port=port)
     peer.wait("complete", 10)
     return peer
 

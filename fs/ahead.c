@@ -24,9 +24,12 @@
  *      START_CAP by a rate: the rate seen is small because the window was.
  *   5. AHEAD_MAX_BYTES and the end of the file bound it in any case.
  *
- * A change is reported when the window's end moves by a quarter of its
- * length, when it first appears, reaches the end of the file, or vanishes:
- * moving a cursor costs more than a read of held bytes.
+ * A change is reported when the window's end moves by a step, when it first
+ * appears, reaches the end of the file, or vanishes. The step is a quarter of
+ * the window, but at most STEP_MAX or a piece. What a step brings comes as fast
+ * as the network can: in large steps a slow reader of a fast network would have
+ * nothing done for him for a while, and then everything at once, and whoever
+ * reads something else at that moment waits for the processors.
  *
  * One run: who reads at several places through one descriptor has several of
  * these (runs.c). */
@@ -38,7 +41,8 @@ enum {
 	GROWTH = 4,
 	START_CAP_BYTES = 16 << 20,
 	SLACK_US = 1000000,
-	REPORT_PART = 4,
+	STEP_PART = 4,
+	STEP_MAX_BYTES = 1 << 20,
 };
 
 /* A rate above this (64 GB/s) is nonsense and would overflow. */
@@ -101,15 +105,17 @@ static bool start_run(struct ahead *a, uint64_t off, uint32_t len)
 	return had_window;
 }
 
-static bool report(struct ahead *a, uint64_t want, uint64_t size)
+static bool report(struct ahead *a, uint64_t want, uint64_t size,
+		   uint32_t piece_bytes)
 {
+	uint64_t most = max_u64(STEP_MAX_BYTES, piece_bytes);
+	uint64_t step = min_u64(want / STEP_PART, most);
 	uint64_t old_end = a->from_bytes + a->window_bytes;
 	uint64_t end = a->next_bytes + want;
 
 	if (a->window_bytes == 0 && want == 0)
 		return false;
-	if (a->window_bytes != 0 && want != 0 &&
-	    end < old_end + want / REPORT_PART &&
+	if (a->window_bytes != 0 && want != 0 && end < old_end + step &&
 	    (end < size || old_end >= size))
 		return false;
 	a->from_bytes = a->next_bytes;
@@ -130,5 +136,6 @@ bool ahead_on_read(struct ahead *a, uint64_t off_bytes, uint32_t len_bytes,
 	a->run_bytes += min_u64(end - a->next_bytes, len_bytes);
 	a->next_bytes = end;
 	left = size_bytes > end ? size_bytes - end : 0;
-	return report(a, min_u64(window_for(a, net), left), size_bytes);
+	return report(a, min_u64(window_for(a, net), left), size_bytes,
+		      net->piece_bytes);
 }

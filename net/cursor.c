@@ -2,8 +2,9 @@
  *
  * The window is a range of pieces that are counted in fetch.c. Moving it adds
  * what is new before it takes out what is old, so that nothing in both is
- * ever unwanted in between. Without memory the window ends early: read-ahead
- * is a courtesy.
+ * ever unwanted in between; what is in both is not touched, for a long window
+ * moves in short steps. Without memory the window ends early: read-ahead is a
+ * courtesy.
  *
  * A cursor outlives its torrent's READY state: after that it counts nothing.
  * The owner closes it before the torrent is freed. */
@@ -29,23 +30,44 @@ int cursor_open(struct torrent *t, struct cursor **out)
 	return 0;
 }
 
+static uint32_t clamp(uint32_t x, uint32_t low, uint32_t high)
+{
+	return x < low ? low : x > high ? high : x;
+}
+
+/* Counts [from, to) in a window that begins at `first`; where it stopped. */
+static uint32_t add(struct cursor *c, uint32_t first, uint32_t from,
+		    uint32_t to)
+{
+	uint64_t piece_bytes = c->t->mi->piece_bytes;
+	uint32_t ix;
+
+	for (ix = from; ix < to; ix++)
+		if (fetch_add_window(c->t->fetch, ix,
+				     (ix - first) * piece_bytes) != 0)
+			break;
+	return ix;
+}
+
+static void del(struct cursor *c, uint32_t from, uint32_t to)
+{
+	for (; from < to; from++)
+		fetch_del_window(c->t->fetch, from);
+}
+
 static void move_to(struct cursor *c, uint32_t first, uint32_t end)
 {
-	struct fetch *f = c->t->fetch;
-	uint64_t piece_bytes = c->t->mi->piece_bytes;
-	uint32_t old_first = c->first, old_end = c->end, ix;
+	uint32_t old_first = c->first, old_end = c->end, at;
+	uint32_t kept = clamp(old_first, first, end); /* [kept, kept_end): */
+	uint32_t kept_end = clamp(old_end, kept, end);
 
-	for (ix = first; ix < end; ix++) {
-		if (ix >= old_first && ix < old_end)
-			continue;
-		if (fetch_add_window(f, ix, (ix - first) * piece_bytes) != 0)
-			break;
-	}
+	at = add(c, first, first, kept);
+	if (at == kept)
+		at = add(c, first, kept_end, end);
 	c->first = first;
-	c->end = ix;
-	for (ix = old_first; ix < old_end; ix++)
-		if (ix < c->first || ix >= c->end)
-			fetch_del_window(f, ix);
+	c->end = at;
+	del(c, old_first, clamp(first, old_first, old_end));
+	del(c, clamp(at, old_first, old_end), old_end);
 }
 
 void cursor_set(struct cursor *c, uint64_t off_bytes, uint64_t len_bytes)

@@ -50,6 +50,9 @@ struct index_db {
 	sqlite3_stmt *get_chunk;
 	sqlite3_stmt *put_chunk;
 	sqlite3_stmt *del_chunk;
+	sqlite3_stmt *get_pins;
+	sqlite3_stmt *put_pins;
+	sqlite3_stmt *del_pins;
 };
 
 static const struct {
@@ -77,6 +80,12 @@ static const struct {
 	 " VALUES (?1, ?2, ?3, ?4)"},
 	{offsetof(struct index_db, del_chunk),
 	 "DELETE FROM held WHERE torrent = ?1 AND chunk = ?2"},
+	{offsetof(struct index_db, get_pins),
+	 "SELECT files FROM pinned WHERE torrent = ?1"},
+	{offsetof(struct index_db, put_pins),
+	 "INSERT OR REPLACE INTO pinned (torrent, files) VALUES (?1, ?2)"},
+	{offsetof(struct index_db, del_pins),
+	 "DELETE FROM pinned WHERE torrent = ?1"},
 };
 
 enum { N_STATEMENTS = sizeof(statements) / sizeof(statements[0]) };
@@ -404,6 +413,40 @@ int index_job_load(struct index_db *db, int64_t row, uint32_t n_pieces,
 		bits[len - 1] &= (uint8_t) ~(0xffu >> (n_pieces % 8));
 	finish(st);
 	return fail(db, rc, "load");
+}
+
+int index_job_load_pins(struct index_db *db, int64_t row, uint32_t n_files,
+			uint8_t *bits)
+{
+	sqlite3_stmt *st = db->get_pins;
+	size_t len = bits_bytes(n_files);
+	int err;
+
+	ASSERT_WORKER();
+	sqlite3_bind_int64(st, 1, row);
+	err = first_row(db, st, "load pins");
+	if (err == 0 && (size_t)sqlite3_column_bytes(st, 0) != len) {
+		log_warn("index: torrent %lld: its pins make no sense, skipped",
+			 (long long)row);
+		err = ENOENT;
+	}
+	if (err == 0 && len > 0)
+		memcpy(bits, sqlite3_column_blob(st, 0), len);
+	finish(st);
+	return err;
+}
+
+int index_job_keep_pins(struct index_db *db, int64_t row, uint32_t n_files,
+			const uint8_t *bits)
+{
+	sqlite3_stmt *st = bits != NULL ? db->put_pins : db->del_pins;
+
+	ASSERT_WORKER();
+	sqlite3_bind_int64(st, 1, row);
+	if (bits != NULL)
+		sqlite3_bind_blob(st, 2, bits, (int)bits_bytes(n_files),
+				  SQLITE_STATIC);
+	return run(db, st, "write pins");
 }
 
 int index_job_held_bytes(struct index_db *db, uint64_t *out)

@@ -42,6 +42,15 @@ int index_job_add(struct index_db *db, const struct metainfo *mi,
 int index_job_load(struct index_db *db, int64_t row, uint32_t n_pieces,
 		   uint8_t *bits);
 
+/* index_job_load_pins — the set of pinned files, in wire order, into `bits` of
+ * (n_files + 7) / 8 bytes. ENOENT: none, or a row that makes no sense.
+ * index_job_keep_pins — that set; `bits` NULL: none. Durable when this returns
+ * 0. */
+int index_job_load_pins(struct index_db *db, int64_t row, uint32_t n_files,
+			uint8_t *bits);
+int index_job_keep_pins(struct index_db *db, int64_t row, uint32_t n_files,
+			const uint8_t *bits);
+
 /* index_job_held_bytes — of all torrents. */
 int index_job_held_bytes(struct index_db *db, uint64_t *out);
 

@@ -425,6 +425,16 @@ int64_t pieces_added_s(const struct pieces *ps)
 	return store_added_s(ps->st);
 }
 
+const struct bits *pieces_pinned(const struct pieces *ps)
+{
+	return store_pinned(ps->st);
+}
+
+int pieces_keep_pins(struct pieces *ps, const struct bits *files)
+{
+	return store_keep_pins(ps->st, files);
+}
+
 uint64_t pieces_hashed(const struct pieces *ps)
 {
 	return ps->n_hashed;

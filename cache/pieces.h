@@ -130,6 +130,10 @@ const struct bits *pieces_have(const struct pieces *ps);
 /* pieces_added_s — store_added_s of the torrent. */
 int64_t pieces_added_s(const struct pieces *ps);
 
+/* pieces_pinned / pieces_keep_pins — the store's, of the torrent. */
+const struct bits *pieces_pinned(const struct pieces *ps);
+int pieces_keep_pins(struct pieces *ps, const struct bits *files);
+
 /* pieces_hashed — how many pieces were hashed since pieces_open. */
 uint64_t pieces_hashed(const struct pieces *ps);
 

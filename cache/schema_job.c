@@ -34,6 +34,12 @@ static const char *const steps[] = {
 	"	bits BLOB NOT NULL CHECK (length(bits) = 512),"
 	"	PRIMARY KEY (torrent, chunk)"
 	") STRICT, WITHOUT ROWID;",
+	/* 1 -> 2 */
+	"CREATE TABLE pinned ("
+	"	torrent INTEGER PRIMARY KEY"
+	"		REFERENCES torrent (id) ON DELETE CASCADE,"
+	"	files BLOB NOT NULL"
+	") STRICT;",
 };
 
 int schema_job_version(void)

@@ -68,6 +68,18 @@ void store_forget(struct store_torrent *st, uint32_t piece_ix)
 	st->store->ops->forget(st, piece_ix);
 }
 
+const struct bits *store_pinned(const struct store_torrent *st)
+{
+	return st->pinned.data != NULL ? &st->pinned : NULL;
+}
+
+int store_keep_pins(struct store_torrent *st, const struct bits *files)
+{
+	const struct store_ops *ops = st->store->ops;
+
+	return ops->keep_pins != NULL ? ops->keep_pins(st, files) : 0;
+}
+
 void store_close(struct store_torrent *st TAKES)
 {
 	st->store->ops->close(st);

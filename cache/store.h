@@ -107,6 +107,15 @@ void store_forget(struct store_torrent *st, uint32_t piece_ix);
  * when the store does not outlive the process and so cannot say. */
 int64_t store_added_s(const struct store_torrent *st);
 
+/* store_pinned — the files that store_keep_pins named last, before the torrent
+ * was opened; NULL when there are none, or the store does not outlive the
+ * process. Lends until store_close. */
+const struct bits *store_pinned(const struct store_torrent *st);
+
+/* store_keep_pins — remember this set of files for the next store_open. 0; EIO
+ * when the store has failed; ENOMEM. What fails later is logged. */
+int store_keep_pins(struct store_torrent *st, const struct bits *files);
+
 /* store_close — no call is under way but puts and reads whose `done` still
  * runs. The handle is dead after this; memory goes when the last of them is
  * through. */

@@ -93,6 +93,7 @@ static int disk_load_info(struct store *s, const struct torrent_id *id,
 static void torrent_free(struct disk_torrent *t)
 {
 	blobs_set_fini(&t->blobs);
+	bits_fini(&t->base.pinned);
 	LIST_REMOVE(t, link);
 	mem_free(t);
 }
@@ -270,6 +271,48 @@ static void disk_forget(struct store_torrent *st, uint32_t piece_ix)
 	workers_submit(d->thread, &f->job);
 }
 
+static void on_pins_kept(struct job *job)
+{
+	struct disk_keep_pins *k =
+		CONTAINER_OF(job, struct disk_keep_pins, job);
+
+	if (k->err != 0)
+		log_warn("store: pins are not remembered: %s",
+			 err_text(k->err));
+	mem_free(k->bits);
+	mem_free(k);
+}
+
+static int disk_keep_pins(struct store_torrent *st, const struct bits *files)
+{
+	struct disk_torrent *t = torrent_of(st);
+	struct disk *d = t->disk;
+	struct disk_keep_pins *k;
+
+	ASSERT_LOOP(d->loop);
+	assert(files->n == t->mi->n_files);
+	if (d->err != 0)
+		return d->err;
+	k = mem_new(struct disk_keep_pins);
+	if (k == NULL)
+		return ENOMEM;
+	if (files->n_set > 0) {
+		k->bits = mem_dup(files->data, bits_bytes(files->n));
+		if (k->bits == NULL) {
+			mem_free(k);
+			return ENOMEM;
+		}
+	}
+	k->job = (struct job){.run = store_disk_job_keep_pins,
+			      .done = on_pins_kept};
+	k->disk = d;
+	k->index = d->index;
+	k->row = t->row;
+	k->n_files = files->n;
+	workers_submit(d->thread, &k->job);
+	return 0;
+}
+
 /* ---- the whole store ---- */
 
 static int disk_flush(struct store *s, store_done_fn *done, void *arg)
@@ -328,6 +371,7 @@ static const struct store_ops disk_ops = {
 	.read = disk_read,
 	.put = disk_put,
 	.forget = disk_forget,
+	.keep_pins = disk_keep_pins,
 	.close = disk_close,
 };
 

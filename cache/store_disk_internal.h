@@ -206,10 +206,21 @@ struct disk_forget {
 	int err;
 };
 
+struct disk_keep_pins {
+	struct job job;
+	struct disk *disk;
+	struct index_db *index;
+	int64_t row;
+	uint32_t n_files;
+	uint8_t *bits; /* NULL: none */
+	int err;       /* reply */
+};
+
 void store_disk_job_start(struct job *job, struct worker_env *env);
 void store_disk_job_stop(struct job *job, struct worker_env *env);
 void store_disk_job_load_info(struct job *job, struct worker_env *env);
 void store_disk_job_open(struct job *job, struct worker_env *env);
 void store_disk_job_forget(struct job *job, struct worker_env *env);
+void store_disk_job_keep_pins(struct job *job, struct worker_env *env);
 
 #endif

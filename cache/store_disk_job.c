@@ -7,7 +7,7 @@
  * Opening a torrent
  *   1. look for its row; when there is none, keep its info dictionary first
  *      and write the row then: a row never lacks its dictionary.
- *   2. load its bits.
+ *   2. load its bits, and which files are pinned.
  *   3. look at each blob in which something is held. One that is missing or
  *      short loses all its pieces: the rows go before anybody hears of them.
  *      Nothing is hashed: what was committed was synced before.
@@ -129,6 +129,26 @@ static int load_bits(struct disk_open *o)
 	return err;
 }
 
+/* No row is the usual case. */
+static int load_pins(struct disk_open *o)
+{
+	struct bits *pinned = &o->t->base.pinned;
+	uint32_t n = o->t->mi->n_files;
+	uint8_t *bits = mem_alloc(bits_bytes(n));
+	int err;
+
+	if (bits == NULL)
+		return ENOMEM;
+	err = index_job_load_pins(o->index, o->t->row, n, bits);
+	if (err == 0)
+		err = bits_init(pinned, n);
+	if (err == 0 && bits_load(pinned, bits, bits_bytes(n)) != 0)
+		log_warn("store: %s: its pins make no sense, skipped",
+			 o->t->hex);
+	mem_free(bits);
+	return err == ENOENT ? 0 : err;
+}
+
 static bool is_whole(const struct disk_open *o, uint32_t file_ix)
 {
 	uint64_t size;
@@ -209,6 +229,8 @@ void store_disk_job_open(struct job *job, struct worker_env *env)
 	if (o->err == 0)
 		o->err = load_bits(o);
 	if (o->err == 0)
+		o->err = load_pins(o);
+	if (o->err == 0)
 		o->err = check_blobs(o);
 }
 
@@ -219,4 +241,13 @@ void store_disk_job_forget(struct job *job, struct worker_env *env)
 	ASSERT_WORKER();
 	f->err = index_job_drop(f->index, f->row, f->piece_ix, f->piece_bytes,
 				&f->dropped_bytes);
+}
+
+void store_disk_job_keep_pins(struct job *job, struct worker_env *env)
+{
+	struct disk_keep_pins *k =
+		CONTAINER_OF(job, struct disk_keep_pins, job);
+
+	ASSERT_WORKER();
+	k->err = index_job_keep_pins(k->index, k->row, k->n_files, k->bits);
 }

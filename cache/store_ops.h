@@ -24,6 +24,8 @@ struct store_ops {
 	int (*put)(struct store_torrent *st, uint32_t piece_ix,
 		   struct blk *data, store_put_fn *done, void *arg);
 	void (*forget)(struct store_torrent *st, uint32_t piece_ix);
+	/* NULL: it does not outlive the process */
+	int (*keep_pins)(struct store_torrent *st, const struct bits *files);
 	void (*close)(struct store_torrent *st);
 };
 
@@ -34,7 +36,8 @@ struct store {
 
 struct store_torrent {
 	struct store *store;
-	int64_t added_s; /* 0: the store does not remember */
+	int64_t added_s;    /* 0: the store does not remember */
+	struct bits pinned; /* no data: none, or the same */
 };
 
 #endif

@@ -248,6 +248,12 @@ static inline void fault_forget(struct store_torrent *st, uint32_t ix)
 	store_forget(fault_of_torrent(st)->st, ix);
 }
 
+static inline int fault_keep_pins(struct store_torrent *st,
+				  const struct bits *files)
+{
+	return store_keep_pins(fault_of_torrent(st)->st, files);
+}
+
 static inline void fault_close(struct store_torrent *st)
 {
 	store_close(fault_of_torrent(st)->st);
@@ -272,6 +278,7 @@ static const struct store_ops fault_ops = {
 	.read = fault_read,
 	.put = fault_put,
 	.forget = fault_forget,
+	.keep_pins = fault_keep_pins,
 	.close = fault_close,
 };
 

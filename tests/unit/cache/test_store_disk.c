@@ -463,9 +463,53 @@ static void refuses_newer_version(void **state)
 	exec_index(f, "PRAGMA user_version = 99");
 	assert_int_equal(start(f), EPROTO);
 	assert_non_null(strstr(f->why, "newer"));
-	exec_index(f, "PRAGMA user_version = 1");
+	exec_index(f, "PRAGMA user_version = 2");
 	open_all(f);
 	assert_true(bits_is_full(&f->open.held));
+}
+
+/* A store of the first format is brought to today's, and has lost nothing. */
+static void upgrades_the_first_format(void **state)
+{
+	struct fix *f = *state;
+
+	fill(f);
+	exec_index(f, "DROP TABLE pinned; PRAGMA user_version = 1");
+	open_all(f);
+	assert_true(bits_is_full(&f->open.held));
+	assert_null(store_pinned(f->open.st));
+}
+
+/* The set of pinned files that was named last is there after a restart; none,
+ * and a row that makes no sense, are none. */
+static void remembers_pins(void **state)
+{
+	struct fix *f = *state;
+	struct bits files;
+
+	assert_int_equal(bits_init(&files, 3), 0);
+	bits_set(&files, 1);
+	open_all(f);
+	assert_null(store_pinned(f->open.st));
+	assert_int_equal(store_keep_pins(f->open.st, &files), 0);
+	bits_set(&files, 2);
+	assert_int_equal(store_keep_pins(f->open.st, &files), 0);
+	close_all(f);
+	open_all(f);
+	assert_non_null(store_pinned(f->open.st));
+	assert_int_equal(store_pinned(f->open.st)->n_set, 2);
+	assert_false(bits_has(store_pinned(f->open.st), 0));
+	close_all(f);
+	exec_index(f, "UPDATE pinned SET files = x'6000'");
+	open_all(f);
+	assert_null(store_pinned(f->open.st));
+	assert_int_equal(store_keep_pins(f->open.st, &files), 0);
+	bits_clear_all(&files);
+	assert_int_equal(store_keep_pins(f->open.st, &files), 0);
+	close_all(f);
+	open_all(f);
+	assert_null(store_pinned(f->open.st));
+	bits_fini(&files);
 }
 
 /* A damaged index is said to be one; another program's is not touched. */
@@ -774,6 +818,8 @@ int main(int argc, char **argv)
 		T(is_locked),
 		T(refuses_strange_dirs),
 		T(refuses_newer_version),
+		T(upgrades_the_first_format),
+		T(remembers_pins),
 		T(refuses_damage),
 		T(skips_senseless_rows),
 		T(remembers_info),

@@ -34,6 +34,7 @@
 #include "net/bans.h"
 #include "net/crowd.h"
 #include "net/engine_internal.h"
+#include "net/giveway.h"
 #include "net/http.h"
 #include "net/incoming.h"
 #include "net/listener.h"
@@ -142,6 +143,7 @@ int engine_new(const struct engine_cfg *cfg, struct engine **out, char why[160])
 	e->cfg = *cfg;
 	e->cfg.peers = NULL; /* ours are in e->peers */
 	TAILQ_INIT(&e->torrents);
+	giveway_init(e);
 	loop_task_init(&e->stopped, announce_stopped, e);
 	loop_task_init(&e->room, crowd_on_room, e);
 	make_peer_id(e->peer_id);

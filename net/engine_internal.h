@@ -15,10 +15,19 @@ struct incoming;
 struct listener;
 struct pace;
 struct piece_mem;
+struct swarm;
 struct throttle;
 struct udp_tracker;
 
 TAILQ_HEAD(torrent_list, torrent);
+
+/* giveway.c's: the swarms with a background to fetch, and how many have a
+ * block out that a reader waits for. */
+struct giveway {
+	LIST_HEAD(, swarm) backgrounds;
+	unsigned n_hurrying;
+	uint64_t until_us; /* readers have the line for themselves */
+};
 
 struct engine {
 	struct engine_cfg cfg; /* its peers are our copies */
@@ -38,6 +47,7 @@ struct engine {
 	unsigned n_peers; /* connections of all torrents */
 	bool is_crowded;  /* somebody found no room (crowd.c) … */
 	struct loop_task room;
+	struct giveway giveway;
 	bool is_moving; /* a connection makes room for another torrent's */
 
 	/* Pieces that were opened and are not gone: while one is left, `mem`

@@ -1,8 +1,9 @@
 /* fetch — demand, piece by piece.
  *
- * Only what is read is fetched: a piece is wanted while at least one read is
- * parked on it (urgent) or one cursor's window covers it (read-ahead), and by
- * nothing else. Looking at a torrent costs no payload.
+ * Only what is read or pinned is fetched: a piece is wanted while at least one
+ * read is parked on it (urgent), one cursor's window covers it (read-ahead) or
+ * it is pinned (background), and by nothing else. Looking at a torrent costs no
+ * payload.
  *
  * Happy path: a read adds itself to each piece it misses, a cursor to each
  * piece of its window; the counts make the class, the class goes to the
@@ -14,6 +15,13 @@
  * deadline while it is in some window, so moving a window touches only the
  * pieces at its two ends.
  *
+ * Pins. A whole torrent may be pinned, so they are a count a piece, and the
+ * picker keeps those that are missing without a list. A pinned piece
+ * that gets lost is wanted again. It may have been lost because the store has
+ * no room: then it would be fetched and lost for ever. So all pins of the
+ * torrent rest after a loss, for a time that doubles with each; pinning
+ * something ends that.
+ *
  * Nobody wants it any more: outstanding requests are cancelled; what has
  * arrived stays while memory allows (intake_unwant, intake_reclaim). */
 #include "net/fetch.h"
@@ -24,7 +32,9 @@
 #include "core/hmap.h"
 #include "core/loop.h"
 #include "core/mem.h"
+#include "net/giveway.h"
 #include "net/intake.h"
+#include "net/net_limits.h"
 #include "net/picker.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
@@ -43,7 +53,11 @@ struct want {
 struct fetch {
 	struct torrent *t; /* Owner: */
 	struct hmap *wants;
-	unsigned n_missing;
+	unsigned n_missing;    /* of wants */
+	uint32_t *pins;	       /* a count a piece; NULL: never any */
+	uint32_t n_background; /* pinned and not held */
+	uint64_t rest_until_us;
+	uint32_t rest_ms; /* the last rest; 0: none */
 };
 
 int fetch_new(struct torrent *t, struct fetch **out)
@@ -73,7 +87,24 @@ void fetch_free(struct fetch *f)
 	while ((w = hmap_next(f->wants, &pos)) != NULL)
 		mem_free(w);
 	hmap_free(f->wants);
+	mem_free(f->pins);
 	mem_free(f);
+}
+
+bool fetch_is_pinned(const struct fetch *f, uint32_t piece_ix)
+{
+	return f->pins != NULL && f->pins[piece_ix] > 0;
+}
+
+static bool is_held(const struct fetch *f, uint32_t ix)
+{
+	return bits_has(pieces_have(f->t->ps), ix);
+}
+
+/* What is wanted of a piece without readers. */
+static enum want_class calm_class(const struct fetch *f, uint32_t ix)
+{
+	return fetch_is_pinned(f, ix) ? WANT_BACKGROUND : WANT_NONE;
 }
 
 static struct want *find(const struct fetch *f, uint32_t ix)
@@ -103,8 +134,21 @@ static struct want *find_or_add(struct fetch *f, uint32_t ix)
 		mem_free(w);
 		return NULL;
 	}
-	set_missing(f, w, !bits_has(pieces_have(f->t->ps), ix));
+	set_missing(f, w, !is_held(f, ix));
 	return w;
+}
+
+/* Readers do not want it (any more); it is not held. */
+static void calm_down(struct fetch *f, uint32_t ix)
+{
+	struct swarm *sw = f->t->swarm;
+	enum want_class c = calm_class(f, ix);
+
+	(void)picker_want(sw->picker, ix, c, 0); /* needs no memory */
+	if (c == WANT_NONE)
+		intake_unwant(sw->intake, ix);
+	else
+		swarm_kick(sw);
 }
 
 /* The picker hears what the counts say; a want without counts goes. */
@@ -114,10 +158,8 @@ static int apply(struct fetch *f, struct want *w)
 	int r = 0;
 
 	if (w->n_reads == 0 && w->n_windows == 0) {
-		if (w->is_missing) {
-			(void)picker_want(sw->picker, w->ix, WANT_NONE, 0);
-			intake_unwant(sw->intake, w->ix);
-		}
+		if (w->is_missing)
+			calm_down(f, w->ix);
 		set_missing(f, w, false);
 		(void)hmap_del(f->wants, &w->ix);
 		mem_free(w);
@@ -147,6 +189,8 @@ int fetch_add_read(struct fetch *f, uint32_t piece_ix)
 	if (r != 0) {
 		w->n_reads--;
 		(void)apply(f, w);
+	} else if (w->is_missing) {
+		giveway_on_read(f->t->swarm);
 	}
 	return r;
 }
@@ -186,18 +230,108 @@ void fetch_del_window(struct fetch *f, uint32_t piece_ix)
 		(void)apply(f, w);
 }
 
+/* ---- pins ---- */
+
+static void count_background(struct fetch *f, bool is_more)
+{
+	f->n_background += is_more ? 1u : UINT32_MAX;
+	if (f->n_background == (is_more ? 1 : 0))
+		giveway_on_background(f->t->swarm, is_more);
+}
+
+static int make_pins(struct fetch *f)
+{
+	if (f->pins == NULL)
+		f->pins = mem_zalloc(f->t->mi->n_pieces, sizeof(*f->pins));
+	return f->pins == NULL ? ENOMEM : giveway_start(f->t->swarm);
+}
+
+int fetch_pin(struct fetch *f, uint32_t first, uint32_t end)
+{
+	uint32_t ix;
+	int r = make_pins(f);
+
+	if (r != 0)
+		return r;
+	for (ix = first; ix < end; ix++) {
+		if (f->pins[ix]++ > 0 || is_held(f, ix))
+			continue;
+		count_background(f, true);
+		if (find(f, ix) == NULL)
+			calm_down(f, ix);
+	}
+	f->rest_until_us = 0;
+	f->rest_ms = 0;
+	swarm_kick(f->t->swarm);
+	return 0;
+}
+
+void fetch_unpin(struct fetch *f, uint32_t first, uint32_t end)
+{
+	uint32_t ix;
+
+	for (ix = first; ix < end; ix++) {
+		if (--f->pins[ix] > 0 || is_held(f, ix))
+			continue;
+		count_background(f, false);
+		if (find(f, ix) == NULL)
+			calm_down(f, ix);
+	}
+}
+
+static void rest(struct fetch *f)
+{
+	uint64_t now_us = loop_now_us(f->t->swarm->loop);
+
+	if (now_us < f->rest_until_us)
+		return;
+	f->rest_ms = f->rest_ms == 0 ? PIN_REST_MS : f->rest_ms * 2;
+	if (f->rest_ms > PIN_REST_MAX_MS)
+		f->rest_ms = PIN_REST_MAX_MS;
+	f->rest_until_us = now_us + (uint64_t)f->rest_ms * 1000;
+}
+
+static void on_pin_lost(struct fetch *f, uint32_t ix)
+{
+	count_background(f, true);
+	rest(f);
+	if (find(f, ix) == NULL)
+		calm_down(f, ix);
+}
+
+bool fetch_is_calm(const struct fetch *f)
+{
+	return f->n_missing == 0;
+}
+
+bool fetch_has_background(const struct fetch *f)
+{
+	return f->n_background > 0;
+}
+
+uint64_t fetch_rests_until_us(const struct fetch *f, uint64_t now_us)
+{
+	return now_us < f->rest_until_us ? f->rest_until_us : 0;
+}
+
+/* ---- what came and went ---- */
+
 void fetch_on_verified(struct fetch *f, uint32_t piece_ix)
 {
 	struct want *w = find(f, piece_ix);
 
 	if (w != NULL)
 		set_missing(f, w, false);
+	if (fetch_is_pinned(f, piece_ix))
+		count_background(f, false);
 }
 
 void fetch_on_lost(struct fetch *f, uint32_t piece_ix)
 {
 	struct want *w = find(f, piece_ix);
 
+	if (fetch_is_pinned(f, piece_ix))
+		on_pin_lost(f, piece_ix);
 	if (w == NULL)
 		return;
 	set_missing(f, w, true);
@@ -223,5 +357,5 @@ uint64_t fetch_progress_us(const struct fetch *f, uint32_t piece_ix)
 
 bool fetch_is_hungry(const struct fetch *f)
 {
-	return f->n_missing > 0;
+	return f->n_missing > 0 || f->n_background > 0;
 }

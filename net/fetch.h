@@ -1,6 +1,6 @@
 /* fetch — which pieces are wanted, and how badly: the counts of reads and
- * windows on each piece, turned into the picker's demand. Thread: loop.
- * Owner: the torrent, from READY on. */
+ * windows on each piece, and which are pinned, turned into the picker's demand.
+ * Thread: loop. Owner: the torrent, from READY on. */
 #ifndef SHOAL_NET_FETCH_H
 #define SHOAL_NET_FETCH_H
 
@@ -21,6 +21,22 @@ void fetch_del_read(struct fetch *f, uint32_t piece_ix);
  * `ahead_bytes`. 0 or ENOMEM. */
 int fetch_add_window(struct fetch *f, uint32_t piece_ix, uint64_t ahead_bytes);
 void fetch_del_window(struct fetch *f, uint32_t piece_ix);
+
+/* fetch_pin — pieces [first, end) are wanted even if nobody reads them, and
+ * again when they get lost. 0 or ENOMEM, after which nothing has changed.
+ * fetch_unpin — once for each time they were pinned. */
+int fetch_pin(struct fetch *f, uint32_t first, uint32_t end);
+void fetch_unpin(struct fetch *f, uint32_t first, uint32_t end);
+bool fetch_is_pinned(const struct fetch *f, uint32_t piece_ix);
+
+/* fetch_is_calm — nobody reads: no piece is wanted but pinned ones.
+ * fetch_has_background — a pinned piece is not held. */
+bool fetch_is_calm(const struct fetch *f);
+bool fetch_has_background(const struct fetch *f);
+
+/* fetch_rests_until_us — pinned pieces got lost, and are not asked for again
+ * before that time; 0: they do not rest. */
+uint64_t fetch_rests_until_us(const struct fetch *f, uint64_t now_us);
 
 /* The piece is held from now on, or no longer. */
 void fetch_on_verified(struct fetch *f, uint32_t piece_ix);

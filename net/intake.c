@@ -138,6 +138,7 @@ bool intake_open(struct intake *in, uint32_t piece_ix)
 {
 	enum piece_state state = pieces_state(pieces_of(in), piece_ix);
 	struct intake_piece *ip;
+	enum want_class c;
 	int r;
 
 	if (state != PIECE_ABSENT && state != PIECE_WANTED)
@@ -150,8 +151,9 @@ bool intake_open(struct intake *in, uint32_t piece_ix)
 		piece_drop(in, ip);
 	in->is_short = true;
 	in->is_nomem = in->is_nomem || r != EAGAIN;
-	in->is_urgent = in->is_urgent ||
-			picker_class(in->sw->picker, piece_ix) == WANT_URGENT;
+	c = picker_class(in->sw->picker, piece_ix);
+	if (c > in->short_for)
+		in->short_for = c;
 	return false;
 }
 

@@ -47,9 +47,9 @@ struct intake {
 	struct hmap *by_ix;
 	LIST_HEAD(, intake_piece) pieces;
 	unsigned n_suspects;
-	bool is_short;	/* a piece could not be opened for want of memory, */
-	bool is_nomem;	/* and nobody will say when there is some again; */
-	bool is_urgent; /* a read waits for it */
+	bool is_short; /* a piece could not be opened for want of memory, */
+	bool is_nomem; /* and nobody will say when there is some again; */
+	enum want_class short_for; /* the best such piece's */
 	struct siphash_key key;
 };
 

@@ -73,6 +73,11 @@ enum {
 				are not so exact */
 	PEX_EARLY_MAX = 8,   /* passed over, then the peer is ended */
 
+	/* ---- the background ---- */
+	GIVEWAY_MS = 1000,  /* it waits for who reads, after a read began */
+	PIN_REST_MS = 5000, /* after a pinned piece got lost, doubling … */
+	PIN_REST_MAX_MS = 600000,
+
 	/* ---- metadata ---- */
 	METAGET_PEER_REQUESTS = 4,
 	METAGET_STALE_US = 2000000,

@@ -39,6 +39,8 @@
 #include "net/metafetch.h"
 #include "net/net_limits.h"
 #include "net/opening.h"
+#include "net/picker.h"
+#include "net/rarity.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
@@ -217,6 +219,7 @@ void peer_end(struct peer *p, enum peer_end why)
 	log_debug("%s: peer %s ends: %s", torrent_name(p->sw->t),
 		  addr_format(&p->addr, text), peerio_end_text(why));
 	upload_forget(p);
+	peer_uncount(p);
 	peer_ask_drop_all(p);
 	peerio_free(p->io);
 	p->io = NULL;
@@ -251,6 +254,53 @@ void peer_count_useful(struct peer *p)
 	p->useful = 0;
 	for (; ix < p->have.n; ix = bits_next(&p->have, ix + 1))
 		p->useful += !bits_has(ours, ix);
+}
+
+static struct rarity *rarity_of(const struct peer *p)
+{
+	if (p->sw->picker == NULL || p->have.data == NULL)
+		return NULL;
+	return picker_rarity(p->sw->picker);
+}
+
+void peer_count(struct peer *p)
+{
+	struct rarity *r = rarity_of(p);
+
+	p->is_in_all = r != NULL && bits_is_full(&p->have);
+	if (r != NULL && !p->is_in_all)
+		rarity_add_set(r, &p->have);
+}
+
+void peer_uncount(struct peer *p)
+{
+	struct rarity *r = rarity_of(p);
+
+	if (r != NULL && !p->is_in_all)
+		rarity_del_set(r, &p->have);
+	p->is_in_all = false;
+}
+
+void peer_take(struct peer *p, uint32_t piece_ix)
+{
+	struct rarity *r = rarity_of(p);
+
+	bits_set(&p->have, piece_ix);
+	if (r != NULL && !p->is_in_all)
+		rarity_on_have(r, piece_ix);
+}
+
+void peer_untake(struct peer *p, uint32_t piece_ix)
+{
+	struct rarity *r = rarity_of(p);
+	bool was_in_all = p->is_in_all;
+
+	p->is_in_all = false;
+	bits_clear(&p->have, piece_ix);
+	if (was_in_all)
+		rarity_add_set(r, &p->have);
+	else if (r != NULL)
+		rarity_on_lost(r, piece_ix);
 }
 
 void peer_tell_interest(struct peer *p)

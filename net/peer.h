@@ -44,6 +44,15 @@ void peer_learn(struct peer *p);
 void peer_on_verified(struct peer *p, uint32_t piece_ix);
 void peer_on_lost(struct peer *p, uint32_t piece_ix);
 
+/* peer_count / peer_uncount — in the picker's rarity, around each change of its
+ * bit set as a whole. */
+void peer_count(struct peer *p);
+void peer_uncount(struct peer *p);
+
+/* peer_take / peer_untake — it has one more piece, or one less. */
+void peer_take(struct peer *p, uint32_t piece_ix);
+void peer_untake(struct peer *p, uint32_t piece_ix);
+
 /* peer_count_useful — after its bit set was replaced. */
 void peer_count_useful(struct peer *p);
 
@@ -91,6 +100,10 @@ void peer_ask_cancel(struct peer *p, const struct wire_block *b);
 /* peer_ask_cancel_piece — the piece is not wanted any more: CANCEL all of it
  * and tell the picker. A block that is arriving is released. */
 void peer_ask_cancel_piece(struct peer *p, uint32_t piece_ix);
+
+/* peer_ask_cancel_background — the same of all that is out for pinned pieces.
+ */
+void peer_ask_cancel_background(struct peer *p);
 
 /* peer_ask_drop_all — the peer has forgotten our requests (choke, end). */
 void peer_ask_drop_all(struct peer *p);

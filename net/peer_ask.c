@@ -107,12 +107,15 @@ uint32_t peer_ask_room(const struct peer *p, uint64_t now_us)
 {
 	uint32_t most =
 		p->reqq < PEER_REQUESTS_MAX ? p->reqq : PEER_REQUESTS_MAX;
-	uint32_t room;
+	uint32_t window = p->window.window_bytes, room;
 
+	/* Nobody will wait behind it, and a pause of ours costs nothing. */
+	if (p->sw->is_calm)
+		window *= 2;
 	if (now_us < p->hold_until_us || p->asks.n >= most ||
-	    p->out_bytes >= p->window.window_bytes)
+	    p->out_bytes >= window)
 		return 0;
-	room = (p->window.window_bytes - p->out_bytes + WIRE_BLOCK_BYTES - 1) /
+	room = (window - p->out_bytes + WIRE_BLOCK_BYTES - 1) /
 	       WIRE_BLOCK_BYTES;
 	return room < most - p->asks.n ? room : most - p->asks.n;
 }
@@ -220,7 +223,9 @@ static void release(struct peer *p, struct peer_ask *a)
 	picker_on_gone(p->sw->picker, p->id, &a->block);
 }
 
-void peer_ask_cancel_piece(struct peer *p, uint32_t piece_ix)
+typedef bool is_it_fn(const struct peer *p, uint32_t piece_ix, uint32_t arg);
+
+static void cancel_all(struct peer *p, is_it_fn *is_it, uint32_t arg)
 {
 	struct wire_block now = {.piece_ix = UINT32_MAX};
 	uint32_t i = 0;
@@ -229,7 +234,7 @@ void peer_ask_cancel_piece(struct peer *p, uint32_t piece_ix)
 	while (i < p->asks.n) {
 		struct wire_block b = at(p, i)->block;
 
-		if (b.piece_ix != piece_ix) {
+		if (!is_it(p, b.piece_ix, arg)) {
 			i++;
 			continue;
 		}
@@ -239,6 +244,26 @@ void peer_ask_cancel_piece(struct peer *p, uint32_t piece_ix)
 		else
 			peer_ask_cancel(p, &b);
 	}
+}
+
+static bool is_piece(const struct peer *p, uint32_t piece_ix, uint32_t arg)
+{
+	return piece_ix == arg;
+}
+
+void peer_ask_cancel_piece(struct peer *p, uint32_t piece_ix)
+{
+	cancel_all(p, is_piece, piece_ix);
+}
+
+static bool is_of_class(const struct peer *p, uint32_t piece_ix, uint32_t arg)
+{
+	return picker_class(p->sw->picker, piece_ix) == (enum want_class)arg;
+}
+
+void peer_ask_cancel_background(struct peer *p)
+{
+	cancel_all(p, is_of_class, WANT_BACKGROUND);
 }
 
 /* Out of the queue, but should it come it is welcome. */

@@ -132,7 +132,7 @@ static void on_have(struct peer *p, uint32_t ix)
 	}
 	if (bits_has(&p->have, ix))
 		return;
-	bits_set(&p->have, ix);
+	peer_take(p, ix);
 	if (!bits_has(pieces_have(p->sw->t->ps), ix)) {
 		p->useful++;
 		swarm_kick(p->sw);
@@ -163,10 +163,15 @@ static void on_set(struct peer *p)
  */
 static void on_bitfield(struct peer *p, struct span body)
 {
+	int r;
+
 	p->said_have = true;
 	p->early_all = false;
 	if (knows_pieces(p)) {
-		if (bits_load(&p->have, body.ptr, body.len) != 0)
+		peer_uncount(p);
+		r = bits_load(&p->have, body.ptr, body.len);
+		peer_count(p);
+		if (r != 0)
 			peer_end(p, PEER_END_PROTOCOL);
 		else
 			on_set(p);
@@ -187,7 +192,9 @@ static void on_have_all(struct peer *p)
 		p->early_all = true;
 		return;
 	}
+	peer_uncount(p);
 	bits_set_all(&p->have);
+	peer_count(p);
 	on_set(p);
 }
 
@@ -306,7 +313,7 @@ static void on_donthave(struct peer *p, struct span body)
 	}
 	if (!bits_has(&p->have, ix))
 		return;
-	bits_clear(&p->have, ix);
+	peer_untake(p, ix);
 	peer_ask_cancel_piece(p, ix);
 	if (!bits_has(pieces_have(p->sw->t->ps), ix))
 		p->useful--;

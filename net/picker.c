@@ -4,9 +4,11 @@
  * block is asked of is decided in picker_assign.c.
  *
  * Words: a piece is *wanted* while it has a class, *open* once its blocks
- * exist (one was picked, so its buffer exists). Wanted pieces are one sorted
- * list; open pieces that nobody wants any more are another, from which the
- * owner takes memory back.
+ * exist (one was picked, so its buffer exists). Pieces that readers want are
+ * one sorted list; open pieces that nobody wants any more are another, from
+ * which the owner takes memory back. The background may want every piece of a
+ * large torrent: those that are not open are kept by rarity.c, at no cost for
+ * the lists, and those that are open are the third list.
  *
  * A request is known by (peer, block). The picker forgets requests when their
  * piece is restarted or dropped; a peer that answers such a one later is
@@ -20,6 +22,7 @@
 #include "core/hmap.h"
 #include "core/mem.h"
 #include "net/picker_internal.h"
+#include "net/rarity.h"
 
 int picker_new(const struct picker_cfg *cfg, struct picker **out)
 {
@@ -36,6 +39,7 @@ int picker_new(const struct picker_cfg *cfg, struct picker **out)
 	p->cfg = *cfg;
 	p->next_late_us = UINT64_MAX;
 	TAILQ_INIT(&p->wanted);
+	TAILQ_INIT(&p->background);
 	TAILQ_INIT(&p->idle);
 	*out = p;
 	return 0;
@@ -46,12 +50,23 @@ static struct pick_piece *picker_find(const struct picker *p, uint32_t ix)
 	return hmap_get(p->by_ix, &ix);
 }
 
+static struct pick_list *list_of(struct picker *p, enum want_class c)
+{
+	switch (c) {
+	case WANT_NONE:
+		return &p->idle;
+	case WANT_BACKGROUND:
+		return &p->background;
+	case WANT_WINDOW:
+	case WANT_URGENT:
+		break;
+	}
+	return &p->wanted;
+}
+
 static void unlink_piece(struct picker *p, struct pick_piece *pp)
 {
-	if (pp->class == WANT_NONE)
-		TAILQ_REMOVE(&p->idle, pp, link);
-	else
-		TAILQ_REMOVE(&p->wanted, pp, link);
+	TAILQ_REMOVE(list_of(p, pp->class), pp, link);
 }
 
 static void forget_requests(struct picker *p, struct pick_block *b)
@@ -80,8 +95,11 @@ void picker_free(struct picker *p)
 		return;
 	TAILQ_FOREACH_SAFE (pp, &p->wanted, link, next)
 		free_piece(p, pp);
+	TAILQ_FOREACH_SAFE (pp, &p->background, link, next)
+		free_piece(p, pp);
 	TAILQ_FOREACH_SAFE (pp, &p->idle, link, next)
 		free_piece(p, pp);
+	rarity_free(p->rarity);
 	hmap_free(p->by_ix);
 	mem_free(p);
 }
@@ -103,8 +121,8 @@ static void link_piece(struct picker *p, struct pick_piece *pp)
 {
 	struct pick_piece *at;
 
-	if (pp->class == WANT_NONE) {
-		TAILQ_INSERT_TAIL(&p->idle, pp, link);
+	if (pp->class <= WANT_BACKGROUND) {
+		TAILQ_INSERT_TAIL(list_of(p, pp->class), pp, link);
 		return;
 	}
 	if (pp->class == WANT_URGENT) {
@@ -149,19 +167,36 @@ static int add_piece(struct picker *p, uint32_t ix, enum want_class c,
 	return 0;
 }
 
+static bool is_in_background(const struct picker *p, uint32_t ix)
+{
+	return p->rarity && rarity_wants(p->rarity, ix);
+}
+
+static void set_in_background(struct picker *p, uint32_t ix, bool is_in)
+{
+	assert(!is_in || p->rarity);
+	if (is_in)
+		rarity_want(p->rarity, ix);
+	else if (p->rarity)
+		rarity_unwant(p->rarity, ix);
+}
+
 int picker_want(struct picker *p, uint32_t piece_ix, enum want_class c,
 		uint64_t deadline_us)
 {
 	struct pick_piece *pp = picker_find(p, piece_ix);
+	int r = 0;
 
-	if (!pp)
-		return c == WANT_NONE ? 0
-				      : add_piece(p, piece_ix, c, deadline_us);
-	if (pp->class == c && pp->deadline_us == deadline_us)
-		return 0;
+	if (!pp && c > WANT_BACKGROUND)
+		r = add_piece(p, piece_ix, c, deadline_us);
+	if (!pp && r == 0)
+		set_in_background(p, piece_ix, c == WANT_BACKGROUND);
+	if (!pp || (pp->class == c && pp->deadline_us == deadline_us))
+		return r;
 	unlink_piece(p, pp);
-	if (c == WANT_NONE && !pp->blocks) {
+	if (c <= WANT_BACKGROUND && !pp->blocks) {
 		free_piece(p, pp);
+		set_in_background(p, piece_ix, c == WANT_BACKGROUND);
 		return 0;
 	}
 	pp->class = c;
@@ -174,7 +209,9 @@ enum want_class picker_class(const struct picker *p, uint32_t piece_ix)
 {
 	const struct pick_piece *pp = picker_find(p, piece_ix);
 
-	return pp ? pp->class : WANT_NONE;
+	if (pp)
+		return pp->class;
+	return is_in_background(p, piece_ix) ? WANT_BACKGROUND : WANT_NONE;
 }
 
 enum want_class picker_next_class(const struct picker *p)
@@ -212,12 +249,30 @@ bool picker_open(struct picker *p, struct pick_piece *pp)
 	return true;
 }
 
+struct pick_piece *picker_open_background(struct picker *p, uint32_t piece_ix)
+{
+	struct pick_piece *pp;
+
+	if (add_piece(p, piece_ix, WANT_BACKGROUND, 0) != 0)
+		return NULL;
+	pp = picker_find(p, piece_ix);
+	if (!picker_open(p, pp)) {
+		unlink_piece(p, pp);
+		free_piece(p, pp);
+		return NULL;
+	}
+	set_in_background(p, piece_ix, false);
+	return pp;
+}
+
 void picker_drop(struct picker *p, uint32_t piece_ix)
 {
 	struct pick_piece *pp = picker_find(p, piece_ix);
 
-	if (!pp)
+	if (!pp) {
+		set_in_background(p, piece_ix, false);
 		return;
+	}
 	unlink_piece(p, pp);
 	free_piece(p, pp);
 }
@@ -243,8 +298,11 @@ void picker_close(struct picker *p, uint32_t piece_ix)
 
 	if (!pp || !pp->blocks)
 		return;
-	if (pp->class == WANT_NONE) {
+	if (pp->class <= WANT_BACKGROUND) {
+		bool is_wanted = pp->class == WANT_BACKGROUND;
+
 		picker_drop(p, piece_ix);
+		set_in_background(p, piece_ix, is_wanted);
 		return;
 	}
 	picker_restart(p, piece_ix);
@@ -263,6 +321,18 @@ uint32_t picker_first_idle(const struct picker *p)
 	return UINT32_MAX;
 }
 
+uint32_t picker_last_background(const struct picker *p)
+{
+	const struct pick_piece *pp;
+
+	TAILQ_FOREACH_REVERSE(pp, &p->background, pick_list, link)
+	{
+		if (pp->n_arrived < pp->n_blocks)
+			return pp->ix;
+	}
+	return UINT32_MAX;
+}
+
 uint32_t picker_last_window(const struct picker *p)
 {
 	const struct pick_piece *pp;
@@ -275,6 +345,36 @@ uint32_t picker_last_window(const struct picker *p)
 			return pp->ix;
 	}
 	return UINT32_MAX;
+}
+
+/* ---- the background ---- */
+
+int picker_start_background(struct picker *p, uint32_t n_pieces, uint64_t seed)
+{
+	return p->rarity ? 0 : rarity_new(n_pieces, seed, &p->rarity);
+}
+
+struct rarity *picker_rarity(const struct picker *p)
+{
+	return p->rarity;
+}
+
+void picker_rest(struct picker *p, enum picker_rest when)
+{
+	p->rest = when;
+}
+
+bool picker_is_hurrying(const struct picker *p)
+{
+	const struct pick_piece *pp;
+
+	TAILQ_FOREACH (pp, &p->wanted, link) {
+		if (pp->class != WANT_URGENT)
+			break;
+		if (pp->n_asked > 0)
+			return true;
+	}
+	return false;
 }
 
 /* ---- what became of requests ---- */
@@ -383,11 +483,16 @@ void picker_check(const struct picker *p)
 	size_t n = 0;
 
 	TAILQ_FOREACH (pp, &p->wanted, link) {
-		assert(pp->class != WANT_NONE);
+		assert(pp->class > WANT_BACKGROUND);
 		assert(!last || comes_before(last, pp));
 		(void)last;
 		check_piece(pp, &n_out, &n_copies);
 		last = pp;
+		n++;
+	}
+	TAILQ_FOREACH (pp, &p->background, link) {
+		assert(pp->class == WANT_BACKGROUND && pp->blocks);
+		check_piece(pp, &n_out, &n_copies);
 		n++;
 	}
 	TAILQ_FOREACH (pp, &p->idle, link) {
@@ -395,6 +500,8 @@ void picker_check(const struct picker *p)
 		check_piece(pp, &n_out, &n_copies);
 		n++;
 	}
+	if (p->rarity)
+		rarity_check(p->rarity);
 	assert(n == hmap_count(p->by_ix));
 	assert(n_out == p->n_out && n_copies == p->n_copies);
 }

@@ -2,10 +2,11 @@
  * peers in, decisions out; no I/O and no clock, so that a simulator runs it as
  * the loop does.
  *
- * Demand is per piece and has two classes: URGENT (some reader is parked on
- * it) before WINDOW (read-ahead), each by earliest deadline. Each free block,
- * in that order, goes to the peer that has the piece, has room in its request
- * window, and is predicted to deliver it first:
+ * Demand is per piece and has three classes: URGENT (some reader is parked on
+ * it) before WINDOW (read-ahead), each by earliest deadline, before BACKGROUND
+ * (somebody wants to keep it), what was begun first and then the rarest. Each
+ * free block, in that order, goes to the peer that has the piece, has room in
+ * its request window, and is predicted to deliver it first:
  *
  *     C(p) = now + max(rtt, (out + len) / rate + rtt)
  *
@@ -13,6 +14,8 @@
  * A peer whose C is more than PICKER_SLOW_FACTOR times the best one's, and some
  * milliseconds more, gets no urgent block. A block that is late is asked of a
  * second peer; the first copy to arrive wins (the caller cancels the others).
+ * That goes for urgent pieces; and for the background's when some peer could be
+ * asked for more and there is nothing left that it could be asked for.
  *
  * The caller reports every end of a request: arrived, or gone (rejected,
  * timed out, choked, peer lost). */
@@ -26,8 +29,9 @@
 
 struct bits;
 struct picker;
+struct rarity;
 
-enum want_class { WANT_NONE, WANT_WINDOW, WANT_URGENT };
+enum want_class { WANT_NONE, WANT_BACKGROUND, WANT_WINDOW, WANT_URGENT };
 
 enum { PICKER_COPIES_MAX = 3, PICKER_SLOW_FACTOR = 4 };
 
@@ -52,7 +56,9 @@ void picker_free(struct picker *p);
 
 /* picker_want — the piece's demand is this from now on. A piece that has
  * blocks under way stays open at WANT_NONE: its requests go on, no new ones
- * are made (picker_drop ends it). 0 or ENOMEM. */
+ * are made (picker_drop ends it). WANT_BACKGROUND is for after
+ * picker_start_background, and has no deadline. 0 or ENOMEM; never the latter
+ * for WANT_NONE and WANT_BACKGROUND. */
 int picker_want(struct picker *p, uint32_t piece_ix, enum want_class c,
 		uint64_t deadline_us);
 enum want_class picker_class(const struct picker *p, uint32_t piece_ix);
@@ -76,10 +82,31 @@ void picker_restart(struct picker *p, uint32_t piece_ix);
 void picker_close(struct picker *p, uint32_t piece_ix);
 
 /* Candidates for giving memory back, never a piece that is whole. first_idle:
- * open with WANT_NONE and no request out. last_window: the open WINDOW piece
- * whose deadline is the latest. UINT32_MAX: none. */
+ * open with WANT_NONE and no request out. last_background: the open BACKGROUND
+ * piece that was begun last. last_window: the open WINDOW piece whose deadline
+ * is the latest. UINT32_MAX: none. */
 uint32_t picker_first_idle(const struct picker *p);
+uint32_t picker_last_background(const struct picker *p);
 uint32_t picker_last_window(const struct picker *p);
+
+/* ---- the background ---- */
+
+/* picker_start_background — from now on there can be WANT_BACKGROUND among
+ * `n_pieces`; `seed`: of the random numbers that break ties. Until then no
+ * memory is spent on it. 0, also when it was started before, or ENOMEM.
+ * picker_rarity — where the caller counts what peers have; NULL before. */
+int picker_start_background(struct picker *p, uint32_t n_pieces, uint64_t seed);
+struct rarity *picker_rarity(const struct picker *p);
+
+/* picker_is_hurrying — a block of an urgent piece is out. picker_rest — when
+ * nothing new is asked for the background. */
+enum picker_rest {
+	PICKER_REST_NEVER,
+	PICKER_REST_HURRYING,
+	PICKER_REST_ALWAYS
+};
+void picker_rest(struct picker *p, enum picker_rest when);
+bool picker_is_hurrying(const struct picker *p);
 
 /* ---- assigning ---- */
 

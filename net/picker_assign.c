@@ -13,6 +13,10 @@
  *      What it still needs is its prediction; once that has passed, as long
  *      again as it has taken already. But blocks come in the order of asking:
  *      while a peer delivers, each is merely behind what is out before it.
+ *   4. What room is left goes to the background: to its open pieces first, so
+ *      that few are half there, then to new ones, the rarest that somebody
+ *      with room has. Room left even so: there is nothing that those peers
+ *      could be asked for, and its late blocks are copied as in 3.
  * The pass ends when no peer has room.
  *
  * Copies cost bandwidth, so at most one in COPY_SHARE requests is one, a wait
@@ -22,6 +26,7 @@
  * its window is the smallest, so being wrong costs a few blocks. */
 #include "core/bits.h"
 #include "net/picker_internal.h"
+#include "net/rarity.h"
 
 enum {
 	COPY_FLOOR_US = 20000,
@@ -30,6 +35,7 @@ enum {
 	SLOW_SLACK_US = 10000,
 	DEFAULT_RATE_BPS = 1000000,
 	CANDIDATES_MAX = 256,
+	RARE_SCAN = 256, /* pieces looked at in their order, a pass */
 };
 
 struct pass {
@@ -89,16 +95,16 @@ static enum trust trust_in(const struct pick_peer *pr)
 	return pr->is_guess ? TRUST_GUESS : TRUST_FULL;
 }
 
-static void find_candidates(struct pass *ps, const struct pick_piece *pp)
+static void find_candidates(struct pass *ps, uint32_t ix, enum want_class c)
 {
 	for (enum trust t = TRUST_FULL; t < TRUST_N; t++) {
 		ps->n_cand = 0;
-		if (t == TRUST_GUESS && pp->class != WANT_URGENT)
+		if (t == TRUST_GUESS && c != WANT_URGENT)
 			continue;
 		for (unsigned i = 0;
 		     i < ps->n_peers && ps->n_cand < CANDIDATES_MAX; i++) {
 			if (trust_in(&ps->peers[i]) == t &&
-			    may_serve(&ps->peers[i], pp->ix))
+			    may_serve(&ps->peers[i], ix))
 				ps->cand[ps->n_cand++] = i;
 		}
 		if (ps->n_cand > 0)
@@ -263,6 +269,95 @@ static void ask_late_blocks(struct pass *ps, struct pick_piece *pp)
 	}
 }
 
+/* ---- the background ---- */
+
+static bool somebody_has_room(const struct pass *ps)
+{
+	for (unsigned k = 0; k < ps->n_cand; k++) {
+		if (ps->peers[ps->cand[k]].room > 0)
+			return true;
+	}
+	return false;
+}
+
+/* Out of the order: some piece of a peer with room, or UINT32_MAX. */
+static uint32_t any_new(struct pass *ps)
+{
+	for (unsigned i = 0; i < ps->n_peers; i++) {
+		const struct pick_peer *pr = &ps->peers[i];
+		uint32_t ix = UINT32_MAX;
+
+		if (pr->room > 0 && !pr->is_guess)
+			ix = rarity_any(ps->p->rarity, pr->have, pr->only);
+		if (ix == UINT32_MAX)
+			continue;
+		find_candidates(ps, ix, WANT_BACKGROUND);
+		if (somebody_has_room(ps))
+			return ix;
+	}
+	return UINT32_MAX;
+}
+
+/* The next piece to begin, with its candidates; `at` is where the search of
+ * this pass stands. The rare pieces at the head may be those of peers that are
+ * busy or choke us: they are not passed over and over for each new piece. */
+static uint32_t next_new(struct pass *ps, uint32_t *at)
+{
+	const struct rarity *rare = ps->p->rarity;
+
+	for (; *at < rarity_count(rare) && *at < RARE_SCAN; ++*at) {
+		uint32_t ix = rarity_at(rare, *at);
+
+		find_candidates(ps, ix, WANT_BACKGROUND);
+		if (somebody_has_room(ps))
+			return ix;
+	}
+	return *at < rarity_count(rare) ? any_new(ps) : UINT32_MAX;
+}
+
+/* False: the owner has no memory for another piece. */
+static bool begin_pieces(struct pass *ps)
+{
+	uint32_t at = 0, ix;
+
+	while (ps->n < ps->max && ps->room > 0) {
+		struct pick_piece *pp;
+
+		ix = next_new(ps, &at);
+		if (ix == UINT32_MAX)
+			return true;
+		pp = picker_open_background(ps->p, ix);
+		if (!pp)
+			return false;
+		ask_free_blocks(ps, pp);
+	}
+	return true;
+}
+
+static void assign_background(struct pass *ps)
+{
+	struct pick_piece *pp;
+
+	TAILQ_FOREACH (pp, &ps->p->background, link) {
+		if (ps->n == ps->max || ps->room == 0)
+			return;
+		if (picker_free_blocks(pp) == 0)
+			continue;
+		find_candidates(ps, pp->ix, WANT_BACKGROUND);
+		ask_free_blocks(ps, pp);
+	}
+	if (ps->p->rarity && !begin_pieces(ps))
+		return;
+	TAILQ_FOREACH (pp, &ps->p->background, link) {
+		if (ps->n == ps->max || ps->room == 0)
+			return;
+		if (pp->n_asked == 0)
+			continue;
+		find_candidates(ps, pp->ix, WANT_BACKGROUND);
+		ask_late_blocks(ps, pp);
+	}
+}
+
 unsigned picker_assign(struct picker *p, struct pick_peer *peers,
 		       unsigned n_peers, uint64_t now_us, struct pick *out,
 		       unsigned max)
@@ -285,7 +380,7 @@ unsigned picker_assign(struct picker *p, struct pick_peer *peers,
 		if (picker_free_blocks(pp) == 0 &&
 		    (!is_urgent || pp->n_asked == 0))
 			continue;
-		find_candidates(&ps, pp);
+		find_candidates(&ps, pp->ix, pp->class);
 		if (ps.n_cand == 0)
 			continue;
 		if (ps.room > 0 && picker_free_blocks(pp) > 0 &&
@@ -294,6 +389,9 @@ unsigned picker_assign(struct picker *p, struct pick_peer *peers,
 		if (is_urgent && pp->n_asked > 0)
 			ask_late_blocks(&ps, pp);
 	}
+	if (p->rest == PICKER_REST_NEVER ||
+	    (p->rest == PICKER_REST_HURRYING && !picker_is_hurrying(p)))
+		assign_background(&ps);
 	return ps.n;
 }
 

@@ -10,6 +10,7 @@
 #include "net/picker.h"
 
 struct hmap;
+struct rarity;
 
 /* A block of an open piece.
  *
@@ -26,8 +27,10 @@ struct pick_block {
 };
 
 /* A piece with demand, or open, or both. On one of the picker's lists:
- * `wanted` (URGENT before WINDOW, then by deadline, then by index) or `idle`
- * (open, WANT_NONE). */
+ * `wanted` (URGENT before WINDOW, then by deadline, then by index),
+ * `background` (open, BACKGROUND, in the order in which they became both) or
+ * `idle` (open, WANT_NONE). A BACKGROUND piece that is not open is a bit and a
+ * place in `rarity`, and no pick_piece. */
 struct pick_piece {
 	TAILQ_ENTRY(pick_piece) link;
 	uint32_t ix;
@@ -46,14 +49,18 @@ TAILQ_HEAD(pick_list, pick_piece);
 struct picker {
 	struct picker_cfg cfg;
 	struct hmap *by_ix;
-	struct pick_list wanted, idle;
+	struct pick_list wanted, background, idle;
+	struct rarity *rarity; /* NULL: there was never a background */
+	enum picker_rest rest;
 	uint32_t n_out;	   /* requests, copies counted */
 	uint32_t n_copies; /* of them second and third ones */
 	uint64_t next_late_us;
 };
 
-/* picker_open — make the blocks of a piece, if the owner has the memory. */
+/* picker_open — make the blocks of a piece, if the owner has the memory.
+ * picker_open_background — of one that is in `rarity`; NULL: no memory. */
 bool picker_open(struct picker *p, struct pick_piece *pp);
+struct pick_piece *picker_open_background(struct picker *p, uint32_t piece_ix);
 
 static inline uint32_t picker_free_blocks(const struct pick_piece *pp)
 {

@@ -2,13 +2,17 @@
  * keeps its share of it until it is whole: if its peers are gone, for ever. So
  * who needs memory takes it from those who need it less, in this order:
  *
- *   1. pieces nobody wants any more: the torrent's own, then the others'
- *   2. for a piece that a read waits for: pieces of windows, the one that a
- *      reader would get to last; the torrent's own, then the others'
+ *   1. pieces nobody wants any more
+ *   2. for a piece that a reader waits for or will get to: pieces of the
+ *      background, the one that was begun last
+ *   3. for a piece that a read waits for: pieces of windows, the one that a
+ *      reader would get to last
  *
- * A piece of a window keeps its place in the demand, and is fetched anew when
- * there is room. Pieces that reads wait for are left alone: their readers' own
- * deadlines end them.
+ * always the torrent's own, then the others'.
+ *
+ * A piece of a window or of the background keeps its place in the demand, and
+ * is fetched anew when there is room. Pieces that reads wait for are left
+ * alone: their readers' own deadlines end them.
  *
  * This ends: each call gives one piece back, and the piece that gets its
  * memory is of a higher order than that. */
@@ -52,6 +56,9 @@ static bool take_any(struct swarm *sw, find_fn *find)
 
 bool reclaim_for(struct swarm *sw)
 {
+	enum want_class c = sw->intake->short_for;
+
 	return take_any(sw, picker_first_idle) ||
-	       (sw->intake->is_urgent && take_any(sw, picker_last_window));
+	       (c >= WANT_WINDOW && take_any(sw, picker_last_background)) ||
+	       (c == WANT_URGENT && take_any(sw, picker_last_window));
 }

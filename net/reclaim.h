@@ -8,7 +8,7 @@
 struct swarm;
 
 /* reclaim_for — a piece of `sw` could not be opened (intake's is_short, and
- * is_urgent): have one other piece give its memory back. False: there is none
+ * short_for): have one other piece give its memory back. False: there is none
  * that is wanted less. */
 bool reclaim_for(struct swarm *sw);
 

@@ -9,15 +9,13 @@
  * tick; what depends on time alone (late blocks, stalled and held peers) has
  * the `wake` timer, set by each pass to the earliest of them.
  *
- *   1. Peers that stalled are snubbed and their blocks are free again.
+ *   1. Peers that stalled are snubbed and their blocks are free again; for a
+ *      new reader the background's are taken back (giveway.c).
  *   2. Every peer that may be asked is described to the picker; its decisions
  *      become REQUESTs, which leave in one write for each peer.
  *   3. Short of memory: pieces that are wanted less give theirs back
  *      (reclaim.c), and 2 runs again.
  *   4. Hungry and nobody to ask: the trackers hear of it.
- *
- * Dialling: due candidates at once, up to the limits; the `dial` timer is set
- * to the next that falls due.
  *
  * Ended peers stay in a list until the turn's end (`reap`), for they may be on
  * the call stack. Invariants: swarm_check. */
@@ -36,6 +34,7 @@
 #include "net/crowd.h"
 #include "net/engine_internal.h"
 #include "net/fetch.h"
+#include "net/giveway.h"
 #include "net/gossip.h"
 #include "net/intake.h"
 #include "net/named.h"
@@ -217,6 +216,7 @@ void swarm_stop(struct swarm *sw, enum peer_end why)
 	struct peer *p;
 
 	sw->is_running = false;
+	giveway_on_stop(sw);
 	while ((p = TAILQ_FIRST(&sw->peers)) != NULL)
 		peer_end(p, why);
 	webseed_stop(sw);
@@ -254,89 +254,6 @@ void swarm_free(struct swarm *sw)
 	loop_timer_free(sw->round);
 	loop_timer_free(sw->gossip);
 	mem_free(sw);
-}
-
-/* ---- whom to know ---- */
-
-static int add_from(struct swarm *sw, const struct addr *a,
-		    enum addrbook_from from)
-{
-	int r;
-
-	if (bans_has(sw->e->bans, a))
-		return 0;
-	r = addrbook_add(sw->book, a, from, loop_now_us(sw->loop), NULL);
-	if (r == 0)
-		swarm_dial(sw);
-	return r == ENOMEM ? ENOMEM : 0;
-}
-
-int swarm_add_addr(struct swarm *sw, const struct addr *a, bool is_named)
-{
-	return add_from(sw, a, is_named ? ADDRBOOK_NAMED : ADDRBOOK_TOLD);
-}
-
-int swarm_add_gossip(struct swarm *sw, const struct addr *a)
-{
-	if (sw->t->mi != NULL && sw->t->mi->is_private)
-		return 0;
-	return add_from(sw, a, ADDRBOOK_GOSSIP);
-}
-
-int swarm_add_name(struct swarm *sw, const char *text)
-{
-	int r = named_add(sw->named, text);
-
-	if (r == 0 && sw->is_running)
-		named_start(sw->named);
-	return r;
-}
-
-void swarm_ban(struct swarm *sw, const struct addr *a)
-{
-	struct peer *p, *next;
-
-	bans_add_host(sw->e->bans, a);
-	TAILQ_FOREACH_SAFE (p, &sw->peers, link, next)
-		if (bans_has(sw->e->bans, &p->addr))
-			peer_end(p, PEER_END_BAD_HASH);
-}
-
-bool swarm_may_accept(const struct swarm *sw, const struct addr *a)
-{
-	if (!sw->is_running || sw->e->n_peers >= ENGINE_PEERS_MAX)
-		return false;
-	if (sw->n_peers < SWARM_PEERS_MAX &&
-	    sw->n_incoming < SWARM_INCOMING_MAX)
-		return true;
-	return crowd_may_enter(sw, a);
-}
-
-static bool may_dial(const struct swarm *sw)
-{
-	return sw->is_running && sw->n_dialing < SWARM_DIALS_MAX &&
-	       sw->n_peers < SWARM_PEERS_MAX;
-}
-
-void swarm_dial(struct swarm *sw)
-{
-	uint64_t now_us = loop_now_us(sw->loop), next_us;
-	struct cand *c;
-
-	while (may_dial(sw) && addrbook_next_us(sw->book) <= now_us &&
-	       crowd_has_room(sw)) {
-		c = addrbook_take(sw->book, now_us);
-		if (bans_has(sw->e->bans, addrbook_addr(c)))
-			addrbook_on_end(sw->book, c, ADDRBOOK_NEVER, now_us);
-		else if (peer_dial(sw, c) != 0)
-			addrbook_on_end(sw->book, c, ADDRBOOK_FAILED, now_us);
-	}
-	next_us = addrbook_next_us(sw->book);
-	/* At a limit the next peer that ends comes back here. */
-	if (!may_dial(sw) || next_us == UINT64_MAX || next_us <= now_us)
-		loop_timer_stop(sw->dial);
-	else
-		loop_timer_start(sw->dial, next_us - now_us);
 }
 
 /* ---- the pass ---- */
@@ -429,10 +346,13 @@ static void set_wake(struct swarm *sw, uint64_t now_us)
 {
 	uint64_t wake_us = pace_next_late_us(sw);
 	uint64_t web_us = webseed_wake_us(sw, now_us);
+	uint64_t way_us = giveway_wake_us(sw, now_us);
 	const struct peer *p;
 
 	if (web_us < wake_us)
 		wake_us = web_us;
+	if (way_us < wake_us)
+		wake_us = way_us;
 	TAILQ_FOREACH (p, &sw->peers, link) {
 		uint64_t us = peer_ask_late_us(p);
 
@@ -465,12 +385,14 @@ static void on_pass(void *arg)
 
 	swarm_check(sw);
 	find_late(sw, now_us);
+	giveway_begin_pass(sw, now_us);
 	sw->intake->is_nomem = false;
 	do {
 		sw->intake->is_short = false;
-		sw->intake->is_urgent = false;
+		sw->intake->short_for = WANT_NONE;
 		n_peers = assign(sw, now_us);
 	} while (sw->intake->is_short && reclaim_for(sw));
+	giveway_end_pass(sw);
 	set_wake(sw, now_us);
 	if (n_peers == 0 && sw->n_dialing == 0 && fetch_is_hungry(sw->t->fetch))
 		look_for_peers(sw);

@@ -64,7 +64,9 @@ struct peer_serves {
  *   2 ended                io is NULL, in sw->ended, freed by the reap task
  *   3 have.data            there iff the metadata is known and the peer is up
  *   4 out_bytes            sum over asks; n_released counts is_released
- *   5 useful               pieces it has and we lack; interest follows it */
+ *   5 useful               pieces it has and we lack; interest follows it
+ *   6 is_in_all            else, the picker's rarity (if there is one) counts
+ *                          `have`, iff have.data and the peer is live */
 struct peer {
 	struct swarm *sw; /* Owner: the swarm */
 	TAILQ_ENTRY(peer) link;
@@ -95,6 +97,7 @@ struct peer {
 	bool early_is_whole, early_all;
 	bool said_have; /* BITFIELD, HAVE_ALL or HAVE_NONE came */
 	uint32_t useful;
+	bool is_in_all; /* it had everything when it was counted (rarity.h) */
 
 	bool said_ours; /* what we have was said with our handshake */
 
@@ -212,6 +215,13 @@ struct swarm {
 	struct rate_meter down, up;
 	uint64_t down_bytes, up_bytes, waste_bytes;
 	bool is_running;
+
+	/* giveway.c's */
+	LIST_ENTRY(swarm) background;
+	bool has_background; /* in the engine's list */
+	bool is_hurrying;    /* a block is out that a reader waits for */
+	bool must_give_way;  /* with the next pass */
+	bool is_calm;	     /* nobody reads: windows may be large */
 };
 
 #endif

@@ -187,6 +187,7 @@ int torrent_new(struct engine *e, const struct engine_source *src,
 	t->added_s = clock_wall_s();
 	TAILQ_INIT(&t->reads);
 	loop_task_init(&t->tell, on_tell, t);
+	torrent_pin_init(t);
 	r = make_parts(t, src);
 	if (r != 0) {
 		torrent_free(t);
@@ -287,6 +288,7 @@ void torrent_free(struct torrent *t)
 	if (t == NULL)
 		return;
 	loop_task_cancel(t->e->cfg.loop, &t->tell);
+	torrent_pin_fini(t);
 	trackers_free(t->trackers);
 	swarm_free(t->swarm);
 	metafetch_free(t->meta);
@@ -386,6 +388,8 @@ static void on_open(void *arg, int err, struct pieces *ps)
 	err = fetch_new(t, &t->fetch);
 	if (err == 0)
 		err = swarm_on_ready(t->swarm);
+	if (err == 0)
+		err = torrent_pin_load(t);
 	if (err != 0) {
 		torrent_fail(t, "%s", err_text(err));
 		return;

@@ -95,6 +95,16 @@ int cursor_open(struct torrent *t, struct cursor **out);
 void cursor_set(struct cursor *c, uint64_t off_bytes, uint64_t len_bytes);
 void cursor_close(struct cursor *c TAKES);
 
+/* ---- pins ---- */
+
+/* torrent_pin — fetch the file though nobody reads it, after everything that
+ * somebody does read, and fetch again what of it gets lost; the store
+ * remembers it. 0, also when it is pinned; ESTALE; EINVAL: no such file;
+ * ENOMEM. */
+int torrent_pin(struct torrent *t, uint32_t file_ix);
+void torrent_unpin(struct torrent *t, uint32_t file_ix);
+bool torrent_is_pinned(const struct torrent *t, uint32_t file_ix);
+
 /* ---- status ---- */
 
 struct torrent_view {
@@ -109,9 +119,14 @@ struct torrent_view {
 	uint32_t rtt_us; /* the fastest peer's; 0: none */
 	uint32_t peers, seeds, unchoked_us, unchoked_them, dialing;
 	uint32_t reads_waiting;
+	uint32_t pinned_files;
 };
 
 void torrent_view(const struct torrent *t, struct torrent_view *out);
+
+/* torrent_file_why — what the first piece of the file that is not held waits
+ * for, as torrent_read_why; NULL when all of it is held. */
+const char *torrent_file_why(struct torrent *t, uint32_t file_ix);
 
 /* torrent_file_held — verified bytes of one file. */
 uint64_t torrent_file_held(const struct torrent *t, uint32_t file_ix);

@@ -3,6 +3,7 @@
 #ifndef SHOAL_NET_TORRENT_INTERNAL_H
 #define SHOAL_NET_TORRENT_INTERNAL_H
 
+#include "core/bits.h"
 #include "core/buf.h"
 #include "core/loop.h"
 #include "core/queue.h"
@@ -49,6 +50,9 @@ struct torrent {
 	struct torrent_reads reads;
 	unsigned n_reads;
 
+	struct bits pinned; /* files; no data: none ever was */
+	struct loop_task keep_pins;
+
 	struct torrent_husk *husk; /* there once ps was; see torrent.c */
 	uint64_t held_bytes;
 	bool is_told;	       /* trackers_stop was called */
@@ -85,6 +89,14 @@ void torrent_on_info(struct torrent *t, struct metainfo *mi);
 
 /* torrent_on_no_info — the store does not remember it: ask peers. */
 void torrent_on_no_info(struct torrent *t);
+
+/* ---- torrent_pin.c ---- */
+
+void torrent_pin_init(struct torrent *t);
+void torrent_pin_fini(struct torrent *t);
+
+/* torrent_pin_load — READY: pin what the store remembers. 0 or ENOMEM. */
+int torrent_pin_load(struct torrent *t);
 
 /* ---- torrent_read.c ---- */
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cache/extent.h"
 #include "cache/pieces.h"
 #include "cache/store.h"
 #include "core/bits.h"
@@ -14,6 +15,7 @@
 #include "core/mem.h"
 #include "net/addrbook.h"
 #include "net/engine_internal.h"
+#include "net/fetch.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 #include "net/tracker.h"
@@ -95,6 +97,7 @@ void torrent_view(const struct torrent *t, struct torrent_view *out)
 		.down_Bps = rate_meter_Bps(&sw->down, now_us),
 		.up_Bps = rate_meter_Bps(&sw->up, now_us),
 		.reads_waiting = t->n_reads,
+		.pinned_files = t->pinned.n_set,
 	};
 	if (t->fetch != NULL) {
 		out->size_bytes = t->mi->total_bytes;
@@ -296,20 +299,11 @@ static const char *why_webs(struct torrent *t, uint32_t ix)
 	return why == NULL ? NULL : say(t, "web seed: %s", why);
 }
 
-const char *torrent_read_why(const struct torrent_read *rd)
+/* What a piece that is not held waits for. */
+static const char *why_piece(struct torrent *t, uint32_t ix)
 {
-	struct torrent *t = torrent_read_torrent(rd);
-	uint32_t ix = torrent_read_first_missing(rd);
 	struct census c;
 
-	if (t->state != TORRENT_READY)
-		return say(t, "the torrent is closed");
-	if (ix == UINT32_MAX) {
-		int err = store_err(t->e->cfg.store);
-
-		return err != 0 ? say(t, "the store failed: %s", err_text(err))
-				: say(t, "the store is reading");
-	}
 	if (pieces_state(t->ps, ix) == PIECE_CHECKING)
 		return say(t, "piece %u is being checked", ix);
 	c = count_peers(t, ix);
@@ -336,4 +330,41 @@ const char *torrent_read_why(const struct torrent_read *rd)
 		return say(t, "piece %u waits for memory or for a peer's turn",
 			   ix);
 	return say(t, "piece %u is about to be asked for", ix);
+}
+
+const char *torrent_read_why(const struct torrent_read *rd)
+{
+	struct torrent *t = torrent_read_torrent(rd);
+	uint32_t ix = torrent_read_first_missing(rd);
+	int err;
+
+	if (t->state != TORRENT_READY)
+		return say(t, "the torrent is closed");
+	if (ix != UINT32_MAX)
+		return why_piece(t, ix);
+	err = store_err(t->e->cfg.store);
+	return err != 0 ? say(t, "the store failed: %s", err_text(err))
+			: say(t, "the store is reading");
+}
+
+const char *torrent_file_why(struct torrent *t, uint32_t file_ix)
+{
+	const struct bits *have;
+	uint32_t first, last;
+
+	if (t->state != TORRENT_READY || file_ix >= t->mi->n_files)
+		return say(t, "the torrent is closed");
+	have = pieces_have(t->ps);
+	if (t->mi->files[file_ix].len_bytes == 0)
+		return NULL;
+	first = extent_pieces(t->mi, file_ix, &last);
+	first = bits_next_clear(have, first);
+	if (first > last || first == have->n)
+		return NULL;
+	if (fetch_rests_until_us(t->fetch, loop_now_us(t->e->cfg.loop)) != 0)
+		return say(t, "the store could not keep it, trying again soon");
+	if (store_err(t->e->cfg.store) != 0)
+		return say(t, "the store failed: %s",
+			   err_text(store_err(t->e->cfg.store)));
+	return why_piece(t, first);
 }

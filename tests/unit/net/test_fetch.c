@@ -20,17 +20,17 @@ static struct node *lonely(struct world *w, enum holds holds)
 
 /* ---- Assertions ---- */
 
-/* One letter for each piece: . nothing, w window, u urgent. */
+/* One letter for each piece: . nothing, b background, w window, u urgent. */
 static void assert_demand(struct node *n, const char *want)
 {
 	char is[PIECES + 1] = "";
 	uint32_t ix;
 
 	for (ix = 0; ix < PIECES; ix++)
-		is[ix] = ".wu"[picker_class(n->t->swarm->picker, ix)];
+		is[ix] = ".bwu"[picker_class(n->t->swarm->picker, ix)];
 	assert_string_equal(is, want);
 	assert_int_equal(fetch_is_hungry(n->t->fetch),
-			 strpbrk(want, "wu") != NULL);
+			 strpbrk(want, "bwu") != NULL);
 }
 
 /* ---- Tests ---- */
@@ -120,6 +120,58 @@ static void a_lost_piece_is_wanted_again(void **state)
 	assert_demand(n, "........");
 }
 
+/* Pinned pieces are wanted after all others, as often as they were pinned, and
+ * by who reads more than that. */
+static void pins_are_the_background(void **state)
+{
+	struct node *n = lonely(*state, HOLDS_NONE);
+	struct reading r;
+	struct cursor *c;
+
+	assert_int_equal(cursor_open(n->t, &c), 0);
+	cursor_set(c, 0, 2 * PIECE);
+	assert_int_equal(fetch_pin(n->t->fetch, 1, 4), 0);
+	assert_demand(n, "wwbb....");
+	assert_false(fetch_is_calm(n->t->fetch));
+	assert_int_equal(fetch_pin(n->t->fetch, 3, 6), 0);
+	reading_start(&r, n, 3 * PIECE, 1);
+	assert_demand(n, "wwbubb..");
+	cursor_close(c);
+	torrent_read_cancel(r.rd);
+	assert_demand(n, ".bbbbb..");
+	assert_true(fetch_is_calm(n->t->fetch));
+	fetch_unpin(n->t->fetch, 1, 4);
+	assert_demand(n, "...bbb..");
+	assert_int_equal(torrent_pin(n->t, 0), 0);
+	assert_int_equal(torrent_pin(n->t, 0), 0);
+	assert_demand(n, "bbbbbbbb");
+	assert_true(torrent_is_pinned(n->t, 0));
+	fetch_unpin(n->t->fetch, 3, 6);
+	assert_demand(n, "bbbbbbbb");
+	torrent_unpin(n->t, 0);
+	assert_demand(n, "........");
+	assert_int_equal(torrent_pin(n->t, 1), EINVAL);
+}
+
+/* A pinned piece that gets lost is wanted again, after a rest: the store may
+ * have no room for it. */
+static void a_lost_pin_is_wanted_again(void **state)
+{
+	struct node *n = lonely(*state, HOLDS_ALL);
+	uint64_t now_us = loop_now_us(n->w->loop);
+
+	assert_int_equal(torrent_pin(n->t, 0), 0);
+	assert_demand(n, "........");
+	assert_int_equal(fetch_rests_until_us(n->t->fetch, now_us), 0);
+	pieces_lose(n->t->ps, 1);
+	assert_demand(n, ".b......");
+	assert_true(fetch_rests_until_us(n->t->fetch, now_us) > now_us);
+	torrent_unpin(n->t, 0);
+	assert_demand(n, "........");
+	assert_int_equal(torrent_pin(n->t, 0), 0);
+	assert_int_equal(fetch_rests_until_us(n->t->fetch, now_us), 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -128,6 +180,8 @@ int main(void)
 		T(a_read_in_a_window_is_urgent),
 		T(windows_move),
 		T(a_lost_piece_is_wanted_again),
+		T(pins_are_the_background),
+		T(a_lost_pin_is_wanted_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

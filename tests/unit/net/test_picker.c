@@ -9,6 +9,7 @@
 
 #include "core/bits.h"
 #include "net/picker_internal.h"
+#include "net/rarity.h"
 
 /* ---- Fixture ---- */
 
@@ -405,12 +406,136 @@ static void foreign_blocks_are_unwanted(void **state)
 	assert_int_equal(picker_outstanding(f->p), 4);
 }
 
+/* What is pinned comes after what is read ahead: first what was begun, then
+ * the rarest; a piece that is wanted more for a while comes back. */
+static void background_is_last(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(picker_start_background(f->p, N_PIECES, 1), 0);
+	rarity_add_set(picker_rarity(f->p), &f->all);
+	rarity_on_have(picker_rarity(f->p), 0);
+	for (uint32_t ix = 0; ix < 3; ix++)
+		picker_want(f->p, ix, WANT_BACKGROUND, 0);
+	rarity_on_have(picker_rarity(f->p), 1);
+	f->peer[0].room = 4;
+	assert_int_equal(assign(f, 1, 0), 4);
+	assert_int_equal(f->out[0].block.piece_ix, 2);
+	picker_want(f->p, 1, WANT_WINDOW, 0);
+	f->peer[0].room = 3;
+	assert_int_equal(assign(f, 1, 0), 3);
+	assert_int_equal(f->out[0].block.piece_ix, 1);
+	picker_want(f->p, 1, WANT_BACKGROUND, 0);
+	f->peer[0].room = 20;
+	assert_int_equal(assign(f, 1, 0), 17);
+	assert_int_equal(f->out[3].block.piece_ix, 2);
+	assert_int_equal(f->out[4].block.piece_ix, 1);
+	assert_int_equal(f->out[9].block.piece_ix, 0);
+	picker_want(f->p, 0, WANT_NONE, 0);
+	picker_want(f->p, 0, WANT_WINDOW, 0);
+	picker_want(f->p, 0, WANT_BACKGROUND, 0);
+	assert_int_equal(picker_class(f->p, 0), WANT_BACKGROUND);
+}
+
+/* While the background rests nothing of it is asked for; while it rests for the
+ * hurried, nothing as long as an urgent block is out. */
+static void background_rests(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n_others;
+
+	assert_int_equal(picker_start_background(f->p, N_PIECES, 1), 0);
+	picker_want(f->p, 0, WANT_BACKGROUND, 0);
+	picker_rest(f->p, PICKER_REST_ALWAYS);
+	assert_int_equal(assign(f, 1, 0), 0);
+	picker_rest(f->p, PICKER_REST_HURRYING);
+	picker_want(f->p, 3, WANT_URGENT, 0);
+	assert_int_equal(assign(f, 1, 0), 2);
+	assert_true(picker_is_hurrying(f->p));
+	for (uint32_t i = 0; i < 2; i++) {
+		struct wire_block b = f->out[i].block;
+
+		assert_int_not_equal(arrive(f, 10, &b, &n_others),
+				     PICKER_UNWANTED);
+		assert_int_equal(picker_is_hurrying(f->p), i == 0);
+	}
+	assert_int_equal(assign(f, 1, 0), BLOCKS);
+	picker_want(f->p, 1, WANT_URGENT, 0);
+	f->peer[0].have = &f->none; /* nobody can be asked for it */
+	picker_want(f->p, 2, WANT_BACKGROUND, 0);
+	bits_set(&f->none, 2);
+	assert_int_equal(assign(f, 1, 0), BLOCKS);
+}
+
+/* The late blocks of the background are asked of others when there is nothing
+ * else that those could be asked for, and not before. */
+static void background_has_an_end_game(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(picker_start_background(f->p, N_PIECES, 1), 0);
+	picker_want(f->p, 3, WANT_BACKGROUND, 0);
+	f->peer[1].room = 0;
+	assert_int_equal(assign(f, 2, 1000), 2);
+	picker_want(f->p, 0, WANT_BACKGROUND, 0);
+	f->peer[0].room = 0;
+	f->peer[1].room = BLOCKS;
+	assert_int_equal(assign(f, 2, 10000000), BLOCKS);
+	assert_false(f->out[0].is_copy);
+	f->peer[1].room = 10;
+	assert_int_equal(assign(f, 2, 10000000), 2);
+	assert_true(f->out[0].is_copy && f->out[1].is_copy);
+	assert_int_equal(f->out[0].block.piece_ix, 3);
+}
+
+/* Memory that is taken from a piece of the background leaves it wanted; the one
+ * that was begun last gives first. */
+static void background_gives_memory_back(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t last;
+
+	assert_int_equal(picker_start_background(f->p, N_PIECES, 1), 0);
+	for (uint32_t ix = 0; ix < N_PIECES; ix++)
+		picker_want(f->p, ix, WANT_BACKGROUND, 0);
+	assert_int_equal(picker_last_background(f->p), UINT32_MAX);
+	f->open_left = 2;
+	assert_true(assign(f, 3, 0) >= BLOCKS);
+	last = picker_last_background(f->p);
+	picker_close(f->p, last);
+	picker_check(f->p);
+	assert_false(picker_is_open(f->p, last));
+	assert_int_equal(picker_class(f->p, last), WANT_BACKGROUND);
+	assert_int_not_equal(picker_last_background(f->p), last);
+	assert_int_not_equal(picker_last_background(f->p), UINT32_MAX);
+}
+
+/* Pieces that nobody with room has do not hide those that somebody has. */
+static void background_looks_behind_the_rare(void **state)
+{
+	enum { MANY = 2000 };
+	struct fixture *f = *state;
+	struct bits one;
+
+	assert_int_equal(bits_init(&one, MANY), 0);
+	bits_set(&one, MANY - 2);
+	assert_int_equal(picker_start_background(f->p, MANY, 1), 0);
+	rarity_on_have(picker_rarity(f->p), MANY - 2);
+	for (uint32_t ix = 0; ix < MANY; ix++)
+		picker_want(f->p, ix, WANT_BACKGROUND, 0);
+	f->peer[0].have = &one;
+	assert_int_equal(assign(f, 1, 0), BLOCKS);
+	assert_int_equal(f->out[0].block.piece_ix, MANY - 2);
+	bits_fini(&one);
+}
+
 /* Any sequence of events keeps the invariants. */
 static void random_walk(void **state)
 {
 	struct fixture *f = *state;
 	unsigned seed = 4711, n_others;
 
+	assert_int_equal(picker_start_background(f->p, N_PIECES, 1), 0);
 	for (int step = 0; step < 20000; step++) {
 		uint32_t ix = (uint32_t)(rand_r(&seed) % N_PIECES);
 		struct wire_block b = {ix,
@@ -423,10 +548,11 @@ static void random_walk(void **state)
 				b.begin_bytes == 0 ? WIRE_BLOCK_BYTES : 100;
 		for (int i = 0; i < 3; i++)
 			f->peer[i].room = (uint32_t)(rand_r(&seed) % 4);
-		switch (rand_r(&seed) % 7) {
+		picker_rest(f->p, (enum picker_rest)(rand_r(&seed) % 3));
+		switch (rand_r(&seed) % 8) {
 		case 0:
 			picker_want(f->p, ix,
-				    (enum want_class)(rand_r(&seed) % 3),
+				    (enum want_class)(rand_r(&seed) % 4),
 				    (uint64_t)(rand_r(&seed) % 50));
 			break;
 		case 1:
@@ -442,6 +568,10 @@ static void random_walk(void **state)
 		case 4:
 			if (rand_r(&seed) % 10 == 0)
 				picker_drop(f->p, ix);
+			break;
+		case 5:
+			if (rand_r(&seed) % 10 == 0)
+				picker_close(f->p, ix);
 			break;
 		default:
 			f->open_left = 3;
@@ -473,6 +603,11 @@ int main(void)
 		T(restart_and_idle),
 		T(closed_and_opened_again),
 		T(foreign_blocks_are_unwanted),
+		T(background_is_last),
+		T(background_rests),
+		T(background_has_an_end_game),
+		T(background_gives_memory_back),
+		T(background_looks_behind_the_rare),
 		T(random_walk),
 #undef T
 	};

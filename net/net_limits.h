@@ -116,8 +116,8 @@ enum {
 	HTTP_REDIRECTS_MAX = 5,
 	HTTP_HEADERS_MAX = 32 << 10, /* of one answer */
 	HTTP_CONNECTIONS_MAX = 64,
-	HTTP_REFUSAL_MAX = 64,	 /* bytes kept of what explains a status */
-	HTTP_WAIT_MAX_S = 3600,	 /* a server's wish to be left alone */
+	HTTP_REFUSAL_MAX = 64,	     /* bytes kept of what explains a status */
+	HTTP_WAIT_MAX_S = 3600,	     /* a server's wish to be left alone */
 	HTTP_RANGE_READ = 256 << 10, /* handed on at a time */
 
 	/* ---- web seeds ---- */

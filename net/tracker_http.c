@@ -7,9 +7,9 @@
  * our address of the other is told by `ipv6` (BEP 7), and trackers put both
  * kinds of peers into one answer.
  *
- * Where it may go: the URL is a stranger's. On this machine and its network only
- * what looks like a tracker is asked (TRACKER_LOCAL_PATH), and a URL that has an
- * announce's fields of its own is not asked at all.
+ * Where it may go: the URL is a stranger's. On this machine and its network
+ * only what looks like a tracker is asked (TRACKER_LOCAL_PATH), and a URL that
+ * has an announce's fields of its own is not asked at all.
  *
  * Failure modes: no answer, another status than 200, a body that is none. A
  * tracker that refuses with a status of 4xx and a `failure reason` is heard:

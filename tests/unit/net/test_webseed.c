@@ -739,7 +739,7 @@ static void queries_fit_single_files(void **state)
 	assert_int_equal(webseed_add(sw, WEBSEED_FILES, rows[0].url), 0);
 	assert_int_equal(sw->n_webs, 1);
 	/* As if it had come before the metadata. */
-	strcpy(TAILQ_FIRST(&sw->webs)->url, "http://h/?");
+	memcpy(TAILQ_FIRST(&sw->webs)->url, "http://h/?", 11);
 	webseed_on_ready(sw);
 	assert_int_equal(sw->n_webs, 0);
 }

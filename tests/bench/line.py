@@ -31,10 +31,11 @@ from shoal import Mount, content_path
 from swarm import make_torrent, start_leech, start_seed, write_blob
 
 SCENARIOS = {"wan1": 1, "wan4": 4}
-PIECES = ("16K", "256K", "4M", "16M")
+PIECES = ("16K", "256K", "1M", "4M", "16M")
 FIRST = 64 << 10
 SECONDS = 240           # after that a participant is given up
 TCP_PORT = 5201
+TCP_NOTSENT_LOWAT = 25  # not in every socket module
 
 
 def parse():
@@ -95,7 +96,7 @@ def dd(path, block="1M"):
 
 class Bench:
     def __init__(self, lab, options, hosts, scenario, path, piece):
-        self.lab, self.options, self.path = lab, options, path
+        self.lab, self.options = lab, options
         self.reader, *seeds = hosts
         self.seeds = seeds[:SCENARIOS[scenario]]
         self.torrent = make_torrent(path, piece=bytes_of(piece),
@@ -147,7 +148,8 @@ class Bench:
         return self.with_seeds(measure)
 
     def tcp(self):
-        part = self.torrent.size // len(self.seeds)
+        """The sockets take from one heap, so that none ends before others."""
+        heap = Heap(self.torrent.size)
         doors = []
         for host in self.seeds:
             door = host.socket()
@@ -156,7 +158,7 @@ class Bench:
             door.listen()
             doors.append(door)
         device = Device(self.reader)
-        workers = [threading.Thread(target=give, args=(door, self.path, part),
+        workers = [threading.Thread(target=give, args=(door, heap),
                                     daemon=True) for door in doors]
         workers += [threading.Thread(target=take, daemon=True,
                                      args=(self.reader, door.getsockname()))
@@ -165,14 +167,32 @@ class Bench:
             worker.start()
         for worker in workers:
             worker.join(SECONDS)
-        return device.stop(part * len(self.seeds))
+        return device.stop(self.torrent.size)
 
 
-def give(door, path, size):
-    with door, open(path, "rb") as file:
+class Heap:
+    """`size` bytes, of which one takes a part after the other."""
+    PART = 64 << 10
+
+    def __init__(self, size):
+        self.left, self.lock = size, threading.Lock()
+
+    def take(self):
+        with self.lock:
+            count = min(self.left, self.PART)
+            self.left -= count
+            return count
+
+
+def give(door, heap):
+    data = bytes(heap.PART)
+    with door:
         line, _ = door.accept()
         with line:
-            line.sendfile(file, 0, size)
+            # What waits in a socket no other one can send.
+            line.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, heap.PART)
+            while count := heap.take():
+                line.sendall(data[:count])
 
 
 def take(host, address):

@@ -219,10 +219,10 @@ def start_seed(host, torrent, *options, ipv6=False, port=PEER_PORT):
     return peer
 
 
-def start_leech(host, torrent, into, *options, ipv6=False):
+def start_leech(host, torrent, into, *options, ipv6=False, port=PEER_PORT):
     """libtorrent fetching into the directory `into`."""
     return LtPeer(host, "--torrent", torrent.file, "--save", into,
-                  "--listen", _listen(host, ipv6), *options)
+                  "--listen", _listen(host, ipv6, port), *options, port=port)
 
 
 def _transmission_rpc(host, session, method, **arguments):

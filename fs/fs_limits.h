@@ -11,6 +11,8 @@ enum {
 	MOUNT_BACKGROUND = 4096,
 	/* The largest READ at 4 KiB pages; also the largest readdir reply. */
 	MOUNT_BUFFER_BYTES = 1 << 20,
+	/* The kernel's own read-ahead, where we may set it; see DESIGN.md. */
+	MOUNT_KERNEL_AHEAD_KB = 512,
 	/* /proc/self/mountinfo: 100 000 mounts of 160 bytes. */
 	MOUNTINFO_MAX_BYTES = 16 << 20,
 	/* Peers listed a torrent in the status. */

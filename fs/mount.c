@@ -48,7 +48,9 @@
 #include "core/mem.h"
 #include "fs/fs_limits.h"
 #include "fs/handle.h"
+#include "fs/kernelahead.h"
 #include "fs/mount_internal.h"
+#include "fs/mountinfo.h"
 #include "fs/nameop.h"
 #include "fs/ops.h"
 #include "fs/readop.h"
@@ -169,6 +171,8 @@ static void on_up_turn(void *arg)
 {
 	struct mount *m = arg;
 
+	if (m->info != NULL)
+		kernelahead_raise(mountinfo_device(m->info));
 	if (m->on_up != NULL)
 		m->on_up(m->up_arg);
 }

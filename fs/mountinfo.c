@@ -119,6 +119,11 @@ close:
 	return r;
 }
 
+struct mountinfo_dev mountinfo_device(const struct mountinfo *mi)
+{
+	return mi->dev;
+}
+
 void mountinfo_close(struct mountinfo *mi)
 {
 	if (mi == NULL)

@@ -37,6 +37,9 @@ int mountinfo_watch(struct mountinfo *mi, struct loop *loop,
 bool mountinfo_is_mounted(struct mountinfo *mi);
 bool mountinfo_is_on_top(struct mountinfo *mi);
 
+/* mountinfo_device — the device that was there when it was opened. */
+struct mountinfo_dev mountinfo_device(const struct mountinfo *mi);
+
 /* mountinfo_close — NULL is fine. */
 void mountinfo_close(struct mountinfo *mi);
 

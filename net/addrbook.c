@@ -5,6 +5,7 @@
  * doubles the wait: SWARM_REDIAL_MS … SWARM_REDIAL_MAX_MS, for named addresses
  * SWARM_NAMED_MS … SWARM_NAMED_MAX_MS. An address that failed
  * SWARM_CANDIDATE_TRIES times in a row is forgotten unless it is named.
+ * ADDRBOOK_PLAIN is due again at once, a single time: it cannot end so again.
  *
  * Limit: SWARM_CANDIDATES_MAX entries. When the book is full a new address
  * takes the place of the one whose turn is furthest away and that has failed;
@@ -31,7 +32,8 @@ struct cand {
 	enum addrbook_from from;
 	bool has_worked;
 	bool is_used;
-	bool is_idle; /* waits for a need, not for a failure to heal */
+	bool is_idle;  /* waits for a need, not for a failure to heal */
+	bool is_plain; /* takes our handshake only if nothing goes with it */
 	unsigned failures;
 };
 
@@ -304,6 +306,10 @@ void addrbook_on_end(struct addrbook *b, struct cand *c, enum addrbook_end why,
 	case ADDRBOOK_FORGET:
 		forget(b, c);
 		return;
+	case ADDRBOOK_PLAIN:
+		c->is_plain = true;
+		wait_until(b, c, now_us);
+		return;
 	}
 	wait_until(b, c, now_us + wait_us(c));
 }
@@ -320,6 +326,11 @@ void addrbook_hurry(struct addrbook *b, uint64_t now_us)
 		take_out(b, c);
 		wait_until(b, c, now_us);
 	}
+}
+
+bool addrbook_is_plain(const struct cand *c)
+{
+	return c->is_plain;
 }
 
 bool addrbook_is_gossip(const struct cand *c)

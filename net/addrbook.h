@@ -61,6 +61,7 @@ enum addrbook_end {
 	ADDRBOOK_IDLE,	 /* fine, but neither side needs the other now */
 	ADDRBOOK_NEVER,	 /* banned, or ourselves */
 	ADDRBOOK_FORGET, /* it must not be known */
+	ADDRBOOK_PLAIN,	 /* it hung up on what went with our handshake */
 };
 
 /* addrbook_on_end — the entry is not in use any more. */
@@ -69,6 +70,10 @@ void addrbook_on_end(struct addrbook *b, struct cand *c, enum addrbook_end why,
 
 /* addrbook_hurry — what waits for nothing but a need is due at once. */
 void addrbook_hurry(struct addrbook *b, uint64_t now_us);
+
+/* addrbook_is_plain — it wants our handshake alone: it ended as PLAIN before.
+ */
+bool addrbook_is_plain(const struct cand *c);
 
 const struct addr *addrbook_addr(const struct cand *c);
 uint32_t addrbook_count(const struct addrbook *b);

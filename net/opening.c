@@ -24,6 +24,9 @@
  *                                       dropped without a word: the requests
  *                                       are forgotten, should the blocks come
  *                                       they are welcome
+ *   it hangs up after its handshake     some clients (aria2) take a handshake
+ *                                       only if nothing is behind it: dialled
+ *                                       again at once, with nothing
  *   it does not answer, or chokes       after PEER_OPENING_MS and two round
  *   and does not reject                 trips the blocks are free for others
  */
@@ -33,6 +36,7 @@
 #include "core/bits.h"
 #include "core/buf.h"
 #include "core/loop.h"
+#include "net/addrbook.h"
 #include "net/blame.h"
 #include "net/net_limits.h"
 #include "net/peer.h"
@@ -47,7 +51,7 @@ void opening_say(struct peer *p)
 	const struct swarm *sw = p->sw;
 	const struct bits *ours;
 
-	if (sw->picker == NULL)
+	if (sw->picker == NULL || addrbook_is_plain(p->cand))
 		return;
 	ours = pieces_have(sw->t->ps);
 	if (bits_is_full(ours) || bits_bytes(ours->n) > PEER_OPENING_MAX)

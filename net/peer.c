@@ -307,6 +307,11 @@ void peer_tell_interest(struct peer *p)
 {
 	bool wants = p->useful > 0;
 
+	/* Whoever heard it with our handshake first says what he has: some
+	 * (rTorrent) choke at once a peer that takes its interest back, and
+	 * look at it again half a minute later. */
+	if (p->said_ours && !p->said_have)
+		wants = true;
 	if (wants != p->interested_us) {
 		p->interested_us = wants;
 		wire_put_plain(peerio_out(p->io),

@@ -378,9 +378,6 @@ void peer_ask_on_connect(struct peer *p, uint64_t now_us)
 
 void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us)
 {
-	bool is_limited =
-		p->out_bytes + WIRE_BLOCK_BYTES < p->window.window_bytes;
-
 	if (p->probe_us != 0 && tells_delay(p, p->probe_us))
 		rate_window_on_answer(&p->window, now_us - p->probe_us, 0,
 				      now_us);
@@ -391,7 +388,7 @@ void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us)
 	p->owed_us = now_us;
 	p->is_snubbed = false;
 	ask_kernel_rtt(p, now_us);
-	rate_window_on_bytes(&p->window, bytes, is_limited, now_us);
+	rate_window_on_bytes(&p->window, bytes, p->has_room, now_us);
 	rate_meter_add(&p->down, bytes, now_us);
 	p->down_bytes += bytes;
 }

@@ -346,6 +346,7 @@ static bool is_fast(enum wire_id id)
 
 void peer_msg_on(struct peer *p, const struct wire_msg *m)
 {
+	p->has_spoken = true;
 	if (is_fast(m->id) && !p->has_fast) {
 		peer_end(p, PEER_END_PROTOCOL);
 		return;

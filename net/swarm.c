@@ -329,6 +329,8 @@ static unsigned assign(struct swarm *sw, uint64_t now_us)
 		for (i = 0; i < n; i++)
 			ask(&picks[i], peers, webs, n_peers, now_us);
 	} while (n == PICKS);
+	for (i = 0; i < n_peers; i++)
+		peers[i]->has_room = desc[i].room > 0;
 	webseed_flush(sw);
 	return n_peers;
 }
@@ -471,9 +473,18 @@ void swarm_on_up(struct swarm *sw, struct peer *p)
 	swarm_dial(sw);
 }
 
+/* Its handshake came, and nothing more. */
+static bool hung_up_on_opening(const struct peer *p)
+{
+	return p->said_ours && p->is_up && !p->has_spoken &&
+	       (p->end == PEER_END_EOF || p->end == PEER_END_IO);
+}
+
 /* What an end says of the address: is it worth another try? */
 static enum addrbook_end book_end(const struct peer *p)
 {
+	if (hung_up_on_opening(p))
+		return ADDRBOOK_PLAIN;
 	switch (p->end) {
 	case PEER_END_SELF:
 	case PEER_END_BAD_HASH:

@@ -95,7 +95,8 @@ struct peer {
 	struct bits masked;  /* blame.c's: have without suspect pieces */
 	struct buf early;    /* bits said before the metadata was known */
 	bool early_is_whole, early_all;
-	bool said_have; /* BITFIELD, HAVE_ALL or HAVE_NONE came */
+	bool said_have;	 /* BITFIELD, HAVE_ALL or HAVE_NONE came */
+	bool has_spoken; /* any message came */
 	uint32_t useful;
 	bool is_in_all; /* it had everything when it was counted (rarity.h) */
 
@@ -109,6 +110,7 @@ struct peer {
 	struct peer_asks asks;
 	uint32_t out_bytes, n_released;
 	uint64_t paid_bytes; /* pace.c's */
+	bool has_room;	     /* the last pass could have asked for more */
 	uint32_t credit;     /* blocks that may come though not in asks */
 	uint32_t unasked;    /* blocks that came without any reason */
 	struct rate_window window;

@@ -30,6 +30,9 @@ enum manner {
 	MANNER_MUTE,	 /* never answers the handshake */
 	MANNER_PLAIN,	 /* no BEP 6: drops what comes before its UNCHOKE */
 	MANNER_AGAIN,	 /* says a second bitfield in place of HAVEs */
+	MANNER_EXT,	 /* says its extensions before its bitfield */
+	MANNER_ALONE,	 /* hangs up on who says more than a handshake */
+	MANNER_BATCH,	 /* serves 4 requests at once, then 8, then 16 … */
 };
 
 struct rogue {
@@ -42,6 +45,8 @@ struct rogue {
 	unsigned n_accepted;
 	unsigned n[32];		 /* messages by id */
 	struct wire_block first; /* that was asked for */
+	struct wire_block batch[64];
+	unsigned n_batch, batch_size;
 };
 
 static void flush(struct rogue *r)
@@ -73,7 +78,7 @@ static void greet(struct rogue *r, const uint8_t *theirs)
 	assert_int_equal(handshake_decode(theirs, &hs), 0);
 	if (r->manner != MANNER_MIRROR)
 		memset(hs.peer_id, 'R', sizeof(hs.peer_id));
-	hs.has_ext = false;
+	hs.has_ext = r->manner == MANNER_EXT;
 	if (r->manner == MANNER_PLAIN)
 		hs.has_fast = false;
 	if (r->manner == MANNER_MUTE)
@@ -87,6 +92,8 @@ static void greet(struct rogue *r, const uint8_t *theirs)
 	case MANNER_LOSE:
 	case MANNER_LOSE_ALL:
 	case MANNER_BEGIN:
+	case MANNER_ALONE:
+	case MANNER_BATCH:
 		wire_put_plain(&r->out, WIRE_HAVE_ALL);
 		wire_put_plain(&r->out, WIRE_UNCHOKE);
 		break;
@@ -115,6 +122,10 @@ static void greet(struct rogue *r, const uint8_t *theirs)
 		wire_put_bitfield(&r->out, span_of("\xf0", 1));
 		wire_put_plain(&r->out, WIRE_UNCHOKE);
 		break;
+	case MANNER_EXT:
+		wire_put_extended(&r->out, 0, span_of("de", 2));
+		wire_put_bitfield(&r->out, span_of("\xf0", 1));
+		break;
 	case MANNER_PLAIN:
 		wire_put_bitfield(&r->out, span_of("\xf0", 1));
 		break;
@@ -136,14 +147,31 @@ static void serve(struct rogue *r, const struct wire_block *b)
 		b->len_bytes);
 }
 
+static void serve_batch(struct rogue *r)
+{
+	unsigned i;
+
+	if (r->n_batch < r->batch_size)
+		return;
+	for (i = 0; i < r->n_batch; i++)
+		serve(r, &r->batch[i]);
+	r->n_batch = 0;
+	r->batch_size *= 2;
+}
+
 static void on_request(struct rogue *r, const struct wire_block *b)
 {
 	if ((r->manner == MANNER_LOSE && r->n[WIRE_REQUEST] > 1) ||
 	    (r->manner == MANNER_LOSE_ALL && !r->is_lossy) ||
 	    (r->manner == MANNER_BEGIN && b->begin_bytes == 0))
 		serve(r, b);
-	if (r->manner == MANNER_PLAIN && r->is_unchoking)
+	if (r->manner == MANNER_ALONE ||
+	    (r->manner == MANNER_PLAIN && r->is_unchoking))
 		serve(r, b);
+	if (r->manner == MANNER_BATCH && r->n_batch < 64) {
+		r->batch[r->n_batch++] = *b;
+		serve_batch(r);
+	}
 	if (r->n[WIRE_REQUEST] == 1)
 		r->first = *b;
 	if (r->manner == MANNER_REJECT)
@@ -171,6 +199,19 @@ static void take_messages(struct rogue *r)
 	}
 }
 
+/* Its handshake is all it says; then it waits for another. */
+static void hang_up(struct rogue *r)
+{
+	memset(r->in.data + HANDSHAKE_BYTES - PEER_ID_BYTES, 'R',
+	       PEER_ID_BYTES);
+	assert_int_equal(send(r->fd, r->in.data, HANDSHAKE_BYTES, MSG_NOSIGNAL),
+			 HANDSHAKE_BYTES);
+	loop_io_free(r->io);
+	(void)close(r->fd);
+	r->fd = -1;
+	buf_reset(&r->in);
+}
+
 static void rogue_on_io(void *arg, int fd, unsigned events)
 {
 	struct rogue *r = arg;
@@ -185,6 +226,10 @@ static void rogue_on_io(void *arg, int fd, unsigned events)
 	}
 	buf_add(&r->in, bytes, (size_t)n);
 	if (!r->shook && r->in.len >= HANDSHAKE_BYTES) {
+		if (r->manner == MANNER_ALONE && r->in.len > HANDSHAKE_BYTES) {
+			hang_up(r);
+			return;
+		}
 		r->shook = true;
 		greet(r, r->in.data);
 		buf_cut(&r->in, HANDSHAKE_BYTES);
@@ -220,8 +265,11 @@ static void rogue_start(struct rogue *r, struct world *w, unsigned ix,
 	struct sockaddr_in sin = {.sin_family = AF_INET};
 	socklen_t len = sizeof(sin);
 
-	*r = (struct rogue){
-		.w = w, .manner = manner, .fd = -1, .is_lossy = true};
+	*r = (struct rogue){.w = w,
+			    .manner = manner,
+			    .fd = -1,
+			    .is_lossy = true,
+			    .batch_size = 4};
 	r->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(bind(r->listen_fd, (void *)&sin, sizeof(sin)), 0);

@@ -96,6 +96,17 @@ static bool heard_interest(void *arg)
 	return ((struct rogue *)arg)->n[WIRE_INTERESTED] > 0;
 }
 
+static bool heard_extensions(void *arg)
+{
+	return ((struct rogue *)arg)->n[WIRE_EXTENDED] > 0;
+}
+
+/* 4 + 8 blocks at once, and 16 are asked for. */
+static bool has_batched(void *arg)
+{
+	return ((struct rogue *)arg)->batch_size == 32;
+}
+
 static bool heard_have(void *arg)
 {
 	return ((struct rogue *)arg)->n[WIRE_HAVE] > 0;
@@ -236,6 +247,49 @@ static void what_we_have_is_said_once(void **state)
 	assert_int_equal(r.n[WIRE_HAVE_NONE] + r.n[WIRE_HAVE_ALL], 0);
 	assert_int_equal(r.n[WIRE_INTERESTED], 1);
 	assert_int_equal(r.n[WIRE_NOT_INTERESTED], 0);
+	torrent_read_cancel(rd.rd);
+	rogue_stop(&r);
+}
+
+/* ... not even when it speaks of something else before its set. */
+static void interest_is_not_taken_back_for_want_of_a_set(void **state)
+{
+	struct world *w = *state;
+	struct rogue r;
+
+	against(w, &r, MANNER_EXT, HOLDS_NONE);
+	world_run(w, heard_extensions, &r);
+	assert_int_equal(r.n[WIRE_INTERESTED], 1);
+	assert_int_equal(r.n[WIRE_NOT_INTERESTED], 0);
+	rogue_stop(&r);
+}
+
+/* Who hangs up on what is behind our handshake is dialled again at once, and
+ * gets the handshake alone. */
+static void a_handshake_goes_alone_where_it_must(void **state)
+{
+	struct world *w = *state;
+	struct reading rd;
+	struct rogue r;
+
+	found_by_a_reader(w, &r, MANNER_ALONE, &rd);
+	world_run(w, reading_is_done, &rd);
+	assert_int_equal(rd.err, 0);
+	assert_int_equal(r.n_accepted, 2);
+	rogue_stop(&r);
+}
+
+/* Blocks that come many at once are met with a window that doubles, as those
+ * that come one by one: when they were asked for it was full. */
+static void the_window_grows_with_batches(void **state)
+{
+	struct world *w = *state;
+	struct reading rd;
+	struct rogue r;
+
+	against(w, &r, MANNER_BATCH, HOLDS_NONE);
+	reading_start(&rd, &w->nodes[1], 0, PIECES * PIECE);
+	world_run(w, has_batched, &r);
 	torrent_read_cancel(rd.rd);
 	rogue_stop(&r);
 }
@@ -495,6 +549,9 @@ int main(void)
 		T(a_mute_peer_keeps_no_block),
 		T(blind_requests_that_are_rejected_go_to_others),
 		T(what_we_have_is_said_once),
+		T(interest_is_not_taken_back_for_want_of_a_set),
+		T(a_handshake_goes_alone_where_it_must),
+		T(the_window_grows_with_batches),
 		T(news_reach_a_peer_that_has_not_answered),
 		T(unasked_blocks_end_the_peer),
 		T(an_impossible_have_ends_the_peer),

@@ -225,7 +225,7 @@ def start_leech(host, torrent, into, *options, ipv6=False, port=PEER_PORT):
                   "--listen", _listen(host, ipv6, port), *options, port=port)
 
 
-def _transmission_rpc(host, session, method, **arguments):
+def transmission_rpc(host, session, method, **arguments):
     """One call; `session` is the mutable header that the daemon insists on."""
     body = json.dumps({"method": method, "arguments": arguments})
     for _ in range(2):
@@ -242,25 +242,29 @@ def _transmission_rpc(host, session, method, **arguments):
     raise OSError("transmission refuses its own session")
 
 
+def transmission_settings(host, folder):
+    """For settings.json; its content is in, or goes to, the folder."""
+    return {
+        "bind-address-ipv4": host.ip4, "peer-port": PEER_PORT,
+        "dht-enabled": False, "lpd-enabled": False, "pex-enabled": False,
+        "utp-enabled": False, "port-forwarding-enabled": False,
+        "download-dir": folder, "encryption": 1,
+        "rpc-bind-address": "127.0.0.1", "rpc-whitelist-enabled": False,
+        "cache-size-mb": 16, "watch-dir-enabled": False,
+    }
+
+
 def start_transmission(host, torrent):
     """transmission-daemon seeding the content in place. It has verified it and
     told a tracker of it when this returns."""
     program = need("transmission-daemon")
     home = host.lab.fresh_dir("transmission")
-    settings = {
-        "bind-address-ipv4": host.ip4, "peer-port": PEER_PORT,
-        "dht-enabled": False, "lpd-enabled": False, "pex-enabled": False,
-        "utp-enabled": False, "port-forwarding-enabled": False,
-        "download-dir": torrent.parent, "encryption": 1,
-        "rpc-bind-address": "127.0.0.1", "rpc-whitelist-enabled": False,
-        "cache-size-mb": 16, "watch-dir-enabled": False,
-    }
     with open(os.path.join(home, "settings.json"), "w") as out:
-        json.dump(settings, out)
+        json.dump(transmission_settings(host, torrent.parent), out)
     proc = host.start([program, "--foreground", "--config-dir", home])
     until(lambda: host.listening(9091, "127.0.0.1"), 20, "transmission RPC")
     session = {}
-    _transmission_rpc(host, session, "torrent-add", filename=torrent.file)
+    transmission_rpc(host, session, "torrent-add", filename=torrent.file)
 
     def seeds():
         listed = _transmission_rpc(

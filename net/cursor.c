@@ -9,14 +9,19 @@
  * A cursor outlives its torrent's READY state: after that it counts nothing.
  * The owner closes it before the torrent is freed. */
 #include "core/err.h"
+#include "core/loop.h"
 #include "core/mem.h"
+#include "net/engine_internal.h"
 #include "net/fetch.h"
 #include "net/torrent.h"
 #include "net/torrent_internal.h"
 
+enum { READER_BYTES_PER_US = 8 };
+
 struct cursor {
 	struct torrent *t;   /* Owner: the layer above; t outlives it */
 	uint32_t first, end; /* pieces counted: [first, end) */
+	uint64_t due_us;     /* the last one's */
 };
 
 int cursor_open(struct torrent *t, struct cursor **out)
@@ -35,17 +40,24 @@ static uint32_t clamp(uint32_t x, uint32_t low, uint32_t high)
 	return x < low ? low : x > high ? high : x;
 }
 
-/* Counts [from, to) in a window that begins at `first`; where it stopped. */
+/* Counts [from, to) in a window that begins at `first`; where it stopped. A
+ * piece is due when a reader of READER_BYTES_PER_US gets there, but not before
+ * those in front of it: of one who is quicker, the pieces that are added as he
+ * moves on would be due before those that were there. */
 static uint32_t add(struct cursor *c, uint32_t first, uint32_t from,
 		    uint32_t to)
 {
 	uint64_t piece_bytes = c->t->mi->piece_bytes;
+	uint64_t now_us = loop_now_us(c->t->e->cfg.loop), us;
 	uint32_t ix;
 
-	for (ix = from; ix < to; ix++)
-		if (fetch_add_window(c->t->fetch, ix,
-				     (ix - first) * piece_bytes) != 0)
+	for (ix = from; ix < to; ix++) {
+		us = now_us + (ix - first) * piece_bytes / READER_BYTES_PER_US;
+		if (us > c->due_us)
+			c->due_us = us;
+		if (fetch_add_window(c->t->fetch, ix, c->due_us) != 0)
 			break;
+	}
 	return ix;
 }
 
@@ -61,6 +73,8 @@ static void move_to(struct cursor *c, uint32_t first, uint32_t end)
 	uint32_t kept = clamp(old_first, first, end); /* [kept, kept_end): */
 	uint32_t kept_end = clamp(old_end, kept, end);
 
+	if (first < old_first || kept == kept_end)
+		c->due_us = 0; /* it does not go on where it was */
 	at = add(c, first, first, kept);
 	if (at == kept)
 		at = add(c, first, kept_end, end);

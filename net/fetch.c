@@ -11,9 +11,9 @@
  * window's count stays, so that a piece that gets lost is fetched again.
  *
  * Deadlines. Urgent pieces are due when their first read began. A window piece
- * is due when a reader of READER_BYTES_PER_US will get there; it keeps that
- * deadline while it is in some window, so moving a window touches only the
- * pieces at its two ends.
+ * is due when its reader may get there (cursor.c); it keeps that deadline while
+ * it is in some window, so moving a window touches only the pieces at its two
+ * ends.
  *
  * Pins. A whole torrent may be pinned, so they are a count a piece, and the
  * picker keeps those that are missing without a list. A pinned piece
@@ -39,8 +39,6 @@
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
-
-enum { READER_BYTES_PER_US = 8 };
 
 struct want {
 	uint32_t ix;
@@ -203,7 +201,7 @@ void fetch_del_read(struct fetch *f, uint32_t piece_ix)
 		(void)apply(f, w); /* no more memory than before */
 }
 
-int fetch_add_window(struct fetch *f, uint32_t piece_ix, uint64_t ahead_bytes)
+int fetch_add_window(struct fetch *f, uint32_t piece_ix, uint64_t due_us)
 {
 	struct want *w = find_or_add(f, piece_ix);
 	int r;
@@ -212,8 +210,7 @@ int fetch_add_window(struct fetch *f, uint32_t piece_ix, uint64_t ahead_bytes)
 		return ENOMEM;
 	if (w->n_windows++ > 0)
 		return 0;
-	w->window_us = loop_now_us(f->t->swarm->loop) +
-		       ahead_bytes / READER_BYTES_PER_US;
+	w->window_us = due_us;
 	r = w->n_reads > 0 ? 0 : apply(f, w);
 	if (r != 0) {
 		w->n_windows--;

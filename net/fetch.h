@@ -17,9 +17,9 @@ void fetch_free(struct fetch *f);
 int fetch_add_read(struct fetch *f, uint32_t piece_ix);
 void fetch_del_read(struct fetch *f, uint32_t piece_ix);
 
-/* The piece is in one more window; a reader is expected there in
- * `ahead_bytes`. 0 or ENOMEM. */
-int fetch_add_window(struct fetch *f, uint32_t piece_ix, uint64_t ahead_bytes);
+/* The piece is in one more window; a reader is expected there at `due_us`. 0 or
+ * ENOMEM. */
+int fetch_add_window(struct fetch *f, uint32_t piece_ix, uint64_t due_us);
 void fetch_del_window(struct fetch *f, uint32_t piece_ix);
 
 /* fetch_pin — pieces [first, end) are wanted even if nobody reads them, and

@@ -42,9 +42,9 @@ struct rate_window {
 	uint32_t delay_us; /* request to answer, no queue; 0: not known */
 	uint32_t late_us;  /* how much later than predicted answers are: mean */
 	uint32_t window_bytes;
-	bool is_growing; /* still in slow start */
+	bool is_growing;  /* still in slow start */
+	bool is_draining; /* till the delay shows, little should be out */
 	/* rate.c's own */
-	bool is_draining;
 	uint64_t round_start_us, round_bytes;
 	uint64_t best[10];
 	unsigned best_at, stale_rounds;

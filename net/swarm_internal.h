@@ -160,7 +160,8 @@ struct webseed_run {
 	uint64_t at_bytes, end_bytes;
 	uint8_t *stage; /* the first n_staged bytes of that block */
 	uint32_t n_staged;
-	uint64_t asked_us; /* the get; 0: it answers */
+	uint64_t asked_us;    /* the get; 0: it answers */
+	uint32_t ahead_bytes; /* owed by others then */
 };
 
 struct webseed {
@@ -176,7 +177,6 @@ struct webseed {
 	uint64_t paid_bytes; /* pace.c's */
 	struct webseed_run runs[WEBSEED_REQUESTS_MAX];
 	struct rate_window window;
-	uint32_t delay_us; /* request to first byte, mean; 0: not known */
 	struct rate_meter down;
 	uint64_t down_bytes;
 	uint64_t heard_us; /* last byte; 0: none yet */
@@ -185,6 +185,7 @@ struct webseed {
 	unsigned n_fails;	     /* since the last block */
 	char why[WEBSEED_WHY_BYTES]; /* what went wrong last, or empty */
 	bool is_banned;
+	bool is_cold; /* it has no connections that are up to speed */
 };
 
 TAILQ_HEAD(webseed_list, webseed);

@@ -68,6 +68,7 @@ void *torrent_user(const struct torrent *t)
 
 static void view_peers(const struct torrent *t, struct torrent_view *out)
 {
+	const struct webseed *ws;
 	const struct peer *p;
 
 	TAILQ_FOREACH (p, &t->swarm->peers, link) {
@@ -81,6 +82,9 @@ static void view_peers(const struct torrent *t, struct torrent_view *out)
 		    (out->rtt_us == 0 || p->window.delay_us < out->rtt_us))
 			out->rtt_us = p->window.delay_us;
 	}
+	TAILQ_FOREACH (ws, &t->swarm->webs, link)
+		if (out->rtt_us == 0 && ws->window.delay_us > 0)
+			out->rtt_us = ws->window.delay_us;
 	out->dialing = t->swarm->n_dialing;
 }
 

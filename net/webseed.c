@@ -12,6 +12,10 @@
  * given in lumps: none until half of the window has come, then all of it.
  * Peers go first where they are about as fast (YIELD_US).
  *
+ * A connection is slow until it has carried something, and ends with a run that
+ * is ended; so of a web seed that is cold the first lump is cut for all of its
+ * connections, and they are up to speed together.
+ *
  * Failure modes
  *   busy           it says for how long it should be left alone, and is
  *   any error      what the run and the queue owed is free for others; the web
@@ -49,6 +53,7 @@ enum {
 	METER_SPAN_US = 4000000,
 	YIELD_US = 50000, /* a peer may be slower by so much */
 	LUMP_MIN_BYTES = 1 << 20,
+	COLD_MIN_BYTES = 256 << 10,
 	LUMP_FIRST_MAX_BYTES = 4 << 20, /* a piece, but not more than this */
 };
 
@@ -94,6 +99,7 @@ int webseed_add(struct swarm *sw, enum webseed_kind kind, const char *url)
 	ws->sw = sw;
 	ws->kind = kind;
 	ws->id = ++sw->last_peer_id;
+	ws->is_cold = true;
 	rate_window_init(&ws->window, now_us);
 	rate_meter_init(&ws->down, METER_SPAN_US, now_us);
 	ws->url = mem_strdup(url);
@@ -163,6 +169,13 @@ static uint64_t owed_bytes(const struct webseed *ws)
 	return owed;
 }
 
+uint32_t webseed_ahead_bytes(const struct webseed *ws,
+			     const struct webseed_run *run)
+{
+	return (uint32_t)(owed_bytes(ws) - ws->queue_bytes -
+			  (run->end_bytes - run->at_bytes));
+}
+
 static void queue_take(struct webseed *ws, uint32_t from, uint32_t n)
 {
 	uint32_t i;
@@ -188,17 +201,10 @@ static void queue_drop(struct webseed *ws)
 
 /* ---- what came of it ---- */
 
-void webseed_on_answer(struct webseed *ws, uint64_t us)
+void webseed_on_answer(struct webseed *ws, uint64_t us, uint32_t ahead_bytes)
 {
-	uint32_t delay = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
-
-	if (delay == 0)
-		return;
-	ws->delay_us =
-		ws->delay_us == 0
-			? delay
-			: (uint32_t)((ws->delay_us * UINT64_C(7) + delay) / 8);
-	rate_window_on_rtt(&ws->window, delay);
+	rate_window_on_answer(&ws->window, us, ahead_bytes,
+			      loop_now_us(ws->sw->loop));
 }
 
 void webseed_on_bytes(struct webseed *ws, uint32_t bytes)
@@ -265,6 +271,8 @@ static uint64_t window_bytes(const struct webseed *ws)
 	uint64_t window = 2 * (uint64_t)ws->window.window_bytes;
 	uint64_t lump = pace_lump_bytes(ws->sw->e);
 
+	if (ws->window.is_draining)
+		return ws->window.window_bytes; /* it wants a bare answer */
 	if (least > LUMP_FIRST_MAX_BYTES)
 		least = LUMP_FIRST_MAX_BYTES;
 	if (least < LUMP_MIN_BYTES)
@@ -283,6 +291,16 @@ static bool is_late(const struct webseed *ws, uint64_t owed, uint64_t now_us)
 
 	return now_us >
 	       from_us + rate_window_timeout_us(&ws->window, (uint32_t)owed);
+}
+
+/* A script is asked for whole pieces if there is room for one. */
+static uint32_t room_blocks(const struct webseed *ws, uint64_t bytes)
+{
+	uint32_t piece = ws->sw->t->mi->piece_bytes;
+
+	if (ws->kind == WEBSEED_PIECES && bytes > piece)
+		bytes -= bytes % piece;
+	return (uint32_t)(bytes / WIRE_BLOCK_BYTES);
 }
 
 bool webseed_describe(struct webseed *ws, struct pick_peer *out)
@@ -304,13 +322,13 @@ bool webseed_describe(struct webseed *ws, struct pick_peer *out)
 		.id = ws->id,
 		.have = have,
 		.rate_Bps = ws->window.rate_Bps,
-		.rtt_us = ws->delay_us + YIELD_US,
+		.rtt_us = ws->window.delay_us + YIELD_US,
 		.out_bytes = (uint32_t)owed,
 		.heard_us = ws->heard_us,
 		.is_snubbed = owed > 0 && is_late(ws, owed, now_us),
 	};
 	if (owed * 2 <= window)
-		out->room = (uint32_t)((window - owed) / WIRE_BLOCK_BYTES);
+		out->room = room_blocks(ws, window - owed);
 	return true;
 }
 
@@ -349,8 +367,35 @@ void webseed_ask(struct webseed *ws, const struct wire_block *b)
 	ws->queue_bytes += b->len_bytes;
 }
 
+/* At a time. */
+static unsigned requests_max(const struct webseed *ws)
+{
+	return ws->kind == WEBSEED_FILES ? WEBSEED_RANGES_MAX
+					 : WEBSEED_REQUESTS_MAX;
+}
+
+/* New connections are slow at first: the first lump is cut so that all of them
+ * become fast at the same time. */
+static uint64_t run_max_bytes(const struct webseed *ws, unsigned n_free)
+{
+	uint64_t share = ws->queue_bytes / n_free + WIRE_BLOCK_BYTES - 1;
+
+	if (!ws->is_cold)
+		return WEBSEED_RUN_MAX;
+	return share < COLD_MIN_BYTES ? COLD_MIN_BYTES : share;
+}
+
+/* Can the block at `end` be part of a run that begins at `at`? */
+static bool is_one_run(const struct webseed *ws, uint64_t at, uint64_t end)
+{
+	uint32_t piece = ws->sw->t->mi->piece_bytes;
+
+	return ws->kind == WEBSEED_FILES || end == at ||
+	       at / piece == end / piece;
+}
+
 /* The front of the queue, as far as it is one run. */
-static void start_run(struct webseed *ws, struct webseed_run *run)
+static void start_run(struct webseed *ws, struct webseed_run *run, uint64_t max)
 {
 	uint64_t at = block_at_bytes(ws, &ws->queue[0]), end = at;
 	uint32_t n = 0;
@@ -358,7 +403,7 @@ static void start_run(struct webseed *ws, struct webseed_run *run)
 	if (owed_bytes(ws) == ws->queue_bytes)
 		ws->since_us = loop_now_us(ws->sw->loop);
 	while (n < ws->n_queue && block_at_bytes(ws, &ws->queue[n]) == end &&
-	       end - at < WEBSEED_RUN_MAX)
+	       is_one_run(ws, at, end) && end - at < max)
 		end += ws->queue[n++].len_bytes;
 	queue_take(ws, 0, n);
 	run->ws = ws;
@@ -367,16 +412,25 @@ static void start_run(struct webseed *ws, struct webseed_run *run)
 
 static void flush(struct webseed *ws)
 {
-	struct webseed_run *run;
-	unsigned i;
+	unsigned n = requests_max(ws), n_free = n, i;
+	uint64_t max = 0;
 
-	for (i = 0; i < WEBSEED_REQUESTS_MAX; i++) {
-		run = &ws->runs[i];
-		if (webseed_run_is_active(run) && !webseed_run_is_wanted(run))
+	for (i = 0; i < n; i++) {
+		struct webseed_run *run = &ws->runs[i];
+
+		if (webseed_run_is_active(run) && !webseed_run_is_wanted(run)) {
 			webseed_run_end(run);
-		if (!webseed_run_is_active(run) && ws->n_queue > 0)
-			start_run(ws, run);
+			ws->is_cold = true; /* its connection went with it */
+		}
+		n_free -= webseed_run_is_active(run);
 	}
+	if (ws->n_queue > 0 && n_free > 0) {
+		max = run_max_bytes(ws, n_free);
+		ws->is_cold = false;
+	}
+	for (i = 0; i < n && ws->n_queue > 0; i++)
+		if (!webseed_run_is_active(&ws->runs[i]))
+			start_run(ws, &ws->runs[i], max);
 	if (owed_bytes(ws) == 0)
 		pace_on_idle(ws->sw->e, &ws->paid_bytes);
 }
@@ -512,7 +566,7 @@ void webseed_view(struct webseed *ws, struct torrent_peer_view *out)
 	*out = (struct torrent_peer_view){
 		.down_Bps = rate_meter_Bps(&ws->down, now_us),
 		.down_bytes = ws->down_bytes,
-		.rtt_us = ws->delay_us,
+		.rtt_us = ws->window.delay_us,
 		.out_requests =
 			(uint32_t)((owed_bytes(ws) + WIRE_BLOCK_BYTES - 1) /
 				   WIRE_BLOCK_BYTES),

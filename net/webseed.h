@@ -13,6 +13,7 @@ struct pick_peer;
 struct swarm;
 struct torrent_peer_view;
 struct webseed;
+struct webseed_run;
 struct wire_block;
 
 /* webseed_add — 0, also when it is known, of no use, or one too many; ENOMEM.
@@ -62,8 +63,13 @@ void webseed_ban(struct webseed *ws);
 
 /* ---- for webseed_run.c ---- */
 
-/* webseed_on_answer — so long after it was asked the first byte came. */
-void webseed_on_answer(struct webseed *ws, uint64_t us);
+/* webseed_ahead_bytes — what it owes by other requests than this run's. */
+uint32_t webseed_ahead_bytes(const struct webseed *ws,
+			     const struct webseed_run *run);
+
+/* webseed_on_answer — so long after it was asked the first byte came; then,
+ * `ahead_bytes` were owed besides. */
+void webseed_on_answer(struct webseed *ws, uint64_t us, uint32_t ahead_bytes);
 void webseed_on_bytes(struct webseed *ws, uint32_t bytes);
 
 /* webseed_on_busy — it asks to be left alone for so long. */

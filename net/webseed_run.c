@@ -123,7 +123,7 @@ static void on_data(void *arg, const uint8_t *data, size_t len)
 	uint64_t now_us = loop_now_us(ws->sw->loop);
 
 	if (run->asked_us != 0)
-		webseed_on_answer(ws, now_us - run->asked_us);
+		webseed_on_answer(ws, now_us - run->asked_us, run->ahead_bytes);
 	run->asked_us = 0;
 	webseed_on_bytes(ws, (uint32_t)len);
 	feed(run, data, len);
@@ -209,6 +209,7 @@ static int get_span(struct webseed_run *run, const struct webseed_span *span)
 				   &run->get);
 	buf_fini(&url);
 	run->asked_us = loop_now_us(ws->sw->loop);
+	run->ahead_bytes = webseed_ahead_bytes(ws, run);
 	return r;
 }
 

@@ -97,7 +97,7 @@ class Torrent:
 
 
 def make_torrent(path, kind="v1", piece=PIECE, trackers=(), file=None,
-                 private=False, web_seeds=()):
+                 private=False, web_seeds=(), http_seeds=()):
     """Write a .torrent of `kind` v1, v2 or hybrid beside the content."""
     lt = libtorrent()
     flags = {"v1": lt.create_torrent.v1_only, "v2": lt.create_torrent.v2_only,
@@ -110,6 +110,8 @@ def make_torrent(path, kind="v1", piece=PIECE, trackers=(), file=None,
     maker.set_priv(private)
     for url in web_seeds:
         maker.add_url_seed(url)
+    for url in http_seeds:
+        maker.add_http_seed(url)
     lt.set_piece_hashes(maker, os.path.dirname(path))
     file = file or f"{path}.{kind}.torrent"
     with open(file, "wb") as out:
@@ -155,6 +157,19 @@ def start_opentracker(host, info_hashes):
 
 def web_url(host, path=""):
     return f"http://{host.ip4}:{WEB_PORT}/{path}"
+
+
+def piece_map(torrent):
+    """What web_server.py needs to hand out pieces; the path of that."""
+    files = libtorrent().torrent_info(torrent.file).files()
+    pad = libtorrent().file_flags_t.flag_pad_file
+    found = {"hash": torrent.v1, "piece": torrent.piece_size, "files": [
+        (None if files.file_flags(at) & pad else files.file_path(at),
+         files.file_size(at)) for at in range(files.num_files())]}
+    path = torrent.file + ".pieces"
+    with open(path, "w") as out:
+        json.dump(found, out)
+    return path
 
 
 def start_web(host, root, *options):

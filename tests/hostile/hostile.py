@@ -10,6 +10,7 @@ The rules, checked by Victim.survived():
 What an attacker hears, and what the log says of him, is the scenario's own.
 """
 
+import ctypes
 import itertools
 import os
 import re
@@ -22,7 +23,7 @@ import time
 os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=4:" + \
     os.environ.get("ASAN_OPTIONS", "")
 
-from lab import SLOW, until  # noqa: E402
+from lab import SLOW, Skip, until  # noqa: E402
 from shoal import Mount, content_path  # noqa: E402
 from swarm import make_torrent, start_seed, write_blob  # noqa: E402
 
@@ -165,10 +166,93 @@ class Server:
             sock.close()
 
 
-def make_film(lab, size=2 << 20, trackers=()):
-    """A torrent of one file; `raw` is its info-hash, `content` its bytes."""
+class Web:
+    """An HTTP server that notes each request line, and answers with what
+    `answer` says to it."""
+
+    def __init__(self, host, answer, address=None):
+        self.heard, self.answer = [], answer
+        self.server = Server(host, self._serve, address)
+        self.port = self.server.address[1]
+
+    def _serve(self, line):
+        while b"\r\n\r\n" not in line.heard:
+            more = line.sock.recv(4096)
+            if not more:
+                return
+            line.heard += more
+        request = line.heard.split(b"\r\n")[0].decode()
+        self.heard.append(request)
+        line.send(self.answer(request))
+        line.close()
+
+
+def http_answer(body=b"", status="200 OK", **headers):
+    """A whole answer, after which the connection closes."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}",
+             "Connection: close"]
+    lines += [f"{name.replace('_', '-')}: {value}"
+              for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def replace_file(lab, path, text):
+    """What processes of the lab read at `path`. Its mounts are its own."""
+    if not os.path.exists(path):
+        raise Skip(f"there is no {path} to put something else in its place")
+    with open(lab.path(os.path.basename(path)), "w") as new:
+        new.write(text)
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mount(new.name.encode(), path.encode(), None,
+                      ctypes.c_ulong(0x1000), None) == 0    # MS_BIND
+
+
+class Names:
+    """The name server of the whole lab. `table` has lists of IPv4 addresses
+    for each name, of which each look-up takes the next, and stays with the
+    last."""
+
+    def __init__(self, host, table):
+        self.table = {name: list(turns) for name, turns in table.items()}
+        self.asked = []
+        self.sock = host.socket(kind=socket.SOCK_DGRAM)
+        self.sock.bind((host.ip4, 53))
+        replace_file(host.lab, "/etc/resolv.conf",
+                     f"nameserver {host.ip4}\noptions timeout:1\n")
+        threading.Thread(target=self._serve, daemon=True).start()
+        host.lab.defer(self.sock.close)
+
+    def _serve(self):
+        while True:
+            try:
+                query, where = self.sock.recvfrom(512)
+            except OSError:
+                return
+            self.sock.sendto(self._answer(query), where)
+
+    def _answer(self, query):
+        at, labels = 12, []
+        while query[at]:
+            labels.append(query[at + 1:at + 1 + query[at]].decode())
+            at += 1 + query[at]
+        kind, = struct.unpack(">H", query[at + 1:at + 3])
+        question, found = query[12:at + 5], []
+        turns = self.table.get(".".join(labels).lower())
+        if turns and kind == 1:     # A; there is no AAAA
+            found = turns.pop(0) if len(turns) > 1 else turns[0]
+            self.asked.append((".".join(labels), found))
+        return query[:2] + struct.pack(
+            ">HHHHH", 0x8180 if turns else 0x8183, 1, len(found), 0, 0) \
+            + question + b"".join(
+                b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 0, 4)
+                + socket.inet_aton(address) for address in found)
+
+
+def make_film(lab, size=2 << 20, **links):
+    """A torrent of one file; `raw` is its info-hash, `content` its bytes.
+    `links` are make_torrent's: trackers, web_seeds, http_seeds."""
     torrent = make_torrent(write_blob(lab.path("c", "film.bin"), size, 4711),
-                           trackers=trackers)
+                           **links)
     torrent.raw = bytes.fromhex(torrent.v1)
     with open(torrent.path, "rb") as content:
         torrent.content = content.read()
@@ -261,6 +345,10 @@ class Victim:
 
     def status(self):
         return self.mount.status()["torrents"][0]
+
+    def webs(self):
+        """What the status says of each web seed, in the torrent's order."""
+        return [peer for peer in self.status()["peers"] if peer["url"]]
 
     def read(self, end=None):
         """From the start; every byte is right."""

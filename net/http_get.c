@@ -187,12 +187,26 @@ static int errno_of(const struct http_get *g, CURLcode code)
 	return EPROTO;
 }
 
+/* What was wrong with a certificate, short enough for a line of a table. */
+static const char *why_no_trust(const struct http_get *g)
+{
+	static const char prefix[] = "SSL certificate problem: ";
+
+	if (strncmp(g->text, prefix, sizeof(prefix) - 1) == 0)
+		return g->text + sizeof(prefix) - 1;
+	if (strstr(g->text, "subject name"))
+		return "the certificate is for another name";
+	return g->text;
+}
+
 static const char *why_of(const struct http_get *g, CURLcode code)
 {
 	if (g->too_long)
 		return "the answer is too long";
 	if (g->refused)
 		return g->refused;
+	if (code == CURLE_PEER_FAILED_VERIFICATION && g->text[0])
+		return why_no_trust(g);
 	if (g->text[0])
 		return g->text;
 	return curl_easy_strerror(code);

@@ -155,17 +155,22 @@ static bool still_serves(const struct intake *in, const struct intake_piece *ip)
 
 	if (p != NULL)
 		return can_serve(p, ip->ix) && !p->is_snubbed;
-	return ws != NULL && webseed_is_usable(ws);
+	return ws != NULL && webseed_is_usable(ws) && !webseed_is_late(ws);
 }
 
 static uint32_t first_web(const struct swarm *sw)
 {
 	const struct webseed *ws;
+	uint32_t late = 0;
 
-	TAILQ_FOREACH (ws, &sw->webs, link)
-		if (webseed_is_usable(ws))
+	TAILQ_FOREACH (ws, &sw->webs, link) {
+		if (!webseed_is_usable(ws))
+			continue;
+		if (!webseed_is_late(ws))
 			return ws->id;
-	return 0;
+		late = late != 0 ? late : ws->id;
+	}
+	return late;
 }
 
 void blame_choose(struct intake *in)

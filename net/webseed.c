@@ -283,14 +283,16 @@ static uint64_t window_bytes(const struct webseed *ws)
 	return pace_is_on(ws->sw->e) && window > lump ? lump : window;
 }
 
-/* Nothing came for so long that what is urgent should go to others. */
-static bool is_late(const struct webseed *ws, uint64_t owed, uint64_t now_us)
+bool webseed_is_late(const struct webseed *ws)
 {
+	uint64_t owed = owed_bytes(ws);
 	uint64_t from_us =
 		ws->heard_us > ws->since_us ? ws->heard_us : ws->since_us;
 
-	return now_us >
-	       from_us + rate_window_timeout_us(&ws->window, (uint32_t)owed);
+	return owed > 0 &&
+	       loop_now_us(ws->sw->loop) >
+		       from_us + rate_window_timeout_us(&ws->window,
+							(uint32_t)owed);
 }
 
 /* A script is asked for whole pieces if there is room for one. */
@@ -305,7 +307,6 @@ static uint32_t room_blocks(const struct webseed *ws, uint64_t bytes)
 
 bool webseed_describe(struct webseed *ws, struct pick_peer *out)
 {
-	uint64_t now_us = loop_now_us(ws->sw->loop);
 	uint64_t owed = owed_bytes(ws), window = window_bytes(ws);
 	const struct bits *have;
 
@@ -325,7 +326,7 @@ bool webseed_describe(struct webseed *ws, struct pick_peer *out)
 		.rtt_us = ws->window.delay_us + YIELD_US,
 		.out_bytes = (uint32_t)owed,
 		.heard_us = ws->heard_us,
-		.is_snubbed = owed > 0 && is_late(ws, owed, now_us),
+		.is_snubbed = webseed_is_late(ws),
 	};
 	if (owed * 2 <= window)
 		out->room = room_blocks(ws, window - owed);

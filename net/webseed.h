@@ -35,6 +35,10 @@ struct webseed *webseed_find(const struct swarm *sw, uint32_t id);
 /* webseed_is_usable — not banned, and not left alone after a failure. */
 bool webseed_is_usable(const struct webseed *ws);
 
+/* webseed_is_late — nothing came for so long that what is urgent should go to
+ * others. */
+bool webseed_is_late(const struct webseed *ws);
+
 /* webseed_describe — for the picker; false: not to be asked now. */
 bool webseed_describe(struct webseed *ws, struct pick_peer *out);
 

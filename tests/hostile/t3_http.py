@@ -6,6 +6,7 @@ import gzip
 import socket
 import struct
 import time
+import zlib
 
 from hostile import *
 from lab import run
@@ -34,10 +35,14 @@ def slow(line, first):
 
 
 BOMB = gzip.compress(bytes(512 << 20), 9)   # half a MiB of 512 MiB
+DEFLATED = zlib.compress(bytes(512 << 20), 9)
 CASES = {
     "bomb": lambda line: line.send(
         head(b"Content-Encoding: gzip",
              b"Content-Length: %d" % len(BOMB)) + BOMB),
+    "deflate": lambda line: line.send(
+        head(b"Content-Encoding: deflate",
+             b"Content-Length: %d" % len(DEFLATED)) + DEFLATED),
     "double": lambda line: line.send(
         head(b"Content-Encoding: gzip, gzip",
              b"Content-Length: %d" % len(BOMB)) + BOMB),

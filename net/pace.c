@@ -20,9 +20,10 @@
  * (peer_ask_on_deaf). Web seeds cannot make one, for they are asked for little
  * at a time and what was longer ends when a limit is set (webseed_trim).
  *
- * Lead: the torrent that a read waits for may be served before others that only
+ * Mood: the torrent that a read waits for may be served before others that only
  * read ahead, by a quarter of a second's worth; in the end it gets its share,
- * and a reader in one torrent cannot starve one in another.
+ * and a reader in one torrent cannot starve one in another. Torrents that want
+ * something for their pins alone get what readers leave.
  *
  * Invariant: down_given is 0 but between a turn and the pass after it. */
 #include "net/pace.h"
@@ -195,6 +196,13 @@ void pace_stop(struct swarm *sw)
 	give_back(sw);
 }
 
+static enum throttle_mood mood_of(enum want_class class)
+{
+	if (class == WANT_URGENT)
+		return THROTTLE_HURRY;
+	return class == WANT_WINDOW ? THROTTLE_CALM : THROTTLE_LAST;
+}
+
 /* Those of the last turn, or more. A web seed is better asked for much at a
  * time; if one may be asked the turns are larger. */
 static uint32_t get_bytes(struct swarm *sw, enum want_class class)
@@ -210,8 +218,7 @@ static uint32_t get_bytes(struct swarm *sw, enum want_class class)
 		least = (uint32_t)pace_lump_bytes(sw->e);
 	if (most < least)
 		most = least;
-	return throttle_ask(th, &sw->down_turn, least, most,
-			    class == WANT_URGENT ? throttle_Bps(th) / 4 : 0);
+	return throttle_ask(th, &sw->down_turn, least, most, mood_of(class));
 }
 
 static bool has_room(const struct pick_peer *peers, unsigned n_peers)
@@ -254,8 +261,8 @@ unsigned pace_assign(struct swarm *sw, struct pick_peer *peers,
 		if (class == WANT_NONE) {
 			/* No limit; or it only says when to look again. */
 			give_back(sw);
-			return n + picker_assign(sw->picker, peers, n_peers,
-						 now_us, out + n, max - n);
+			return n + assign_some(sw, peers, n_peers, now_us, 0,
+					       out + n, max - n);
 		}
 		bytes = get_bytes(sw, class);
 		if (bytes == 0)
@@ -270,9 +277,14 @@ unsigned pace_assign(struct swarm *sw, struct pick_peer *peers,
 	return n;
 }
 
+bool pace_is_waiting(const struct swarm *sw)
+{
+	return sw->down_turn.share.is_waiting;
+}
+
 uint64_t pace_next_late_us(const struct swarm *sw)
 {
-	if (sw->down_turn.share.is_waiting)
+	if (pace_is_waiting(sw))
 		return UINT64_MAX;
 	return picker_next_late_us(sw->picker);
 }

@@ -52,6 +52,9 @@ unsigned pace_assign(struct swarm *sw, struct pick_peer *peers,
 		     unsigned max);
 uint64_t pace_next_late_us(const struct swarm *sw);
 
+/* pace_is_waiting — it has something to ask for, and its turn is to come. */
+bool pace_is_waiting(const struct swarm *sw);
+
 /* pace_lump_bytes — what a web seed should be asked for at a time. */
 uint64_t pace_lump_bytes(const struct engine *e);
 

@@ -39,6 +39,7 @@
 #include "net/metafetch.h"
 #include "net/net_limits.h"
 #include "net/opening.h"
+#include "net/pace.h"
 #include "net/picker.h"
 #include "net/rarity.h"
 #include "net/swarm.h"
@@ -67,7 +68,7 @@ static struct peer *peer_new(struct swarm *sw, const struct addr *a)
 	p->choked_us = true;
 	p->choked_them = true;
 	p->up_weight = 1;
-	upload_init(p);
+	upload_init_peer(p);
 	LIST_INIT(&p->reads);
 	buf_init(&p->early);
 	rate_window_init(&p->window, now_us);
@@ -163,6 +164,14 @@ static enum peer_end come_up(struct peer *p, const struct handshake *hs)
 	return PEER_END_NONE;
 }
 
+static void begin(struct peer *p)
+{
+	if (pace_is_deaf(p->sw->e))
+		peerio_pause(p->io, true);
+	swarm_on_up(p->sw, p);
+	peer_msg_greet(p);
+}
+
 static enum peer_end io_on_handshake(void *arg, struct peerio *io,
 				     const struct handshake *hs)
 {
@@ -173,8 +182,7 @@ static enum peer_end io_on_handshake(void *arg, struct peerio *io,
 	if (why != PEER_END_NONE)
 		return why;
 	opening_on_handshake(p);
-	swarm_on_up(p->sw, p);
-	peer_msg_greet(p);
+	begin(p);
 	return PEER_END_NONE;
 }
 
@@ -198,8 +206,7 @@ enum peer_end peer_adopt(struct swarm *sw, struct peerio *io,
 	crowd_make_way(p); /* not before he is known to be a peer */
 	peerio_bind(io, &ops, p);
 	peerio_send_handshake(io, &ours);
-	swarm_on_up(sw, p);
-	peer_msg_greet(p);
+	begin(p);
 	return PEER_END_NONE;
 }
 

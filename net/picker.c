@@ -222,7 +222,14 @@ enum want_class picker_next_class(const struct picker *p)
 		if (picker_free_blocks(pp) > 0 ||
 		    (pp->class == WANT_URGENT && pp->n_asked > 0))
 			return pp->class;
-	return WANT_NONE;
+	if (p->rest == PICKER_REST_ALWAYS)
+		return WANT_NONE;
+	TAILQ_FOREACH (pp, &p->background, link)
+		if (pp->n_arrived < pp->n_blocks)
+			return WANT_BACKGROUND;
+	return p->rarity != NULL && rarity_count(p->rarity) > 0
+		       ? WANT_BACKGROUND
+		       : WANT_NONE;
 }
 
 bool picker_is_open(const struct picker *p, uint32_t piece_ix)

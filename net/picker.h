@@ -63,9 +63,9 @@ int picker_want(struct picker *p, uint32_t piece_ix, enum want_class c,
 		uint64_t deadline_us);
 enum want_class picker_class(const struct picker *p, uint32_t piece_ix);
 
-/* picker_next_class — the greatest demand that the next pass may have something
- * to ask for: a free block or, in an URGENT piece, one that is out and might
- * get a copy. */
+/* picker_next_class — the greatest demand for which the next pass may ask for
+ * something: a free block, or one that is out and might get a copy. When it
+ * says WANT_NONE there will be none. */
 enum want_class picker_next_class(const struct picker *p);
 
 /* picker_is_open — its buffer exists: some block was picked or arrived. */

@@ -30,32 +30,36 @@ void shares_init(struct share *s, struct share *above)
 	s->weight = 1;
 }
 
-static uint64_t now_of(const struct share *node)
+static uint64_t now_of(const struct share *node, enum shares_rank rank)
 {
-	uint64_t least = node->now;
+	uint64_t least = node->now[rank];
 	const struct share *s;
 
 	TAILQ_FOREACH (s, &node->below, link)
-		if (s->clock < least)
-			least = s->clock;
+		if (s->rank == rank && s->clock[rank] < least)
+			least = s->clock[rank];
 	return least;
 }
 
-static void enter(struct share *s)
+static void enter(struct share *s, enum shares_rank rank)
 {
-	uint64_t now = now_of(s->above);
+	uint64_t now = now_of(s->above, rank);
 
-	if (s->clock < now)
-		s->clock = now;
-	TAILQ_INSERT_TAIL(&s->above->below, s, link);
+	if (s->clock[rank] < now)
+		s->clock[rank] = now;
+	s->rank = rank;
+	if (!s->is_waiting)
+		TAILQ_INSERT_TAIL(&s->above->below, s, link);
 	s->is_waiting = true;
 }
 
-void shares_wait(struct share *s, uint64_t lead_bytes)
+void shares_wait(struct share *s, enum shares_rank rank, uint64_t lead_bytes)
 {
 	s->lead = lead_bytes * CLOCK_UNITS;
-	for (; s->above != NULL && !s->is_waiting; s = s->above)
-		enter(s);
+	if (!s->is_waiting || s->rank != rank)
+		enter(s, rank);
+	while ((s = s->above)->above != NULL && !s->is_waiting)
+		enter(s, SHARES_FIRST);
 }
 
 void shares_leave(struct share *s)
@@ -70,7 +74,10 @@ void shares_leave(struct share *s)
 /* Is `a` further behind? Clocks only differ by so much. */
 static bool is_before(const struct share *a, const struct share *b)
 {
-	return (int64_t)(a->clock - a->lead - (b->clock - b->lead)) < 0;
+	if (a->rank != b->rank)
+		return a->rank < b->rank;
+	return (int64_t)(a->clock[a->rank] - a->lead -
+			 (b->clock[b->rank] - b->lead)) < 0;
 }
 
 static struct share *first_below(const struct share *node)
@@ -105,8 +112,8 @@ void shares_charge(struct share *s, int64_t bytes)
 		int64_t units = bytes * CLOCK_UNITS / weight_of(s);
 
 		if (units > 0)
-			s->above->now = s->clock;
-		s->clock += (uint64_t)units;
+			s->above->now[s->rank] = s->clock[s->rank];
+		s->clock[s->rank] += (uint64_t)units;
 	}
 }
 

@@ -27,28 +27,34 @@
 
 enum { SHARES_WEIGHT_MAX = 1 << 16 };
 
+/* Who is LAST gets what those that are FIRST leave. Each rank has clocks of its
+ * own: what was taken in one does not count in the other. */
+enum shares_rank { SHARES_FIRST, SHARES_LAST, SHARES_RANKS };
+
 struct share;
 TAILQ_HEAD(share_list, share);
 
 struct share {
-	struct share *above;	 /* NULL: a root */
-	struct share_list below; /* those that wait */
-	TAILQ_ENTRY(share) link; /* while it waits */
-	bool is_waiting;	 /* some of those below does, or itself */
-	uint32_t weight;	 /* 1 … SHARES_WEIGHT_MAX; may change */
-	uint64_t clock;		 /* bytes taken over weight */
-	uint64_t lead;		 /* how far it may run ahead of others */
-	uint64_t now;		 /* the clock of whoever below was last next */
+	struct share *above;	      /* NULL: a root */
+	struct share_list below;      /* those that wait */
+	TAILQ_ENTRY(share) link;      /* while it waits */
+	bool is_waiting;	      /* some of those below does, or itself */
+	uint32_t weight;	      /* 1 … SHARES_WEIGHT_MAX; may change */
+	enum shares_rank rank;	      /* FIRST of all that have others below */
+	uint64_t lead;		      /* how far it may run ahead of others */
+	uint64_t clock[SHARES_RANKS]; /* bytes taken over weight */
+	/* The clock of whoever below was last next. */
+	uint64_t now[SHARES_RANKS];
 };
 
 /* shares_init — a new node below `above`, which outlives it; weight 1. */
 void shares_init(struct share *s, struct share *above);
 
-/* shares_wait — it wants something, and may run ahead of the others for so
- * many bytes: who is in a hurry is next before those who are not, and still
- * gets no more than his share in the end. Waiting already: only the lead
- * changes. */
-void shares_wait(struct share *s, uint64_t lead_bytes);
+/* shares_wait — it wants something, and may run ahead of others of its rank for
+ * so many bytes: who is in a hurry is next before those who are not, and still
+ * gets no more than his share in the end. Waiting already: its rank and lead
+ * are these from now on. */
+void shares_wait(struct share *s, enum shares_rank rank, uint64_t lead_bytes);
 void shares_leave(struct share *s);
 
 /* shares_next — whose turn it is; NULL: nobody waits. He waits until he is

@@ -155,8 +155,7 @@ int swarm_new(struct torrent *t, struct swarm **out)
 	loop_task_init(&sw->pass, on_pass, sw);
 	loop_task_init(&sw->reap, on_reap, sw);
 	pace_init(sw);
-	shares_init(&sw->up_group, throttle_root(sw->e->up));
-	choker_init(&sw->choker, CHOKER_SLOTS);
+	upload_init(sw);
 	rng_seed(&sw->rng, rng_u64());
 	rate_meter_init(&sw->down, METER_SPAN_US, now_us);
 	rate_meter_init(&sw->up, METER_SPAN_US, now_us);
@@ -467,8 +466,6 @@ void swarm_on_up(struct swarm *sw, struct peer *p)
 	if (!p->is_incoming)
 		sw->n_dialing--;
 	p->is_up = true;
-	if (pace_is_deaf(sw->e))
-		peerio_pause(p->io, true);
 	gossip_on_change(sw);
 	swarm_dial(sw);
 }

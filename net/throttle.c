@@ -158,14 +158,16 @@ void throttle_user_init(struct throttle_user *u, struct share *above,
 /* ---- asking ---- */
 
 uint32_t throttle_ask(struct throttle *th, struct throttle_user *u,
-		      uint32_t least, uint32_t most, uint64_t lead_bytes)
+		      uint32_t least, uint32_t most, enum throttle_mood mood)
 {
 	assert(least > 0 && least <= most);
 	if (!is_on(th))
 		return most;
 	u->least = least;
 	u->most = most;
-	shares_wait(&u->share, lead_bytes);
+	shares_wait(&u->share,
+		    mood == THROTTLE_LAST ? SHARES_LAST : SHARES_FIRST,
+		    mood == THROTTLE_HURRY ? throttle_Bps(th) / 4 : 0);
 	if (rate_bucket_may(&th->bucket, now_us(th)) &&
 	    shares_next(&th->root) == &u->share)
 		return give(th, u);

@@ -50,10 +50,14 @@ struct share *throttle_root(struct throttle *th);
 void throttle_user_init(struct throttle_user *u, struct share *above,
 			throttle_fn *on_turn, void *arg);
 
-/* throttle_ask — `least` bytes, up to `most` if they are there; `lead_bytes`
- * as in shares_wait. 0: not now, its turn will come, unless it leaves. */
+/* LAST gets what others leave; who is in a HURRY may run ahead of those who are
+ * CALM by a quarter of a second's worth. */
+enum throttle_mood { THROTTLE_LAST, THROTTLE_CALM, THROTTLE_HURRY };
+
+/* throttle_ask — `least` bytes, up to `most` if they are there. 0: not now, its
+ * turn will come, unless it leaves. */
 uint32_t throttle_ask(struct throttle *th, struct throttle_user *u,
-		      uint32_t least, uint32_t most, uint64_t lead_bytes);
+		      uint32_t least, uint32_t most, enum throttle_mood mood);
 
 /* throttle_settle — of `given` bytes `used` were needed; more than were given
  * is allowed, and others wait the longer. */

@@ -261,7 +261,8 @@ static void pump(struct peer *p)
 	while (may_send(p)) {
 		p->up_turn.share.weight = p->up_weight;
 		bytes = throttle_ask(p->sw->e->up, &p->up_turn,
-				     WIRE_BLOCK_BYTES, UPLOAD_RUN_BYTES, 0);
+				     WIRE_BLOCK_BYTES, UPLOAD_RUN_BYTES,
+				     THROTTLE_CALM);
 		if (bytes == 0)
 			return;
 		send_some(p, bytes);
@@ -279,7 +280,13 @@ static void on_turn(void *arg, uint32_t bytes)
 	pump(p);
 }
 
-void upload_init(struct peer *p)
+void upload_init(struct swarm *sw)
+{
+	shares_init(&sw->up_group, throttle_root(sw->e->up));
+	choker_init(&sw->choker, CHOKER_SLOTS);
+}
+
+void upload_init_peer(struct peer *p)
 {
 	throttle_user_init(&p->up_turn, &p->sw->up_group, on_turn, p);
 }

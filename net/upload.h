@@ -9,8 +9,9 @@
 struct peer;
 struct swarm;
 
-/* upload_init — a new peer. */
-void upload_init(struct peer *p);
+/* upload_init — a new swarm. upload_init_peer — a new peer of it. */
+void upload_init(struct swarm *sw);
+void upload_init_peer(struct peer *p);
 
 /* upload_on_request / upload_on_cancel — the messages. */
 void upload_on_request(struct peer *p, const struct wire_block *b);

@@ -82,8 +82,8 @@ static void nobody_waits(void **state)
 	(void)state;
 	plant();
 	assert_null(next());
-	shares_wait(&t.leaf[1][0].share, 0);
-	shares_wait(&t.leaf[1][0].share, 0);
+	shares_wait(&t.leaf[1][0].share, SHARES_FIRST, 0);
+	shares_wait(&t.leaf[1][0].share, SHARES_FIRST, 0);
 	assert_ptr_equal(next(), &t.leaf[1][0]);
 	assert_true(t.group[1].is_waiting);
 	shares_leave(&t.leaf[1][0].share);
@@ -97,9 +97,9 @@ static void groups_first(void **state)
 {
 	(void)state;
 	plant();
-	shares_wait(&t.leaf[0][0].share, 0);
+	shares_wait(&t.leaf[0][0].share, SHARES_FIRST, 0);
 	for (int i = 0; i < EACH; i++)
-		shares_wait(&t.leaf[1][i].share, 0);
+		shares_wait(&t.leaf[1][i].share, SHARES_FIRST, 0);
 	serve(1000, TURN);
 	assert_near(group_got(0), 500 * TURN, TURN);
 	for (int i = 0; i < EACH; i++)
@@ -118,7 +118,7 @@ static void weights_are_kept(void **state)
 	for (int i = 0; i < EACH; i++) {
 		t.leaf[0][i].share.weight = weight[i];
 		sum += weight[i];
-		shares_wait(&t.leaf[0][i].share, 0);
+		shares_wait(&t.leaf[0][i].share, SHARES_FIRST, 0);
 	}
 	for (unsigned n = 0; n < 40000; n++) {
 		serve(1, TURN);
@@ -139,7 +139,7 @@ static void turns_of_any_size(void **state)
 	plant();
 	rng_seed(&rng, 4711);
 	for (int i = 0; i < EACH; i++)
-		shares_wait(&t.leaf[2][i].share, 0);
+		shares_wait(&t.leaf[2][i].share, SHARES_FIRST, 0);
 	for (unsigned n = 0; n < 20000; n++) {
 		struct leaf *l = next();
 		int64_t turn = l == &t.leaf[2][0]
@@ -162,19 +162,19 @@ static void pauses_do_not_count(void **state)
 
 	(void)state;
 	plant();
-	shares_wait(&a->share, 0);
+	shares_wait(&a->share, SHARES_FIRST, 0);
 	serve(1000, TURN);
-	shares_wait(&b->share, 0);
+	shares_wait(&b->share, SHARES_FIRST, 0);
 	serve(100, TURN);
 	assert_near(b->got, 50 * TURN, TURN);
 	shares_leave(&b->share);
 	serve(1000, TURN);
-	shares_wait(&b->share, 0);
+	shares_wait(&b->share, SHARES_FIRST, 0);
 	a->got = b->got = 0;
 	for (int i = 0; i < 1000; i++) {
 		serve(1, TURN);
 		shares_leave(&a->share);
-		shares_wait(&a->share, 0);
+		shares_wait(&a->share, SHARES_FIRST, 0);
 	}
 	assert_near(a->got, b->got, 2 * TURN);
 }
@@ -188,13 +188,13 @@ static void pauses_of_all(void **state)
 	(void)state;
 	plant();
 	for (int i = 0; i < 1000; i++) {
-		shares_wait(&a->share, 0);
+		shares_wait(&a->share, SHARES_FIRST, 0);
 		serve(1, TURN);
 		shares_leave(&a->share);
 	}
 	a->got = 0;
-	shares_wait(&b->share, 0);
-	shares_wait(&a->share, 0);
+	shares_wait(&b->share, SHARES_FIRST, 0);
+	shares_wait(&a->share, SHARES_FIRST, 0);
 	serve(100, TURN);
 	assert_near(b->got, 50 * TURN, TURN);
 }
@@ -207,17 +207,69 @@ static void a_lead_is_bounded(void **state)
 
 	(void)state;
 	plant();
-	shares_wait(&calm->share, 0);
+	shares_wait(&calm->share, SHARES_FIRST, 0);
 	serve(10, TURN);
 	calm->got = 0;
-	shares_wait(&urgent->share, 64 * TURN);
+	shares_wait(&urgent->share, SHARES_FIRST, 64 * TURN);
 	serve(64, TURN);
 	assert_true(urgent->got >= 63 * TURN);
 	serve(2000, TURN);
 	assert_near(urgent->got, calm->got + 64 * TURN, 2 * TURN);
-	shares_wait(&urgent->share, 0);
+	shares_wait(&urgent->share, SHARES_FIRST, 0);
 	serve(200, TURN);
 	assert_near(urgent->got, calm->got, 2 * TURN);
+}
+
+/* Who is last gets what the others leave, and owes them nothing for it, nor
+ * they him: ranks have clocks of their own. */
+static void ranks(void **state)
+{
+	struct leaf *reader = &t.leaf[0][0], *other = &t.leaf[0][1];
+	struct leaf *last = &t.leaf[0][2], *too = &t.leaf[0][3];
+
+	(void)state;
+	plant();
+	shares_wait(&last->share, SHARES_LAST, 0);
+	shares_wait(&too->share, SHARES_LAST, 0);
+	serve(1000, TURN);
+	assert_near(last->got, too->got, TURN);
+	shares_wait(&reader->share, SHARES_FIRST, 0);
+	serve(3000, TURN);
+	assert_int_equal(reader->got, 3000 * TURN);
+	/* Of those who were last, one begins to hurry; and one comes anew. */
+	last->got = reader->got = 0;
+	shares_wait(&last->share, SHARES_FIRST, 0);
+	shares_wait(&other->share, SHARES_FIRST, 0);
+	serve(300, TURN);
+	assert_near(reader->got, 100 * TURN, TURN);
+	assert_near(last->got, 100 * TURN, TURN);
+	assert_near(other->got, 100 * TURN, TURN);
+	shares_leave(&reader->share);
+	shares_leave(&other->share);
+	last->got = too->got = 0;
+	shares_wait(&last->share, SHARES_LAST, 0);
+	serve(100, TURN);
+	assert_near(last->got, too->got, TURN);
+}
+
+/* To and fro between the ranks brings nobody more than his share. */
+static void ranks_are_no_trick(void **state)
+{
+	struct leaf *steady = &t.leaf[0][0], *both = &t.leaf[0][1];
+	uint64_t before = 0, first = 0;
+
+	(void)state;
+	plant();
+	shares_wait(&steady->share, SHARES_FIRST, 0);
+	for (int i = 0; i < 2000; i++) {
+		shares_wait(&both->share, SHARES_FIRST, 0);
+		serve(1, TURN);
+		first += both->got - before;
+		shares_leave(&both->share);
+		shares_wait(&both->share, SHARES_LAST, 0);
+		before = both->got;
+	}
+	assert_near(first, steady->got, 2 * TURN);
 }
 
 /* Many who come and go at random: what those who always wait get is even. */
@@ -228,8 +280,8 @@ static void random_company(void **state)
 	(void)state;
 	plant();
 	rng_seed(&rng, 42);
-	shares_wait(&t.leaf[0][0].share, 0);
-	shares_wait(&t.leaf[1][0].share, 0);
+	shares_wait(&t.leaf[0][0].share, SHARES_FIRST, 0);
+	shares_wait(&t.leaf[1][0].share, SHARES_FIRST, 0);
 	for (int n = 0; n < 100000; n++) {
 		struct leaf *l = &t.leaf[rng_below(&rng, GROUPS)]
 					[1 + rng_below(&rng, EACH - 1)];
@@ -237,7 +289,7 @@ static void random_company(void **state)
 		if (l->share.is_waiting)
 			shares_leave(&l->share);
 		else
-			shares_wait(&l->share, 0);
+			shares_wait(&l->share, SHARES_FIRST, 0);
 		serve(1, 1 + (int64_t)rng_below(&rng, 2 * TURN));
 	}
 	/* Others of their groups have taken as it fell out; the groups not. */
@@ -254,6 +306,8 @@ int main(void)
 		cmocka_unit_test(pauses_do_not_count),
 		cmocka_unit_test(pauses_of_all),
 		cmocka_unit_test(a_lead_is_bounded),
+		cmocka_unit_test(ranks),
+		cmocka_unit_test(ranks_are_no_trick),
 		cmocka_unit_test(random_company),
 	};
 

@@ -3,6 +3,7 @@
  * The reason is made from what is true at the moment of asking, the narrowest
  * that holds: nobody known, nobody reached, nobody has the piece, all who have
  * it choke us, blocks are on their way. */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "net/addrbook.h"
 #include "net/engine_internal.h"
 #include "net/fetch.h"
+#include "net/pace.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 #include "net/tracker.h"
@@ -330,6 +332,10 @@ static const char *why_piece(struct torrent *t, uint32_t ix)
 			   c.blocks, ix, c.from);
 	if (c.open == 0)
 		return say(t, "all %u peers with piece %u choke us", c.has, ix);
+	if (pace_is_waiting(t->swarm))
+		return say(t,
+			   "the limit of %" PRIu64 " KiB/s has piece %u wait",
+			   pace_Bps(t->e->pace) >> 10, ix);
 	if (t->swarm->intake != NULL && pieces_state(t->ps, ix) == PIECE_WANTED)
 		return say(t, "piece %u waits for memory or for a peer's turn",
 			   ix);

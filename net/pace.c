@@ -203,8 +203,19 @@ static enum throttle_mood mood_of(enum want_class class)
 	return class == WANT_WINDOW ? THROTTLE_CALM : THROTTLE_LAST;
 }
 
+static bool has_only_webs(const struct swarm *sw)
+{
+	const struct peer *p;
+
+	TAILQ_FOREACH (p, &sw->peers, link)
+		if (p->is_up && !p->choked_us)
+			return false;
+	return webseed_is_any_usable(sw);
+}
+
 /* Those of the last turn, or more. A web seed is better asked for much at a
- * time; if one may be asked the turns are larger. */
+ * time, and while there is no peer to ask it is: on credit, if need be. Beside
+ * peers it gets what they leave, which piles up until it is asked. */
 static uint32_t get_bytes(struct swarm *sw, enum want_class class)
 {
 	struct throttle *th = sw->e->pace->th;
@@ -214,7 +225,7 @@ static uint32_t get_bytes(struct swarm *sw, enum want_class class)
 	sw->down_given = 0;
 	if (bytes > 0)
 		return bytes;
-	if (webseed_is_any_usable(sw))
+	if (has_only_webs(sw))
 		least = (uint32_t)pace_lump_bytes(sw->e);
 	if (most < least)
 		most = least;

@@ -18,6 +18,7 @@
 #include "cmd/content.h"
 #include "cmd/create.h"
 #include "cmd/exits.h"
+#include "cmd/options.h"
 #include "cmd/piecehash.h"
 #include "cmd/seed.h"
 #include "cmd/stack.h"
@@ -30,20 +31,25 @@
 #include "core/metainfo.h"
 
 const char create_usage[] =
-	"usage: shoalctl create [-o FILE] [-t TRACKER]... [--v1] [--seed]\n"
-	"                       [--bind ADDR] [--port N] PATH\n"
+	"usage: shoalctl create [-o FILE] [-t TRACKER]... [--v1]\n"
+	"                       [--piece SIZE] [--seed] [--bind ADDR]\n"
+	"                       [--port N] PATH\n"
 	"Makes a torrent of a file or directory and prints its magnet link.\n"
 	"  -o FILE       where the .torrent goes (NAME.torrent)\n"
 	"  -t TRACKER    announce there; may be repeated\n"
 	"  --v1          a version 1 torrent (that is what it makes)\n"
+	"  --piece SIZE  of a piece, a power of two from 16K to 64M (as fits)\n"
 	"  --seed        then serve the files where they are, until ^C\n"
 	"  --bind ADDR   with --seed: listen on this address only\n"
 	"  --port N      with --seed: listen on this port (a free one)\n";
+
+enum { PIECE_MIN_BYTES = 16 << 10, PIECE_MAX_BYTES = 64 << 20 };
 
 struct create {
 	const char *out;
 	const char *trackers[METAINFO_MAX_TRACKERS];
 	unsigned n_trackers;
+	uint32_t piece_bytes; /* 0: as fits the content */
 	bool seed;
 	struct stack_net net;
 	const char *path;
@@ -84,6 +90,17 @@ static int set_port(struct create *c, const char *text)
 	return 0;
 }
 
+static int set_piece(struct create *c, const char *text)
+{
+	uint64_t bytes;
+
+	if (!options_size(text, &bytes) || (bytes & (bytes - 1)) != 0 ||
+	    bytes < PIECE_MIN_BYTES || bytes > PIECE_MAX_BYTES)
+		return misuse("not a piece size: ", text);
+	c->piece_bytes = (uint32_t)bytes;
+	return 0;
+}
+
 static int parse(struct create *c, int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -91,6 +108,7 @@ static int parse(struct create *c, int argc, char **argv)
 		{"seed", no_argument, NULL, 's'},
 		{"bind", required_argument, NULL, 'b'},
 		{"port", required_argument, NULL, 'p'},
+		{"piece", required_argument, NULL, 'l'},
 		{NULL, 0, NULL, 0},
 	};
 	int opt, r = 0;
@@ -116,6 +134,9 @@ static int parse(struct create *c, int argc, char **argv)
 			break;
 		case 'p':
 			r = set_port(c, optarg);
+			break;
+		case 'l':
+			r = set_piece(c, optarg);
 			break;
 		case ':':
 			return misuse("it needs an argument: ",
@@ -218,13 +239,15 @@ static int make(const struct create *c, struct stack *s,
 		const struct content *content, struct metainfo **mi,
 		char why[WHY_BYTES])
 {
-	uint32_t piece_bytes = content_piece_bytes(content), n_pieces;
+	uint32_t piece_bytes = c->piece_bytes, n_pieces;
 	struct mi_error err = {""};
 	struct buf torrent = {0};
 	struct hasher *h = NULL;
 	uint8_t *hashes = NULL;
 	int r;
 
+	if (piece_bytes == 0)
+		piece_bytes = content_piece_bytes(content);
 	r = piecehash_all(s->loop, s->workers, content, piece_bytes, &hashes,
 			  &n_pieces, why);
 	if (!r)

@@ -20,13 +20,13 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/app.h"
+#include "cmd/place.h"
 #include "cmd/source.h"
 #include "cmd/stack.h"
 #include "core/err.h"
@@ -34,6 +34,7 @@
 #include "core/loop.h"
 #include "core/mem.h"
 #include "fs/mount.h"
+#include "fs/steer.h"
 
 enum {
 	APP_TELL_MS = 1500, /* for trackers to hear of our leaving */
@@ -48,6 +49,8 @@ struct app {
 	const struct app_cfg *cfg;
 	struct stack stack;
 	struct mount *mount;
+	struct steer *steer;  /* NULL: it could not be made */
+	char store[PATH_MAX]; /* its directory; empty: in memory */
 	struct loop_signal *sig[APP_SIGNALS]; /* NULL: ignored */
 	struct loop_timer *timer; /* `wait` while STARTING, then the limit */
 	enum app_state state;
@@ -231,41 +234,17 @@ static int add_sources(struct app *a, char why[WHY_BYTES])
 	return 0;
 }
 
-/* INTERFACE: $XDG_DATA_HOME/shoalfs/<mount point, / as %> */
-static int default_store(const char *mountpoint, char path[PATH_MAX])
-{
-	const char *data = getenv("XDG_DATA_HOME");
-	const char *home = getenv("HOME");
-	size_t at;
-	int n;
-
-	if (data && data[0] == '/')
-		n = snprintf(path, PATH_MAX, "%s/shoalfs/", data);
-	else if (home && home[0] == '/')
-		n = snprintf(path, PATH_MAX, "%s/.local/share/shoalfs/", home);
-	else
-		return ENOENT;
-	if (n < 0 || (size_t)n + strlen(mountpoint) >= PATH_MAX)
-		return ENAMETOOLONG;
-	at = (size_t)n;
-	for (const char *p = mountpoint; *p; p++)
-		path[at++] = *p == '/' ? '%' : *p;
-	path[at] = '\0';
-	return 0;
-}
-
 static int open_store(struct app *a, char why[WHY_BYTES])
 {
 	const struct options *o = a->cfg->options;
-	char path[PATH_MAX];
 	int r;
 
 	if (o->store_mem_bytes > 0)
 		return stack_store_mem(&a->stack, o->store_mem_bytes);
 	if (o->store) {
-		(void)snprintf(path, sizeof(path), "%s", o->store);
+		(void)snprintf(a->store, sizeof(a->store), "%s", o->store);
 	} else {
-		r = default_store(a->cfg->mountpoint, path);
+		r = place_store(a->cfg->mountpoint, a->store);
 		if (r) {
 			(void)snprintf(why, WHY_BYTES,
 				       "no place for the store: name one with "
@@ -273,7 +252,7 @@ static int open_store(struct app *a, char why[WHY_BYTES])
 			return r;
 		}
 	}
-	return stack_store_disk(&a->stack, path, why);
+	return stack_store_disk(&a->stack, a->store, why);
 }
 
 static int open_engine(struct app *a, char why[WHY_BYTES])
@@ -317,6 +296,26 @@ static int open_mount(struct app *a, char why[WHY_BYTES])
 		(void)snprintf(why, WHY_BYTES, "%.100s: %s", a->cfg->mountpoint,
 			       text[0] ? text : err_text(r));
 	return r;
+}
+
+/* The mount works without it: a failure is a line in the log. In the store,
+ * which is ours alone and locked; if that cannot hold a socket, or is in
+ * memory, where programs of this kind keep theirs. */
+static void open_control(struct app *a)
+{
+	char dir[PATH_MAX], name[NAME_MAX + 1];
+	int r = ENOENT;
+
+	if (a->store[0] != '\0')
+		r = steer_open(a->mount, a->store, "control", &a->steer);
+	if (r)
+		r = place_control(a->cfg->mountpoint, dir, name);
+	if (!r && !a->steer)
+		r = steer_open(a->mount, dir, name, &a->steer);
+	if (!a->steer)
+		log_warn("no control socket, so shoalctl can only show the "
+			 "status: %s",
+			 err_text(r));
 }
 
 static int watch_signals(struct app *a)
@@ -365,6 +364,8 @@ static enum exits app_open(struct app *a, char why[WHY_BYTES])
 	if (!r)
 		r = mount_serve(a->mount, app_on_up, a);
 	if (!r)
+		open_control(a);
+	if (!r)
 		r = add_sources(a, why);
 	if (r && why[0] == '\0')
 		(void)snprintf(why, WHY_BYTES, "%s", err_text(r));
@@ -374,6 +375,7 @@ static enum exits app_open(struct app *a, char why[WHY_BYTES])
 static enum exits app_close(struct app *a)
 {
 	stack_deadline(&a->stack, EXITS_SYSTEM);
+	steer_free(a->steer);
 	mount_free(a->mount);
 	loop_timer_free(a->timer);
 	for (unsigned i = 0; i < APP_SIGNALS; i++)

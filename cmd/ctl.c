@@ -6,12 +6,17 @@
 #include "cmd/create.h"
 #include "cmd/daemon.h"
 #include "cmd/status.h"
+#include "cmd/verb.h"
 #include "core/log.h"
 
-static const char usage[] =
-	"usage: shoalctl [-m MOUNTPOINT] status [--json]\n"
+static const char usage[] = "usage: shoalctl [-m MOUNTPOINT] status [--json]\n";
+static const char more_usage[] =
 	"       shoalctl create [...] PATH      (shoalctl create -h)\n"
-	"With one mount running, -m is not needed.\n";
+	"PATH is a path in the mount, or one below its mount point; a "
+	"directory "
+	"stands\nfor all files in it. TORRENT is a name in the mount, or an "
+	"info-hash. RATE is\nbytes a second (K M), or none. With one mount "
+	"running, -m is not needed.\n";
 
 static int misuse(const char *why, const char *word)
 {
@@ -46,7 +51,7 @@ static int run_create(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	const char *mountpoint = NULL;
-	int opt;
+	int opt, code;
 
 	daemon_open_streams();
 	log_open("shoalctl", LOG_SINK_STDERR, LOG_LEVEL_WARN);
@@ -55,6 +60,8 @@ int main(int argc, char **argv)
 		switch (opt) {
 		case 'h':
 			(void)fputs(usage, stdout);
+			(void)fputs(verb_usage, stdout);
+			(void)fputs(more_usage, stdout);
 			return 0;
 		case 'V':
 			printf("shoalctl %s\n", SHOAL_VERSION);
@@ -79,5 +86,6 @@ int main(int argc, char **argv)
 		return run_create(argc, argv);
 	if (strcmp(argv[0], "create") == 0)
 		return misuse("create needs no -m", "");
-	return misuse("unknown verb ", argv[0]);
+	code = verb_run(mountpoint, argc, argv);
+	return code >= 0 ? code : misuse("unknown verb ", argv[0]);
 }

@@ -3,17 +3,15 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include "cmd/mounts.h"
+#include "cmd/ask.h"
 #include "cmd/status.h"
 #include "core/err.h"
 
-static int fail(const char *what, const char *why)
+static int fail(const char *what, int err)
 {
-	fprintf(stderr, "shoalctl status: %s%s%s\n", what, why[0] ? ": " : "",
-		why);
+	fprintf(stderr, "shoalctl status: %s: %s\n", what, err_text(err));
 	return 1;
 }
 
@@ -35,29 +33,19 @@ static int copy_out(int fd)
 
 int status_run(const char *mountpoint, bool json)
 {
-	char found[PATH_MAX], path[PATH_MAX + 32];
-	unsigned n;
+	char point[PATH_MAX], path[PATH_MAX + 32], why[WHY_BYTES];
 	int fd, r;
 
-	if (mountpoint) {
-		if (!realpath(mountpoint, found))
-			return fail(mountpoint, err_text(errno));
-		if (!mounts_has(found))
-			return fail(mountpoint, "no shoalfs is mounted there");
-	} else {
-		n = mounts_find(found);
-		if (n == 0)
-			return fail("no shoalfs is mounted", "");
-		if (n > 1)
-			return fail("several are mounted; name one with -m",
-				    "");
+	if (ask_mount(mountpoint, point, why) != 0) {
+		fprintf(stderr, "shoalctl status: %s\n", why);
+		return 1;
 	}
-	(void)snprintf(path, sizeof(path), "%s/.shoalfs/%s", found,
+	(void)snprintf(path, sizeof(path), "%s/.shoalfs/%s", point,
 		       json ? "status.json" : "status");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return fail(found, err_text(errno));
+		return fail(point, errno);
 	r = copy_out(fd);
 	(void)close(fd);
-	return r ? fail(found, err_text(r)) : 0;
+	return r ? fail(point, r) : 0;
 }

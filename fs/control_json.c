@@ -3,7 +3,8 @@
  * {"version", "mountpoint", "port", "uptime_s", "torrents": [{"name",
  * "info_hash", "state", "why", "size_bytes", "held_bytes", "pieces",
  * "pieces_held", "pieces_hashed", "down_Bps", "up_Bps", "down_bytes",
- * "up_bytes", "waste_bytes", "peers_connected", "seeds", "dialing", "peers":
+ * "up_bytes", "waste_bytes", "peers_connected", "seeds", "dialing",
+ * "reads_waiting", "pinned_files", "peers":
  * [{"addr", "url" (a web seed's), "client", …}], "trackers": [{"url", "state",
  * "peers", "next_s", "why"}]}], "reads": [{"torrent", "path", "offset",
  * "length", "waited_ms", "why"}]}
@@ -28,32 +29,27 @@
 #include "net/engine.h"
 #include "net/torrent.h"
 
-struct json_out {
-	const struct mount *m;
-	bool failed;
-};
-
-static void put(struct json_out *o, json_t *object, const char *key,
-		json_t *value)
+void control_put(struct control_json *o, json_t *object, const char *key,
+		 json_t *value)
 {
 	if (json_object_set_new(object, key, value) != 0)
 		o->failed = true;
 }
 
-static void push(struct json_out *o, json_t *array, json_t *value)
+void control_push(struct control_json *o, json_t *array, json_t *value)
 {
 	if (json_array_append_new(array, value) != 0)
 		o->failed = true;
 }
 
-static void put_int(struct json_out *o, json_t *object, const char *key,
-		    uint64_t value)
+void control_put_int(struct control_json *o, json_t *object, const char *key,
+		     uint64_t value)
 {
-	put(o, object, key, json_integer((json_int_t)value));
+	control_put(o, object, key, json_integer((json_int_t)value));
 }
 
 /* A text that is not UTF-8 (strangers wrote some of them) keeps its ASCII. */
-static json_t *text(const char *s)
+json_t *control_text_value(const char *s)
 {
 	json_t *value;
 	struct buf b = {0};
@@ -72,42 +68,45 @@ static json_t *text(const char *s)
 	return value;
 }
 
-static json_t *peer(struct json_out *o, const struct torrent_peer_view *p)
+static json_t *peer(struct control_json *o, const struct torrent_peer_view *p)
 {
 	json_t *j = json_object();
 	char addr[ADDR_TEXT_BYTES];
 
-	put(o, j, "addr",
-	    text(p->is_web_seed ? NULL : addr_format(&p->addr, addr)));
-	put(o, j, "url", text(p->is_web_seed ? p->url : NULL));
-	put(o, j, "client", text(p->client));
-	put_int(o, j, "down_Bps", p->down_Bps);
-	put_int(o, j, "up_Bps", p->up_Bps);
-	put_int(o, j, "down_bytes", p->down_bytes);
-	put_int(o, j, "up_bytes", p->up_bytes);
-	put_int(o, j, "rtt_us", p->rtt_us);
-	put_int(o, j, "requests_out", p->out_requests);
-	put_int(o, j, "pieces", p->have_pieces);
-	put(o, j, "incoming", json_boolean(p->is_incoming));
-	put(o, j, "chokes_us", json_boolean(p->choked_us));
-	put(o, j, "choked", json_boolean(p->choked_them));
-	put(o, j, "interested_in_us", json_boolean(p->interested_us));
-	put(o, j, "interesting", json_boolean(p->interested_them));
+	control_put(o, j, "addr",
+		    control_text_value(p->is_web_seed
+					       ? NULL
+					       : addr_format(&p->addr, addr)));
+	control_put(o, j, "url",
+		    control_text_value(p->is_web_seed ? p->url : NULL));
+	control_put(o, j, "client", control_text_value(p->client));
+	control_put_int(o, j, "down_Bps", p->down_Bps);
+	control_put_int(o, j, "up_Bps", p->up_Bps);
+	control_put_int(o, j, "down_bytes", p->down_bytes);
+	control_put_int(o, j, "up_bytes", p->up_bytes);
+	control_put_int(o, j, "rtt_us", p->rtt_us);
+	control_put_int(o, j, "requests_out", p->out_requests);
+	control_put_int(o, j, "pieces", p->have_pieces);
+	control_put(o, j, "incoming", json_boolean(p->is_incoming));
+	control_put(o, j, "chokes_us", json_boolean(p->choked_us));
+	control_put(o, j, "choked", json_boolean(p->choked_them));
+	control_put(o, j, "interested_in_us", json_boolean(p->interested_us));
+	control_put(o, j, "interesting", json_boolean(p->interested_them));
 	return j;
 }
 
-static json_t *peers(struct json_out *o, const struct torrent *t)
+json_t *control_json_peers(struct control_json *o, const struct torrent *t)
 {
 	struct torrent_peer_view views[CONTROL_PEERS_MAX];
 	unsigned n = torrent_peers(t, views, CONTROL_PEERS_MAX);
 	json_t *j = json_array();
 
 	for (unsigned i = 0; i < n; i++)
-		push(o, j, peer(o, &views[i]));
+		control_push(o, j, peer(o, &views[i]));
 	return j;
 }
 
-static json_t *trackers(struct json_out *o, const struct torrent *t)
+static json_t *trackers(struct control_json *o, const struct torrent *t)
 {
 	uint64_t now = loop_now_us(o->m->loop);
 	char url[CONTROL_URL_BYTES];
@@ -119,59 +118,72 @@ static json_t *trackers(struct json_out *o, const struct torrent *t)
 
 		torrent_tracker(t, i, &v);
 		tracker_mask(v.url, url, sizeof(url));
-		put(o, one, "url", text(url));
-		put(o, one, "tier", json_integer(v.tier));
-		put(o, one, "state", text(control_tracker_state(v.state)));
-		put_int(o, one, "peers", v.peers);
-		put(o, one, "next_s",
-		    v.next_us > now
-			    ? json_integer(
-				      (json_int_t)((v.next_us - now) / 1000000))
-			    : json_null());
-		put(o, one, "why", text(v.why));
-		push(o, j, one);
+		control_put(o, one, "url", control_text_value(url));
+		control_put(o, one, "tier", json_integer(v.tier));
+		control_put(o, one, "state",
+			    control_text_value(control_tracker_state(v.state)));
+		control_put_int(o, one, "peers", v.peers);
+		control_put(
+			o, one, "next_s",
+			v.next_us > now
+				? json_integer((json_int_t)((v.next_us - now) /
+							    1000000))
+				: json_null());
+		control_put(o, one, "why", control_text_value(v.why));
+		control_push(o, j, one);
 	}
 	return j;
 }
 
-static void put_figures(struct json_out *o, json_t *j,
+static void put_figures(struct control_json *o, json_t *j,
 			const struct torrent_view *v)
 {
-	put_int(o, j, "size_bytes", v->size_bytes);
-	put_int(o, j, "held_bytes", v->held_bytes);
-	put_int(o, j, "pieces", v->n_pieces);
-	put_int(o, j, "pieces_held", v->held_pieces);
-	put_int(o, j, "pieces_hashed", v->hashed_pieces);
-	put_int(o, j, "down_Bps", v->down_Bps);
-	put_int(o, j, "up_Bps", v->up_Bps);
-	put_int(o, j, "down_bytes", v->down_bytes);
-	put_int(o, j, "up_bytes", v->up_bytes);
-	put_int(o, j, "waste_bytes", v->waste_bytes);
-	put_int(o, j, "peers_connected", v->peers);
-	put_int(o, j, "seeds", v->seeds);
-	put_int(o, j, "dialing", v->dialing);
-	put_int(o, j, "reads_waiting", v->reads_waiting);
+	control_put_int(o, j, "size_bytes", v->size_bytes);
+	control_put_int(o, j, "held_bytes", v->held_bytes);
+	control_put_int(o, j, "pieces", v->n_pieces);
+	control_put_int(o, j, "pieces_held", v->held_pieces);
+	control_put_int(o, j, "pieces_hashed", v->hashed_pieces);
+	control_put_int(o, j, "down_Bps", v->down_Bps);
+	control_put_int(o, j, "up_Bps", v->up_Bps);
+	control_put_int(o, j, "down_bytes", v->down_bytes);
+	control_put_int(o, j, "up_bytes", v->up_bytes);
+	control_put_int(o, j, "waste_bytes", v->waste_bytes);
+	control_put_int(o, j, "peers_connected", v->peers);
+	control_put_int(o, j, "seeds", v->seeds);
+	control_put_int(o, j, "dialing", v->dialing);
+	control_put_int(o, j, "reads_waiting", v->reads_waiting);
+	control_put_int(o, j, "pinned_files", v->pinned_files);
 }
 
-static json_t *torrent(struct json_out *o, const struct torrent *t)
+json_t *control_json_brief(struct control_json *o, const struct torrent *t)
 {
 	char hex[TORRENT_HEX_BYTES];
 	json_t *j = json_object();
 	struct torrent_view v;
 
 	torrent_view(t, &v);
-	put(o, j, "name", text(control_name(t)));
-	put(o, j, "info_hash", text(torrent_id_hex(torrent_id(t), hex)));
-	put(o, j, "state", text(control_state(v.state)));
-	put(o, j, "why",
-	    v.state == TORRENT_FAILED ? text(torrent_why(t)) : json_null());
+	control_put(o, j, "name", control_text_value(control_name(t)));
+	control_put(o, j, "info_hash",
+		    control_text_value(torrent_id_hex(torrent_id(t), hex)));
+	control_put(o, j, "state", control_text_value(control_state(v.state)));
+	control_put(o, j, "why",
+		    v.state == TORRENT_FAILED
+			    ? control_text_value(torrent_why(t))
+			    : json_null());
 	put_figures(o, j, &v);
-	put(o, j, "peers", peers(o, t));
-	put(o, j, "trackers", trackers(o, t));
 	return j;
 }
 
-static json_t *waiting(struct json_out *o, const struct readop *op)
+static json_t *torrent(struct control_json *o, const struct torrent *t)
+{
+	json_t *j = control_json_brief(o, t);
+
+	control_put(o, j, "peers", control_json_peers(o, t));
+	control_put(o, j, "trackers", trackers(o, t));
+	return j;
+}
+
+json_t *control_json_read(struct control_json *o, const struct readop *op)
 {
 	json_t *j = json_object();
 	struct buf path = {0};
@@ -181,17 +193,17 @@ static json_t *waiting(struct json_out *o, const struct readop *op)
 	readop_view(op, &v);
 	control_path(&v, &path);
 	s = buf_cstr(&path);
-	put(o, j, "path", s != NULL ? text(s) : NULL);
+	control_put(o, j, "path", s != NULL ? control_text_value(s) : NULL);
 	buf_fini(&path);
-	put(o, j, "torrent", text(v.shown->name));
-	put_int(o, j, "offset", v.off_bytes);
-	put_int(o, j, "length", v.len_bytes);
-	put_int(o, j, "waited_ms", v.waited_us / 1000);
-	put(o, j, "why", text(v.why));
+	control_put(o, j, "torrent", control_text_value(v.shown->name));
+	control_put_int(o, j, "offset", v.off_bytes);
+	control_put_int(o, j, "length", v.len_bytes);
+	control_put_int(o, j, "waited_ms", v.waited_us / 1000);
+	control_put(o, j, "why", control_text_value(v.why));
 	return j;
 }
 
-static json_t *everything(struct json_out *o)
+json_t *control_json_status(struct control_json *o)
 {
 	const struct mount *m = o->m;
 	const struct torrent *t = NULL;
@@ -199,20 +211,20 @@ static json_t *everything(struct json_out *o)
 	json_t *j = json_object(), *torrents = json_array();
 	json_t *reads = json_array();
 
-	put(o, j, "version", text(SHOAL_VERSION));
-	put(o, j, "mountpoint", text(m->point));
-	put(o, j, "port", json_integer(engine_port(m->engine)));
-	put_int(o, j, "uptime_s", control_uptime_s(m));
+	control_put(o, j, "version", control_text_value(SHOAL_VERSION));
+	control_put(o, j, "mountpoint", control_text_value(m->point));
+	control_put(o, j, "port", json_integer(engine_port(m->engine)));
+	control_put_int(o, j, "uptime_s", control_uptime_s(m));
 	while ((t = engine_next(m->engine, t)) != NULL)
-		push(o, torrents, torrent(o, t));
+		control_push(o, torrents, torrent(o, t));
 	for (unsigned n = 0; n < CONTROL_READS_MAX; n++) {
 		op = readop_next(m, op);
 		if (op == NULL)
 			break;
-		push(o, reads, waiting(o, op));
+		control_push(o, reads, control_json_read(o, op));
 	}
-	put(o, j, "torrents", torrents);
-	put(o, j, "reads", reads);
+	control_put(o, j, "torrents", torrents);
+	control_put(o, j, "reads", reads);
 	return j;
 }
 
@@ -222,17 +234,22 @@ static int on_dump(const char *bytes, size_t len, void *arg)
 	return buf_err(arg) != 0 ? -1 : 0;
 }
 
+int control_json_dump(const struct control_json *o, const json_t *j,
+		      size_t flags, struct buf *out)
+{
+	bool failed =
+		o->failed || json_dump_callback(j, on_dump, out, flags) != 0;
+
+	buf_add_u8(out, '\n');
+	return buf_err(out) != 0 || failed ? ENOMEM : 0;
+}
+
 int control_json(const struct mount *m, struct buf *out)
 {
-	struct json_out o = {.m = m};
-	json_t *j = everything(&o);
-	int r;
+	struct control_json o = {.m = m};
+	json_t *j = control_json_status(&o);
+	int r = control_json_dump(&o, j, JSON_INDENT(2), out);
 
-	if (!o.failed &&
-	    json_dump_callback(j, on_dump, out, JSON_INDENT(2)) != 0)
-		o.failed = true;
 	json_decref(j);
-	buf_add_u8(out, '\n');
-	r = buf_err(out);
-	return r == 0 && o.failed ? ENOMEM : r;
+	return r;
 }

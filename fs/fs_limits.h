@@ -19,6 +19,15 @@ enum {
 	CONTROL_PEERS_MAX = 100,
 	/* Waiting reads listed in the status. */
 	CONTROL_READS_MAX = 1000,
+	/* A request on the control socket: a path of PATH_MAX, escaped. */
+	STEER_LINE_MAX = 64 << 10,
+	/* An answer: the status of some 100 000 torrents. */
+	STEER_ANSWER_MAX = 64 << 20,
+	STEER_CONNECTIONS_MAX = 16,
+	/* Nothing moves on a connection: a person at a terminal is done. */
+	STEER_IDLE_MS = 30000,
+	/* The listener, when descriptors have run out. */
+	STEER_REST_MS = 1000,
 	/* How long a handle believes its figures of the network. */
 	HANDLE_NET_US = 100000,
 	/* Within this time the kernel has asked again for the page of a read

@@ -15,6 +15,7 @@
 struct handle;
 struct nameop;
 struct readop;
+struct steer;
 
 TAILQ_HEAD(readop_list, readop);
 TAILQ_HEAD(nameop_list, nameop);
@@ -40,6 +41,7 @@ struct mount {
 	struct loop_io *io;	/* NULL: not served (yet, any more) */
 	char *point;		/* resolved; NULL: not ours to unmount */
 	struct mountinfo *info; /* NULL: not watched */
+	struct steer *steer;	/* NULL: no control socket */
 	struct loop_task up_task;
 	struct loop_task end_task;
 	bool is_over;

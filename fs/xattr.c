@@ -3,7 +3,9 @@
  *   infohash  every node of a torrent: v1's if there is one, in hex
  *   held      files and the torrent's directory: bytes verified and kept
  *   pieces    the same: "held/all"; a file's are those that it has bytes in
+ *   pin       a pinned file: "1"
  *   why       a file some reader waits on: what for
+ *   control   the mount point: where its control socket is
  *
  * Everything else is ENODATA, never ENOSYS: after that the kernel would not
  * ask again for any attribute of the mount. */
@@ -16,7 +18,9 @@
 #include "core/metainfo.h"
 #include "fs/node.h"
 #include "fs/readop.h"
+#include "fs/mount_internal.h"
 #include "fs/roster.h"
+#include "fs/steer.h"
 #include "fs/tree.h"
 #include "net/torrent.h"
 
@@ -100,6 +104,24 @@ static int get_why(const struct mount *m, const struct node *n, struct buf *out)
 	return 0;
 }
 
+static int get_pin(const struct mount *m, const struct node *n, struct buf *out)
+{
+	if (n->kind != NODE_FILE ||
+	    !torrent_is_pinned(n->shown->torrent, tree_file(n->ix)))
+		return ENODATA;
+	buf_add_str(out, "1");
+	return 0;
+}
+
+static int get_control(const struct mount *m, const struct node *n,
+		       struct buf *out)
+{
+	if (n->kind != NODE_ROOT || m->steer == NULL)
+		return ENODATA;
+	buf_add_str(out, steer_path(m->steer));
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*get)(const struct mount *m, const struct node *n,
@@ -108,7 +130,9 @@ static const struct {
 	{"user.shoalfs.infohash", get_infohash},
 	{"user.shoalfs.held", get_held},
 	{"user.shoalfs.pieces", get_pieces},
+	{"user.shoalfs.pin", get_pin},
 	{"user.shoalfs.why", get_why},
+	{"user.shoalfs.control", get_control},
 };
 
 enum { N_ATTRS = sizeof(attrs) / sizeof(attrs[0]) };

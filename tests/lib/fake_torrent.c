@@ -37,6 +37,7 @@ struct torrent {
 	const struct metainfo *mi;
 	void *user;
 	uint64_t held, win_off, win_len;
+	uint64_t pins; /* a bit a file */
 	unsigned cursors;
 	struct read_list reads;
 };
@@ -46,6 +47,7 @@ TAILQ_HEAD(torrent_list, torrent);
 struct engine {
 	struct loop *loop;
 	struct torrent_list torrents;
+	uint64_t limit[2];
 };
 
 /* ---- metainfo ---- */
@@ -344,12 +346,34 @@ void cursor_close(struct cursor *c TAKES)
 	mem_free(c);
 }
 
+int torrent_pin(struct torrent *t, uint32_t file_ix)
+{
+	t->pins |= UINT64_C(1) << file_ix;
+	return 0;
+}
+
+void torrent_unpin(struct torrent *t, uint32_t file_ix)
+{
+	t->pins &= ~(UINT64_C(1) << file_ix);
+}
+
+bool torrent_is_pinned(const struct torrent *t, uint32_t file_ix)
+{
+	return (t->pins >> file_ix & 1) != 0;
+}
+
+const char *torrent_file_why(struct torrent *t, uint32_t file_ix)
+{
+	return "no peers for the file";
+}
+
 void torrent_view(const struct torrent *t, struct torrent_view *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->state = t->state;
 	out->peers = 1;
 	out->reads_waiting = fake_reads(t);
+	out->pinned_files = (uint32_t)__builtin_popcountll(t->pins);
 	if (t->mi == NULL)
 		return;
 	out->size_bytes = t->mi->total_bytes;
@@ -408,6 +432,16 @@ void tracker_mask(const char *url, char *out, size_t cap)
 uint16_t engine_port(const struct engine *e)
 {
 	return 6881;
+}
+
+void engine_set_limit(struct engine *e, enum engine_way way, uint64_t Bps)
+{
+	e->limit[way] = Bps;
+}
+
+uint64_t engine_limit(const struct engine *e, enum engine_way way)
+{
+	return e->limit[way];
 }
 
 struct torrent *engine_find(const struct engine *e, const struct info_hash *h)

@@ -1,0 +1,230 @@
+/* ask — one question to a running mount, over its control socket.
+ *
+ * Where the socket is the mount says itself, by an attribute of its root: that
+ * is answered from memory even while every read of it waits. The socket has a
+ * deadline all the same: a daemon that is stopped answers nothing. */
+#include "cmd/ask.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "cmd/mounts.h"
+#include "core/buf.h"
+#include "core/err.h"
+#include "fs/steer.h"
+
+enum { ASK_DEADLINE_S = 10, ASK_READ_BYTES = 64 << 10 };
+
+static int refuse(char why[WHY_BYTES], const char *what, const char *reason)
+{
+	(void)snprintf(why, WHY_BYTES, "%.300s: %.180s", what, reason);
+	return EINVAL;
+}
+
+/* ---- which mount ---- */
+
+int ask_mount(const char *given, char point[PATH_MAX], char why[WHY_BYTES])
+{
+	unsigned n;
+
+	if (given) {
+		if (!realpath(given, point))
+			return refuse(why, given, err_text(errno));
+		if (!mounts_has(point))
+			return refuse(why, given,
+				      "no shoalfs is mounted there");
+		return 0;
+	}
+	n = mounts_find(point);
+	if (n == 1)
+		return 0;
+	(void)snprintf(why, WHY_BYTES, "%s",
+		       n == 0 ? "no shoalfs is mounted"
+			      : "several are mounted; name one with -m");
+	return EINVAL;
+}
+
+/* Does `path` (resolved) begin with a mount of ours? */
+static bool split(const char *path, char point[PATH_MAX], char below[PATH_MAX])
+{
+	size_t len = strlen(path);
+
+	(void)snprintf(point, PATH_MAX, "%s", path);
+	for (;;) {
+		if (mounts_has(len > 0 ? point : "/")) {
+			path += len + (path[len] == '/');
+			memmove(below, path, strlen(path) + 1);
+			return true;
+		}
+		if (len == 0)
+			return false;
+		while (len > 0 && point[len - 1] != '/')
+			len--;
+		len -= len > 0;
+		point[len] = '\0';
+	}
+}
+
+int ask_path(const char *given, const char *path, char point[PATH_MAX],
+	     char below[PATH_MAX], char why[WHY_BYTES])
+{
+	char real[PATH_MAX];
+
+	if (realpath(path, real) && split(real, point, below))
+		return 0;
+	if (path[0] == '/')
+		return refuse(why, path, "not in a shoalfs mount");
+	if (snprintf(below, PATH_MAX, "%s", path) >= PATH_MAX)
+		return refuse(why, path, err_text(ENAMETOOLONG));
+	return ask_mount(given, point, why);
+}
+
+/* ---- the socket ---- */
+
+static int find_socket(const char *point, char path[PATH_MAX],
+		       char why[WHY_BYTES])
+{
+	ssize_t n = getxattr(point, "user.shoalfs.control", path, PATH_MAX - 1);
+
+	if (n < 0)
+		return refuse(why, point,
+			      errno == ENODATA
+				      ? "this mount has no control socket; its "
+					"log says why"
+				      : err_text(errno));
+	path[n] = '\0';
+	return 0;
+}
+
+static int connect_to(char *path, int *out)
+{
+	const struct timeval limit = {.tv_sec = ASK_DEADLINE_S};
+	char *name = strrchr(path, '/');
+	struct sockaddr_un at;
+	int dir, fd, r;
+
+	if (!name)
+		return EINVAL;
+	*name++ = '\0';
+	dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return errno;
+	r = steer_addr(dir, name, &at);
+	fd = r ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (!r && fd < 0)
+		r = errno;
+	if (!r) {
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit,
+				 sizeof(limit));
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit,
+				 sizeof(limit));
+		if (connect(fd, (const struct sockaddr *)&at, sizeof(at)) != 0)
+			r = errno;
+	}
+	(void)close(dir);
+	if (r && fd >= 0)
+		(void)close(fd);
+	*out = fd;
+	return r;
+}
+
+static int send_all(int fd, const uint8_t *text, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno;
+		text += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int receive_line(int fd, struct buf *out)
+{
+	while (out->len == 0 || out->data[out->len - 1] != '\n') {
+		uint8_t *room = buf_room(out, ASK_READ_BYTES);
+		ssize_t n = room ? recv(fd, room, ASK_READ_BYTES, 0) : 0;
+
+		if (!room)
+			return ENOMEM;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? ETIMEDOUT : errno;
+		if (n == 0)
+			return EPROTO;
+		buf_took(out, (size_t)n);
+	}
+	return 0;
+}
+
+static int on_dump(const char *bytes, size_t len, void *arg)
+{
+	buf_add(arg, bytes, len);
+	return 0;
+}
+
+static int exchange(int fd, const json_t *request, struct buf *out)
+{
+	int r = json_dump_callback(request, on_dump, out, JSON_COMPACT);
+
+	buf_add_u8(out, '\n');
+	if (r != 0 || buf_err(out) != 0)
+		return ENOMEM;
+	r = send_all(fd, out->data, out->len);
+	buf_reset(out);
+	/* Who refuses us hangs up, and his word is there to read. */
+	return r == 0 || r == EPIPE ? receive_line(fd, out) : r;
+}
+
+/* {"ok": true, …}, or the reason. */
+static int read_answer(const struct buf *text, const char *point,
+		       json_t **answer, char why[WHY_BYTES])
+{
+	json_t *j = json_loadb((const char *)text->data, text->len, 0, NULL);
+	const char *error = json_string_value(json_object_get(j, "error"));
+
+	if (error)
+		(void)snprintf(why, WHY_BYTES, "%.400s", error);
+	else if (!json_is_true(json_object_get(j, "ok")))
+		(void)refuse(why, point, "an answer that makes no sense");
+	else {
+		(void)json_object_del(j, "ok");
+		*answer = j;
+		return 0;
+	}
+	json_decref(j);
+	return EINVAL;
+}
+
+int ask(const char *point, json_t *request, json_t **answer,
+	char why[WHY_BYTES])
+{
+	char path[PATH_MAX];
+	struct buf text = {0};
+	int fd, r;
+
+	r = find_socket(point, path, why);
+	if (!r) {
+		r = connect_to(path, &fd);
+		if (!r) {
+			r = exchange(fd, request, &text);
+			(void)close(fd);
+		}
+		r = r ? refuse(why, point, err_text(r))
+		      : read_answer(&text, point, answer, why);
+	}
+	json_decref(request);
+	buf_fini(&text);
+	return r;
+}

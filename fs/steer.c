@@ -1,0 +1,420 @@
+/* steer — the control socket.
+ *
+ * Happy path
+ *   1. A connection is accepted if the kernel says that its other end is root
+ *      or who runs us.
+ *   2. Bytes are read up to the end of a line, the line is decoded
+ *      (steer_request.c) and answered (steer_verb.c).
+ *   3. While an answer waits to leave nothing more is read.
+ *
+ * Nothing here may hold up the mount: sockets do not block, one request of a
+ * connection is served a turn, an answer has a limit, and a connection on
+ * which nothing moves for STEER_IDLE_MS is closed, whether it owes us a line
+ * or does not take ours.
+ *
+ * Failure modes: a line that is too long, or an answer without memory for it,
+ * ends the connection, the first with a word. One connection too many is told
+ * so. Without descriptors the loop would spin on the one that waits: the
+ * listener rests for a while.
+ *
+ * A socket that was left by a process that died refuses connections; it is
+ * removed. Anything else that is in its place stays, and there is no control
+ * socket. */
+#include "fs/steer.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/mem.h"
+#include "core/queue.h"
+#include "fs/fs_limits.h"
+#include "fs/mount_internal.h"
+#include "fs/steer_internal.h"
+#include "fs/steer_request.h"
+
+struct steer_conn {
+	LIST_ENTRY(steer_conn) link;
+	struct steer *s; /* Owner: */
+	int fd;
+	struct loop_io *io;
+	struct loop_timer *idle;
+	struct loop_task next; /* another line is there already */
+	struct buf in, out;
+	size_t sent;  /* of out */
+	bool is_eof;  /* they say nothing more */
+	bool is_last; /* close when `out` has left */
+};
+
+struct steer {
+	struct mount *m;
+	int dir_fd, fd;
+	struct loop_io *io;
+	struct loop_timer *rest;
+	char *path, *name;
+	bool is_bound;
+	LIST_HEAD(, steer_conn) conns;
+	unsigned n_conns;
+};
+
+/* ---- a connection ---- */
+
+static void conn_free(struct steer_conn *c)
+{
+	LIST_REMOVE(c, link);
+	c->s->n_conns--;
+	loop_task_cancel(c->s->m->loop, &c->next);
+	loop_io_free(c->io);
+	loop_timer_free(c->idle);
+	(void)close(c->fd);
+	buf_fini(&c->in);
+	buf_fini(&c->out);
+	mem_free(c);
+}
+
+static void on_idle(void *arg)
+{
+	conn_free(arg);
+}
+
+/* Something moved. */
+static void is_alive(struct steer_conn *c)
+{
+	loop_timer_start(c->idle, (uint64_t)STEER_IDLE_MS * 1000);
+}
+
+/* Send what can be sent; false: the connection is gone. */
+static bool flush(struct steer_conn *c)
+{
+	while (c->sent < c->out.len) {
+		ssize_t n = send(c->fd, c->out.data + c->sent,
+				 c->out.len - c->sent, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return loop_io_want(c->io, LOOP_WRITE) == 0;
+		if (n < 0) {
+			conn_free(c);
+			return false;
+		}
+		c->sent += (size_t)n;
+		is_alive(c);
+	}
+	buf_fini(&c->out);
+	c->sent = 0;
+	if (c->is_last) {
+		conn_free(c);
+		return false;
+	}
+	return loop_io_want(c->io, LOOP_READ) == 0;
+}
+
+static int answer_line(struct steer_conn *c, size_t len)
+{
+	struct steer_request r;
+	char why[STEER_WHY_BYTES];
+	int err = steer_request_decode((const char *)c->in.data, len, &r, why);
+
+	if (err != 0)
+		return steer_refuse(why, &c->out);
+	err = steer_answer(c->s->m, &r, &c->out);
+	steer_request_fini(&r);
+	if (err == 0 && c->out.len > STEER_ANSWER_MAX) {
+		buf_reset(&c->out);
+		err = steer_refuse("the answer is too long", &c->out);
+	}
+	return err;
+}
+
+/* Answer the first line that is there. */
+static void serve(struct steer_conn *c)
+{
+	const uint8_t *end = NULL;
+	int err = 0;
+
+	if (c->in.len > 0)
+		end = memchr(c->in.data, '\n', c->in.len);
+	if (end != NULL) {
+		size_t len = (size_t)(end - c->in.data);
+
+		err = answer_line(c, len);
+		buf_cut(&c->in, len + 1);
+		loop_defer(c->s->m->loop, &c->next);
+	} else if (c->in.len >= STEER_LINE_MAX) {
+		err = steer_refuse("the line is too long", &c->out);
+		c->is_last = true;
+	} else if (c->is_eof) {
+		conn_free(c);
+		return;
+	}
+	if (err != 0)
+		conn_free(c);
+	else
+		(void)flush(c);
+}
+
+static void on_next(void *arg)
+{
+	struct steer_conn *c = arg;
+
+	if (c->out.len == 0)
+		serve(c);
+}
+
+static void on_readable(struct steer_conn *c)
+{
+	uint8_t *room = buf_room(&c->in, STEER_LINE_MAX - c->in.len);
+	ssize_t n;
+
+	if (room == NULL) {
+		conn_free(c);
+		return;
+	}
+	n = recv(c->fd, room, STEER_LINE_MAX - c->in.len, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		conn_free(c);
+		return;
+	}
+	if (n == 0) /* a line without its end is none */
+		c->is_eof = true;
+	buf_took(&c->in, (size_t)n);
+	is_alive(c);
+	serve(c);
+}
+
+static void on_conn(void *arg, int fd, unsigned events)
+{
+	struct steer_conn *c = arg;
+
+	if (c->out.len == 0)
+		on_readable(c);
+	else if (flush(c))
+		loop_defer(c->s->m->loop, &c->next);
+}
+
+static int conn_new(struct steer *s, int fd)
+{
+	struct steer_conn *c = mem_new(struct steer_conn);
+	int r;
+
+	if (c == NULL)
+		return ENOMEM;
+	c->s = s;
+	c->fd = fd;
+	loop_task_init(&c->next, on_next, c);
+	r = loop_timer_new(s->m->loop, on_idle, c, &c->idle);
+	if (r == 0)
+		r = loop_io_new(s->m->loop, fd, on_conn, c, &c->io);
+	if (r == 0)
+		r = loop_io_want(c->io, LOOP_READ);
+	if (r != 0) {
+		loop_io_free(c->io);
+		loop_timer_free(c->idle);
+		mem_free(c);
+		return r;
+	}
+	LIST_INSERT_HEAD(&s->conns, c, link);
+	s->n_conns++;
+	is_alive(c);
+	return 0;
+}
+
+/* ---- who comes in ---- */
+
+/* Why not, or NULL. */
+static const char *is_unwelcome(const struct steer *s, int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0 ||
+	    (who.uid != 0 && who.uid != geteuid()))
+		return "{\"error\": \"this mount is not yours\"}\n";
+	if (s->n_conns >= STEER_CONNECTIONS_MAX)
+		return "{\"error\": \"too many connections\"}\n";
+	return NULL;
+}
+
+static void on_accept(void *arg, int fd, unsigned events)
+{
+	struct steer *s = arg;
+	int got = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	const char *why;
+
+	if (got < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+			(void)loop_io_want(s->io, 0);
+			loop_timer_start(s->rest, STEER_REST_MS * 1000);
+		}
+		return;
+	}
+	why = is_unwelcome(s, got);
+	if (why != NULL)
+		(void)send(got, why, strlen(why), MSG_NOSIGNAL);
+	if (why != NULL || conn_new(s, got) != 0)
+		(void)close(got);
+}
+
+static void on_rested(void *arg)
+{
+	struct steer *s = arg;
+
+	(void)loop_io_want(s->io, LOOP_READ);
+}
+
+/* ---- the socket ---- */
+
+int steer_addr(int dir_fd, const char *name, struct sockaddr_un *out)
+{
+	int n;
+
+	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
+	n = snprintf(out->sun_path, sizeof(out->sun_path),
+		     "/proc/self/fd/%d/%s", dir_fd, name);
+	return n < 0 || (size_t)n >= sizeof(out->sun_path) ? EFBIG : 0;
+}
+
+static int open_dir(struct steer *s, const char *dir)
+{
+	struct stat st;
+
+	s->dir_fd = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (s->dir_fd < 0 || fstat(s->dir_fd, &st) != 0)
+		return errno;
+	if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+		return EPERM;
+	return 0;
+}
+
+/* A socket that nobody listens on is removed. */
+static int clear_stale(struct steer *s, const struct sockaddr_un *at)
+{
+	int r = EADDRINUSE, fd;
+	struct stat st;
+
+	if (fstatat(s->dir_fd, s->name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    !S_ISSOCK(st.st_mode))
+		return r;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return errno;
+	if (connect(fd, (const struct sockaddr *)at, sizeof(*at)) != 0 &&
+	    errno == ECONNREFUSED)
+		r = unlinkat(s->dir_fd, s->name, 0) != 0 ? errno : 0;
+	(void)close(fd);
+	return r;
+}
+
+static int bind_here(struct steer *s)
+{
+	struct sockaddr_un at;
+	int r = steer_addr(s->dir_fd, s->name, &at);
+
+	if (r != 0)
+		return r;
+	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (s->fd < 0)
+		return errno;
+	if (bind(s->fd, (const struct sockaddr *)&at, sizeof(at)) != 0) {
+		r = errno == EADDRINUSE ? clear_stale(s, &at) : errno;
+		if (r == 0 &&
+		    bind(s->fd, (const struct sockaddr *)&at, sizeof(at)) != 0)
+			r = errno;
+		if (r != 0)
+			return r;
+	}
+	s->is_bound = true;
+	if (fchmodat(s->dir_fd, s->name, 0600, 0) != 0 ||
+	    listen(s->fd, STEER_CONNECTIONS_MAX) != 0)
+		return errno;
+	return 0;
+}
+
+static int serve_here(struct steer *s)
+{
+	int r = loop_timer_new(s->m->loop, on_rested, s, &s->rest);
+
+	if (r == 0)
+		r = loop_io_new(s->m->loop, s->fd, on_accept, s, &s->io);
+	if (r == 0)
+		r = loop_io_want(s->io, LOOP_READ);
+	return r;
+}
+
+static int keep_names(struct steer *s, const char *dir, const char *name)
+{
+	struct buf path = {0};
+
+	buf_addf(&path, "%s/%s", dir, name);
+	if (buf_cstr(&path) != NULL)
+		s->path = mem_strdup((const char *)path.data);
+	buf_fini(&path);
+	s->name = mem_strdup(name);
+	return s->path == NULL || s->name == NULL ? ENOMEM : 0;
+}
+
+int steer_open(struct mount *m, const char *dir, const char *name,
+	       struct steer **out)
+{
+	struct steer *s = mem_new(struct steer);
+	int r;
+
+	ASSERT_LOOP(m->loop);
+	if (s == NULL)
+		return ENOMEM;
+	s->m = m;
+	s->dir_fd = s->fd = -1;
+	LIST_INIT(&s->conns);
+	r = keep_names(s, dir, name);
+	if (r == 0)
+		r = open_dir(s, dir);
+	if (r == 0)
+		r = bind_here(s);
+	if (r == 0)
+		r = serve_here(s);
+	if (r != 0) {
+		steer_free(s);
+		return r;
+	}
+	m->steer = s;
+	*out = s;
+	return 0;
+}
+
+void steer_free(struct steer *s)
+{
+	struct steer_conn *c;
+
+	if (s == NULL)
+		return;
+	if (s->m->steer == s)
+		s->m->steer = NULL;
+	while ((c = LIST_FIRST(&s->conns)) != NULL)
+		conn_free(c);
+	loop_io_free(s->io);
+	loop_timer_free(s->rest);
+	if (s->is_bound)
+		(void)unlinkat(s->dir_fd, s->name, 0);
+	if (s->fd >= 0)
+		(void)close(s->fd);
+	if (s->dir_fd >= 0)
+		(void)close(s->dir_fd);
+	mem_free(s->path);
+	mem_free(s->name);
+	mem_free(s);
+}
+
+const char *steer_path(const struct steer *s)
+{
+	return s->path;
+}

@@ -1,0 +1,124 @@
+/* steer_request — a line of JSON, and nothing but what a verb may say.
+ *
+ * The parser is jansson's, which checks UTF-8, refuses a NUL within a string
+ * and bounds its own depth; the line is bounded by steer.c. Each verb names the
+ * keys it has; all of them must be there, but for a limit's, which come both
+ * or not at all. */
+#include "fs/steer_request.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/err.h"
+
+static const struct {
+	const char *name;
+	bool has_path, has_torrent, may_have_rate;
+} verbs[STEER_VERBS] = {
+	[STEER_LS] = {"ls", false, false, false},
+	[STEER_STATUS] = {"status", false, false, false},
+	[STEER_WHY] = {"why", true, false, false},
+	[STEER_PEERS] = {"peers", false, true, false},
+	[STEER_PIN] = {"pin", true, false, false},
+	[STEER_UNPIN] = {"unpin", true, false, false},
+	[STEER_LIMIT] = {"limit", false, false, true},
+};
+
+static int refuse(char why[STEER_WHY_BYTES], const char *what,
+		  const char *which)
+{
+	(void)snprintf(why, STEER_WHY_BYTES, "%s%.100s", what, which);
+	return EBADMSG;
+}
+
+static int find_verb(json_t *root, enum steer_verb *out,
+		     char why[STEER_WHY_BYTES])
+{
+	const char *name = json_string_value(json_object_get(root, "verb"));
+	unsigned v;
+
+	if (name == NULL)
+		return refuse(why, "a request is an object with a verb", "");
+	for (v = 0; v < STEER_VERBS; v++) {
+		if (strcmp(name, verbs[v].name) != 0)
+			continue;
+		*out = (enum steer_verb)v;
+		return 0;
+	}
+	return refuse(why, "unknown verb ", name);
+}
+
+/* A string of the object; none that is empty. */
+static int take_text(json_t *root, const char *key, const char **out,
+		     size_t *n_keys, char why[STEER_WHY_BYTES])
+{
+	*out = json_string_value(json_object_get(root, key));
+	if (*out == NULL)
+		return refuse(why, "it takes a text: ", key);
+	++*n_keys;
+	return 0;
+}
+
+static int take_rate(json_t *root, struct steer_request *r, size_t *n_keys,
+		     char why[STEER_WHY_BYTES])
+{
+	const json_t *rate = json_object_get(root, "Bps");
+	const char *way;
+	int err;
+
+	if (rate == NULL && json_object_get(root, "way") == NULL)
+		return 0;
+	err = take_text(root, "way", &way, n_keys, why);
+	if (err != 0)
+		return err;
+	if (strcmp(way, "down") != 0 && strcmp(way, "up") != 0)
+		return refuse(why, "the way is down or up, not ", way);
+	if (!json_is_integer(rate) || json_integer_value(rate) < 0)
+		return refuse(why, "Bps is a number of bytes a second", "");
+	++*n_keys;
+	r->has_rate = true;
+	r->is_up = strcmp(way, "up") == 0;
+	r->Bps = (uint64_t)json_integer_value(rate);
+	return 0;
+}
+
+static int take(json_t *root, struct steer_request *r,
+		char why[STEER_WHY_BYTES])
+{
+	size_t n_keys = 1;
+	int err = find_verb(root, &r->verb, why);
+
+	if (err == 0 && verbs[r->verb].has_path)
+		err = take_text(root, "path", &r->path, &n_keys, why);
+	if (err == 0 && verbs[r->verb].has_torrent)
+		err = take_text(root, "torrent", &r->torrent, &n_keys, why);
+	if (err == 0 && verbs[r->verb].may_have_rate)
+		err = take_rate(root, r, &n_keys, why);
+	if (err == 0 && json_object_size(root) != n_keys)
+		err = refuse(why, "more than there is to say to ",
+			     verbs[r->verb].name);
+	return err;
+}
+
+int steer_request_decode(const char *line, size_t len,
+			 struct steer_request *out, char why[STEER_WHY_BYTES])
+{
+	json_error_t error;
+	json_t *root = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+	int err;
+
+	*out = (struct steer_request){.json = root};
+	if (root == NULL)
+		return refuse(why, "not JSON: ", error.text);
+	err = take(root, out, why);
+	if (err != 0)
+		steer_request_fini(out);
+	return err;
+}
+
+void steer_request_fini(struct steer_request *r)
+{
+	json_decref(r->json);
+	*r = (struct steer_request){0};
+}

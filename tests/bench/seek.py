@@ -11,7 +11,8 @@ measured, each time in a fresh process with an empty store and fresh seeds:
 
 A seek that took less than a round trip found its bytes fetched: it is a hit
 and counts for nothing else. Places whose piece follows one that was read are
-not drawn, so that read-ahead is no help. `stopped`: after the first bytes
+not drawn, so that read-ahead is no help. `pinned` is shoalfs with the whole file
+pinned from the first bytes on: a reader should not notice. `stopped`: after the first bytes
 three of eight seeds get SIGSTOP.
 
 p50 and p99 are over the seeks of all rounds together, the rest is the median
@@ -29,12 +30,14 @@ import shutil
 import signal
 import socket
 import statistics
+import subprocess
 import sys
 import threading
 import time
 
 from stream import FIRST, LINK, SEEK, TOP, Libtorrent, Shoalfs, prewarm
 from lab import run
+from shoal import program
 from swarm import (PEER_PORT, TRACKER_PORT, make_torrent, start_seed,
                    tracker_url, write_blob)
 
@@ -60,8 +63,8 @@ def parse():
                         "three of eight seeds stand still (all)")
     parser.add_argument("--seeks", type=int, default=20, metavar="N")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
-    parser.add_argument("--only", choices=("shoalfs", "libtorrent"),
-                        action="append")
+    parser.add_argument("--only", choices=PARTICIPANTS, action="append",
+                        help="(repeatable; shoalfs and libtorrent)")
     parser.add_argument("--bin", help="directory of shoalfs "
                         "(default: SHOALFS_BIN, then build/release/cmd)")
     parser.add_argument("--json", metavar="FILE")
@@ -124,13 +127,21 @@ class Mounted(Shoalfs):
         return found["waste_bytes"], found["down_bytes"]
 
 
+class Pinned(Mounted):
+    name = "pinned"
+
+    def pin(self):
+        subprocess.run([program("shoalctl"), "-m", self.path, "pin",
+                        self.path], check=True, stdout=subprocess.DEVNULL)
+
+
 class Deadlines(Libtorrent):
     def waste(self):
         found = self.ask("payload")
         return found["waste"], found["down"]
 
 
-PARTICIPANTS = {kind.name: kind for kind in (Mounted, Deadlines)}
+PARTICIPANTS = {kind.name: kind for kind in (Mounted, Pinned, Deadlines)}
 
 
 class Bench:
@@ -158,6 +169,8 @@ class Bench:
         participant.open()
         participant.read(0, FIRST)
         first = time.monotonic()
+        if isinstance(participant, Pinned):
+            participant.pin()
         for peer in peers[:self.stopped]:
             peer.proc.signal(signal.SIGSTOP)
         took = [participant.read(place, SEEK) for place in self.places()]
@@ -240,7 +253,7 @@ def main(options):
 
     def experiment(lab):
         names = [name for name in PARTICIPANTS
-                 if not options.only or name in options.only]
+                 if name in (options.only or ("shoalfs", "libtorrent"))]
         chosen = options.scenario or list(SCENARIOS)
         most = max(SCENARIOS[name][0] for name in chosen)
         hosts = lab.hosts("reader", "tracker",

@@ -21,11 +21,9 @@ struct udp_tracker;
 
 TAILQ_HEAD(torrent_list, torrent);
 
-/* giveway.c's: the swarms with a background to fetch, and how many have a
- * block out that a reader waits for. */
+/* giveway.c's: the swarms with a background to fetch. */
 struct giveway {
 	LIST_HEAD(, swarm) backgrounds;
-	unsigned n_hurrying;
 	uint64_t until_us; /* readers have the line for themselves */
 };
 

@@ -7,14 +7,16 @@
  *   1. what is out for the background is taken back, in every torrent: peers
  *      drop what they have not sent (BEP 3 CANCEL). What comes all the same
  *      is used.
- *   2. nothing new is asked for the background while a block is out that some
- *      reader waits for. As all torrents share the line, so do they this.
- *   3. for a while after that, windows are not doubled (peer_ask_room).
+ *   2. nothing new is asked for the background, in any torrent, for GIVEWAY_MS:
+ *      all share the line. Not only while the reader waits: who has just read
+ *      reads again, and peers that put what they are asked for into their
+ *      sockets at once take nothing back.
+ *   3. while nobody reads, no more is out than keeps the peers busy
+ *      (rate_window_calm_bytes): what queues on the line cannot be taken back.
  *
- * A reader of a torrent with one slow peer would stop all pins for as long as
- * he reads. So 2 ends GIVEWAY_MS after a reader began to wait: on a healthy
- * swarm he has his bytes by then, on another one the line is not what he
- * lacks. A reader who waits anew begins it anew.
+ * It ends by time alone, or a reader of a torrent with one slow peer would stop
+ * all pins for as long as he reads: on a healthy swarm he has his bytes by
+ * then, on another one the line is not what he lacks.
  *
  * The background rests altogether while its torrent's pins rest (fetch.c), and
  * when the store has stopped keeping anything. */
@@ -52,26 +54,6 @@ int giveway_start(struct swarm *sw)
 	return 0;
 }
 
-static void kick_all(struct engine *e)
-{
-	struct swarm *sw;
-
-	LIST_FOREACH (sw, &e->giveway.backgrounds, background)
-		swarm_kick(sw);
-}
-
-static void set_hurrying(struct swarm *sw, bool is_hurrying)
-{
-	struct giveway *g = &sw->e->giveway;
-
-	if (sw->is_hurrying == is_hurrying)
-		return;
-	sw->is_hurrying = is_hurrying;
-	g->n_hurrying += is_hurrying ? 1u : UINT32_MAX;
-	if (g->n_hurrying == 0)
-		kick_all(sw->e);
-}
-
 void giveway_on_background(struct swarm *sw, bool is_any)
 {
 	if (sw->has_background == is_any)
@@ -86,7 +68,6 @@ void giveway_on_background(struct swarm *sw, bool is_any)
 void giveway_on_stop(struct swarm *sw)
 {
 	giveway_on_background(sw, false);
-	set_hurrying(sw, false);
 }
 
 void giveway_on_read(struct swarm *sw)
@@ -109,37 +90,19 @@ static bool is_paused(const struct swarm *sw, uint64_t now_us)
 	       store_err(sw->e->cfg.store) != 0;
 }
 
-static enum picker_rest rest_now(const struct swarm *sw, uint64_t now_us)
-{
-	const struct giveway *g = &sw->e->giveway;
-
-	if (is_paused(sw, now_us))
-		return PICKER_REST_ALWAYS;
-	if (now_us >= g->until_us)
-		return PICKER_REST_NEVER;
-	if (g->n_hurrying > (sw->is_hurrying ? 1u : 0u))
-		return PICKER_REST_ALWAYS;
-	return PICKER_REST_HURRYING;
-}
-
 void giveway_begin_pass(struct swarm *sw, uint64_t now_us)
 {
+	bool somebody_reads = now_us < sw->e->giveway.until_us;
 	struct peer *p;
 
-	sw->is_calm = fetch_is_calm(sw->t->fetch) &&
-		      now_us >= sw->e->giveway.until_us;
+	sw->is_calm = !somebody_reads && fetch_is_calm(sw->t->fetch);
 	if (!sw->has_background)
 		return;
 	if (sw->must_give_way)
 		TAILQ_FOREACH (p, &sw->peers, link)
 			peer_ask_cancel_background(p);
 	sw->must_give_way = false;
-	picker_rest(sw->picker, rest_now(sw, now_us));
-}
-
-void giveway_end_pass(struct swarm *sw)
-{
-	set_hurrying(sw, picker_is_hurrying(sw->picker));
+	picker_rest(sw->picker, somebody_reads || is_paused(sw, now_us));
 }
 
 uint64_t giveway_wake_us(const struct swarm *sw, uint64_t now_us)

@@ -24,10 +24,9 @@ void giveway_on_stop(struct swarm *sw);
 void giveway_on_read(struct swarm *sw);
 
 /* giveway_begin_pass — says the picker what it may ask for, and takes back what
- * is out for the background if somebody has come to read. giveway_end_pass —
- * requests were made. giveway_wake_us — when to look again; UINT64_MAX. */
+ * is out for the background if somebody has come to read. giveway_wake_us —
+ * when to look again; UINT64_MAX. */
 void giveway_begin_pass(struct swarm *sw, uint64_t now_us);
-void giveway_end_pass(struct swarm *sw);
 uint64_t giveway_wake_us(const struct swarm *sw, uint64_t now_us);
 
 #endif

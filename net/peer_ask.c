@@ -103,15 +103,18 @@ static int make_room(struct peer_asks *q)
 	return 0;
 }
 
+static uint32_t window_now(const struct peer *p)
+{
+	return p->sw->is_calm ? rate_window_calm_bytes(&p->window)
+			      : p->window.window_bytes;
+}
+
 uint32_t peer_ask_room(const struct peer *p, uint64_t now_us)
 {
 	uint32_t most =
 		p->reqq < PEER_REQUESTS_MAX ? p->reqq : PEER_REQUESTS_MAX;
-	uint32_t window = p->window.window_bytes, room;
+	uint32_t window = window_now(p), room;
 
-	/* Nobody will wait behind it, and a pause of ours costs nothing. */
-	if (p->sw->is_calm)
-		window *= 2;
 	if (now_us < p->hold_until_us || p->asks.n >= most ||
 	    p->out_bytes >= window)
 		return 0;

@@ -214,6 +214,20 @@ enum want_class picker_class(const struct picker *p, uint32_t piece_ix)
 	return is_in_background(p, piece_ix) ? WANT_BACKGROUND : WANT_NONE;
 }
 
+static bool may_ask_background(const struct picker *p)
+{
+	const struct pick_piece *pp;
+
+	if (p->is_resting)
+		return false;
+	if (p->rarity && rarity_count(p->rarity) > 0)
+		return true;
+	TAILQ_FOREACH (pp, &p->background, link)
+		if (picker_free_blocks(pp) > 0 || pp->n_asked > 0)
+			return true;
+	return false;
+}
+
 enum want_class picker_next_class(const struct picker *p)
 {
 	const struct pick_piece *pp;
@@ -222,14 +236,7 @@ enum want_class picker_next_class(const struct picker *p)
 		if (picker_free_blocks(pp) > 0 ||
 		    (pp->class == WANT_URGENT && pp->n_asked > 0))
 			return pp->class;
-	if (p->rest == PICKER_REST_ALWAYS)
-		return WANT_NONE;
-	TAILQ_FOREACH (pp, &p->background, link)
-		if (pp->n_arrived < pp->n_blocks)
-			return WANT_BACKGROUND;
-	return p->rarity != NULL && rarity_count(p->rarity) > 0
-		       ? WANT_BACKGROUND
-		       : WANT_NONE;
+	return may_ask_background(p) ? WANT_BACKGROUND : WANT_NONE;
 }
 
 bool picker_is_open(const struct picker *p, uint32_t piece_ix)
@@ -366,22 +373,9 @@ struct rarity *picker_rarity(const struct picker *p)
 	return p->rarity;
 }
 
-void picker_rest(struct picker *p, enum picker_rest when)
+void picker_rest(struct picker *p, bool is_resting)
 {
-	p->rest = when;
-}
-
-bool picker_is_hurrying(const struct picker *p)
-{
-	const struct pick_piece *pp;
-
-	TAILQ_FOREACH (pp, &p->wanted, link) {
-		if (pp->class != WANT_URGENT)
-			break;
-		if (pp->n_asked > 0)
-			return true;
-	}
-	return false;
+	p->is_resting = is_resting;
 }
 
 /* ---- what became of requests ---- */

@@ -98,15 +98,8 @@ uint32_t picker_last_window(const struct picker *p);
 int picker_start_background(struct picker *p, uint32_t n_pieces, uint64_t seed);
 struct rarity *picker_rarity(const struct picker *p);
 
-/* picker_is_hurrying — a block of an urgent piece is out. picker_rest — when
- * nothing new is asked for the background. */
-enum picker_rest {
-	PICKER_REST_NEVER,
-	PICKER_REST_HURRYING,
-	PICKER_REST_ALWAYS
-};
-void picker_rest(struct picker *p, enum picker_rest when);
-bool picker_is_hurrying(const struct picker *p);
+/* picker_rest — while it rests, nothing new is asked for the background. */
+void picker_rest(struct picker *p, bool is_resting);
 
 /* ---- assigning ---- */
 

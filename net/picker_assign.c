@@ -389,8 +389,7 @@ unsigned picker_assign(struct picker *p, struct pick_peer *peers,
 		if (is_urgent && pp->n_asked > 0)
 			ask_late_blocks(&ps, pp);
 	}
-	if (p->rest == PICKER_REST_NEVER ||
-	    (p->rest == PICKER_REST_HURRYING && !picker_is_hurrying(p)))
+	if (!p->is_resting)
 		assign_background(&ps);
 	return ps.n;
 }

@@ -51,7 +51,7 @@ struct picker {
 	struct hmap *by_ix;
 	struct pick_list wanted, background, idle;
 	struct rarity *rarity; /* NULL: there was never a background */
-	enum picker_rest rest;
+	bool is_resting;
 	uint32_t n_out;	   /* requests, copies counted */
 	uint32_t n_copies; /* of them second and third ones */
 	uint64_t next_late_us;

@@ -185,6 +185,15 @@ static void steady_window(struct rate_window *w)
 	w->window_bytes = clamp_window(bytes_in(w, most_us + late_us) * 5 / 4);
 }
 
+uint32_t rate_window_calm_bytes(const struct rate_window *w)
+{
+	uint64_t us = (uint64_t)w->delay_us + RATE_CALM_SLACK_US;
+	uint32_t bytes = clamp_window(bytes_in(w, us));
+
+	return w->is_growing || bytes > w->window_bytes ? w->window_bytes
+							: bytes;
+}
+
 /* Is what we take for the delay worth a new look? */
 static bool is_doubtful(const struct rate_window *w, uint64_t now_us)
 {

@@ -35,6 +35,7 @@ enum {
 	RATE_WINDOW_MIN_BYTES = 4 * 16 << 10,
 	RATE_WINDOW_MAX_BYTES = 32 << 20,
 	RATE_SLACK_US = 30000,
+	RATE_CALM_SLACK_US = 10000,
 };
 
 struct rate_window {
@@ -72,6 +73,11 @@ void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
 /* rate_window_on_deaf — we did not read for a while: what comes now says
  * nothing of the peer's rate. */
 void rate_window_on_deaf(struct rate_window *w, uint64_t now_us);
+
+/* rate_window_calm_bytes — the window for what nobody waits for: just enough
+ * to keep the peer busy, so that hardly anything queues before a reader who
+ * may come. Never more than window_bytes. */
+uint32_t rate_window_calm_bytes(const struct rate_window *w);
 
 /* rate_window_on_stall — nothing came for long: back to the smallest. */
 void rate_window_on_stall(struct rate_window *w, uint64_t now_us);

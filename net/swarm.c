@@ -393,7 +393,6 @@ static void on_pass(void *arg)
 		sw->intake->short_for = WANT_NONE;
 		n_peers = assign(sw, now_us);
 	} while (sw->intake->is_short && reclaim_for(sw));
-	giveway_end_pass(sw);
 	set_wake(sw, now_us);
 	if (n_peers == 0 && sw->n_dialing == 0 && fetch_is_hungry(sw->t->fetch))
 		look_for_peers(sw);

@@ -222,9 +222,8 @@ struct swarm {
 	/* giveway.c's */
 	LIST_ENTRY(swarm) background;
 	bool has_background; /* in the engine's list */
-	bool is_hurrying;    /* a block is out that a reader waits for */
 	bool must_give_way;  /* with the next pass */
-	bool is_calm;	     /* nobody reads: windows may be large */
+	bool is_calm;	     /* nobody reads: windows are just large enough */
 };
 
 #endif

@@ -12,7 +12,9 @@ measured, each time in a fresh process with an empty store and fresh seeds:
 A seek that took less than a round trip found its bytes fetched: it is a hit
 and counts for nothing else. Places whose piece follows one that was read are
 not drawn, so that read-ahead is no help. `pinned` is shoalfs with the whole file
-pinned from the first bytes on: a reader should not notice. `stopped`: after the first bytes
+pinned from the first bytes on: a reader should not notice. It rests for a
+second after each seek; with a longer --pause each seek meets it at full rate.
+`stopped`: after the first bytes
 three of eight seeds get SIGSTOP.
 
 p50 and p99 are over the seeks of all rounds together, the rest is the median
@@ -63,6 +65,8 @@ def parse():
                         "three of eight seeds stand still (all)")
     parser.add_argument("--seeks", type=int, default=20, metavar="N")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
+    parser.add_argument("--pause", type=float, default=0, metavar="S",
+                        help="before each seek: a pin is at work then")
     parser.add_argument("--only", choices=PARTICIPANTS, action="append",
                         help="(repeatable; shoalfs and libtorrent)")
     parser.add_argument("--bin", help="directory of shoalfs "
@@ -173,7 +177,10 @@ class Bench:
             participant.pin()
         for peer in peers[:self.stopped]:
             peer.proc.signal(signal.SIGSTOP)
-        took = [participant.read(place, SEEK) for place in self.places()]
+        took = []
+        for place in self.places():
+            time.sleep(self.options.pause)
+            took.append(participant.read(place, SEEK))
         waste, down = participant.waste()
         # The answer was on its way for half a round trip.
         arrived = tracker.answered + ROUND_TRIP / 2

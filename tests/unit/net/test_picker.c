@@ -437,33 +437,22 @@ static void background_is_last(void **state)
 	assert_int_equal(picker_class(f->p, 0), WANT_BACKGROUND);
 }
 
-/* While the background rests nothing of it is asked for; while it rests for the
- * hurried, nothing as long as an urgent block is out. */
+/* While the background rests nothing of it is asked for, and a limit does not
+ * wait for it. */
 static void background_rests(void **state)
 {
 	struct fixture *f = *state;
-	unsigned n_others;
 
 	assert_int_equal(picker_start_background(f->p, N_PIECES, 1), 0);
 	picker_want(f->p, 0, WANT_BACKGROUND, 0);
-	picker_rest(f->p, PICKER_REST_ALWAYS);
+	picker_rest(f->p, true);
+	assert_int_equal(picker_next_class(f->p), WANT_NONE);
 	assert_int_equal(assign(f, 1, 0), 0);
-	picker_rest(f->p, PICKER_REST_HURRYING);
 	picker_want(f->p, 3, WANT_URGENT, 0);
 	assert_int_equal(assign(f, 1, 0), 2);
-	assert_true(picker_is_hurrying(f->p));
-	for (uint32_t i = 0; i < 2; i++) {
-		struct wire_block b = f->out[i].block;
-
-		assert_int_not_equal(arrive(f, 10, &b, &n_others),
-				     PICKER_UNWANTED);
-		assert_int_equal(picker_is_hurrying(f->p), i == 0);
-	}
-	assert_int_equal(assign(f, 1, 0), BLOCKS);
-	picker_want(f->p, 1, WANT_URGENT, 0);
-	f->peer[0].have = &f->none; /* nobody can be asked for it */
-	picker_want(f->p, 2, WANT_BACKGROUND, 0);
-	bits_set(&f->none, 2);
+	picker_rest(f->p, false);
+	picker_want(f->p, 3, WANT_NONE, 0);
+	assert_int_equal(picker_next_class(f->p), WANT_BACKGROUND);
 	assert_int_equal(assign(f, 1, 0), BLOCKS);
 }
 
@@ -548,7 +537,7 @@ static void random_walk(void **state)
 				b.begin_bytes == 0 ? WIRE_BLOCK_BYTES : 100;
 		for (int i = 0; i < 3; i++)
 			f->peer[i].room = (uint32_t)(rand_r(&seed) % 4);
-		picker_rest(f->p, (enum picker_rest)(rand_r(&seed) % 3));
+		picker_rest(f->p, rand_r(&seed) % 3 == 0);
 		switch (rand_r(&seed) % 8) {
 		case 0:
 			picker_want(f->p, ix,

@@ -110,7 +110,7 @@ static bool only_piece_0_is_out(void *arg)
 	struct node *n = arg;
 
 	return out_blocks(n) == PIECE / WIRE_BLOCK_BYTES &&
-	       picker_is_hurrying(n->t->swarm->picker);
+	       picker_class(n->t->swarm->picker, 0) == WANT_URGENT;
 }
 
 /* A read takes back what is out for the background, and while its blocks are

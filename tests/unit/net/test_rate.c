@@ -369,9 +369,28 @@ static void bucket_changes_rate(void **state)
 	assert_int_equal(rate_bucket_tokens(&b, now + 2000000), 0);
 }
 
+/* What nobody waits for is asked for in a smaller window than what somebody
+ * reads, once the rate is known; it never is more. */
+static void calm_window_is_smaller(void **state)
+{
+	struct rate_window w;
+
+	(void)state;
+	rate_window_init(&w, 0);
+	assert_int_equal(rate_window_calm_bytes(&w), w.window_bytes);
+	w.is_growing = false;
+	w.rate_Bps = 10000000;
+	w.delay_us = 50000;
+	w.window_bytes = 1000000;
+	assert_int_equal(rate_window_calm_bytes(&w), 600000);
+	w.window_bytes = 300000;
+	assert_int_equal(rate_window_calm_bytes(&w), 300000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(calm_window_is_smaller),
 		cmocka_unit_test(window_finds_bdp),
 		cmocka_unit_test(slow_answers_are_filled),
 		cmocka_unit_test(delay_is_followed),

@@ -179,6 +179,9 @@ static void add_torrent(struct buf *b, const struct mount *m,
 	add_size(b, v.size_bytes);
 	buf_addf(b, ", %u of %u pieces, %" PRIu64 " hashed since the start\n",
 		 v.held_pieces, v.n_pieces, v.hashed_pieces);
+	if (v.pinned_files > 0)
+		buf_addf(b, "  pinned   %u file%s\n", v.pinned_files,
+			 v.pinned_files == 1 ? "" : "s");
 	buf_add_str(b, "  traffic  ");
 	add_rate(b, v.down_Bps, v.up_Bps);
 	buf_add_str(b, "; in all down ");

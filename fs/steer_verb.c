@@ -22,6 +22,7 @@
 #include "core/err.h"
 #include "core/metainfo.h"
 #include "fs/control_internal.h"
+#include "fs/fs_limits.h"
 #include "fs/inode.h"
 #include "fs/mount_internal.h"
 #include "fs/node.h"
@@ -178,24 +179,41 @@ static void pin(struct call *c)
 
 /* ---- why ---- */
 
-struct wait_count {
-	struct files f;
-	json_t *reads;
-};
-
-static void add_reads(struct files *f, const struct node *n)
+/* Is the read's file this one, or below this directory? */
+static bool is_below(const struct node *n, const struct readop_view *v)
 {
-	struct wait_count *w = CONTAINER_OF(f, struct wait_count, f);
-	const struct readop *op = NULL;
+	const struct mi_file *f = &v->shown->mi->files[v->file_ix];
+	uint32_t ix = TREE_TOP;
 
-	while ((op = readop_next(f->c->m, op)) != NULL) {
+	if (n->kind == NODE_ROOT)
+		return true;
+	if (v->shown != n->shown)
+		return false;
+	if (n->kind == NODE_FILE)
+		return v->file_ix == tree_file(n->ix);
+	for (uint32_t i = 0; ix != n->ix; i++)
+		if (i + 1 >= f->n_path ||
+		    tree_lookup(n->shown->tree, ix, f->path[i], &ix) != 0)
+			return false;
+	return true;
+}
+
+static json_t *reads_below(struct call *c, const struct node *n)
+{
+	const struct readop *op = NULL;
+	json_t *reads = json_array();
+	unsigned left = CONTROL_READS_MAX;
+
+	while ((op = readop_next(c->m, op)) != NULL && left > 0) {
 		struct readop_view v;
 
 		readop_view(op, &v);
-		if (v.shown == n->shown && v.file_ix == tree_file(n->ix))
-			control_push(&f->c->o, w->reads,
-				     control_json_read(&f->c->o, op));
+		if (!is_below(n, &v))
+			continue;
+		control_push(&c->o, reads, control_json_read(&c->o, op));
+		left--;
 	}
+	return reads;
 }
 
 /* What there is to say of a file that nobody waits for. */
@@ -216,21 +234,18 @@ static const char *why_quiet(const struct node *n)
 
 static void why_path(struct call *c, const struct node *n)
 {
-	struct wait_count w = {.f = {.c = c, .fn = add_reads},
-			       .reads = json_array()};
+	json_t *reads = reads_below(c, n);
 	const char *why = NULL;
 
-	if (!TAILQ_EMPTY(&c->m->reads))
-		each(&w.f, n);
-	if (json_array_size(w.reads) > 0)
+	if (json_array_size(reads) > 0)
 		why = json_string_value(
-			json_object_get(json_array_get(w.reads, 0), "why"));
+			json_object_get(json_array_get(reads, 0), "why"));
 	else if (n->kind == NODE_FILE)
 		why = why_quiet(n);
 	else
 		why = "nothing: no read of it waits";
 	control_put(&c->o, c->answer, "why", control_text_value(why));
-	control_put(&c->o, c->answer, "reads", w.reads);
+	control_put(&c->o, c->answer, "reads", reads);
 }
 
 static void why(struct call *c)

@@ -35,7 +35,7 @@ enum {
 	RATE_WINDOW_MIN_BYTES = 4 * 16 << 10,
 	RATE_WINDOW_MAX_BYTES = 32 << 20,
 	RATE_SLACK_US = 30000,
-	RATE_CALM_SLACK_US = 10000,
+	RATE_CALM_SLACK_US = 30000,
 };
 
 struct rate_window {

@@ -382,7 +382,7 @@ static void calm_window_is_smaller(void **state)
 	w.rate_Bps = 10000000;
 	w.delay_us = 50000;
 	w.window_bytes = 1000000;
-	assert_int_equal(rate_window_calm_bytes(&w), 600000);
+	assert_int_equal(rate_window_calm_bytes(&w), 800000);
 	w.window_bytes = 300000;
 	assert_int_equal(rate_window_calm_bytes(&w), 300000);
 }

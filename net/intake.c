@@ -16,9 +16,10 @@
  * Invariants
  *   1. At most one peer is half way through a block with its bytes going to
  *      the block's place, and that peer is the block's holder: a place is
- *      handed out anew only if its holder is not receiving that very block.
- *      A second peer gets its scratch block, copied into place at the end if
- *      the block is still missing then.
+ *      handed out anew only if its holder is not receiving that very block,
+ *      or has fallen silent in the middle of it and is made to forget it.
+ *      Else a second peer gets its scratch block, copied into place at the
+ *      end if the block is still missing then.
  *   2. Once a block has arrived no place is handed out for it, and who was
  *      half way through it is made to forget its place first.
  *   3. So when a piece is whole no peer writes into its buffer; all are told
@@ -260,6 +261,7 @@ uint8_t *intake_place(struct peer *p, const struct wire_block *b)
 {
 	struct intake *in = p->sw->intake;
 	struct intake_piece *ip;
+	struct peer *writer;
 	uint8_t *place;
 
 	if (in == NULL || !picker_is_missing(p->sw->picker, b))
@@ -270,8 +272,12 @@ uint8_t *intake_place(struct peer *p, const struct wire_block *b)
 	place = place_of(in, b);
 	if (ip == NULL || place == NULL)
 		return NULL;
-	if (writer_of(in, ip, b, p->id) != NULL)
-		return use_scratch(p, b);
+	writer = writer_of(in, ip, b, p->id);
+	if (writer != NULL) {
+		if (!peer_ask_is_doubtful(writer, loop_now_us(p->sw->loop)))
+			return use_scratch(p, b);
+		peerio_forget_dst(writer->io, place, b->len_bytes);
+	}
 	ip->holder[b->begin_bytes / WIRE_BLOCK_BYTES] = p->id;
 	return place;
 }
@@ -282,6 +288,8 @@ static void drop(struct peer *p, const struct wire_block *b,
 		 enum peer_ask_was was)
 {
 	p->sw->waste_bytes += b->len_bytes;
+	if (was != PEER_ASK_NOT || p->credit > 0)
+		picker_on_waste(p->sw->picker, b->len_bytes);
 	if (was == PEER_ASK_OUT) {
 		picker_on_gone(p->sw->picker, p->id, b);
 		swarm_kick(p->sw);
@@ -363,6 +371,8 @@ void intake_on_block(struct peer *p, const struct wire_block *b, uint8_t *dst)
 		return;
 	}
 	was = peer_ask_on_arrival(p, b);
+	if (was != PEER_ASK_NOT)
+		peer_ask_on_promise(p);
 	ip = intake_find(sw->intake, b->piece_ix);
 	if (dst == NULL || ip == NULL || !picker_is_missing(sw->picker, b) ||
 	    place_of(sw->intake, b) == NULL ||

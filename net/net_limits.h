@@ -41,6 +41,7 @@ enum {
 	PEER_UNASKED_MAX = 64, /* blocks without a reason before we hang up */
 	PEER_HOLD_MS = 1000, /* a rejecting peer is left alone, doubling … */
 	PEER_HOLD_MAX_MS = 30000,
+	PEER_FIRST_BLOCK_US = 1000000, /* for its first block, and its delay */
 	PEER_FORGET_MS = 20000,	 /* stalled so long: it has lost our requests */
 	PEER_RTT_EVERY_MS = 100, /* a system call each */
 

@@ -96,6 +96,7 @@ bool opening_describe(struct peer *p, struct pick_peer *out)
 		.rtt_us = p->window.delay_us,
 		.out_bytes = p->out_bytes,
 		.room = PEER_OPENING_REQUESTS - p->asks.n,
+		.doubt_us = UINT64_MAX, /* it has its time: blind_until_us */
 		.is_snubbed = p->is_snubbed,
 		.is_guess = true,
 	};

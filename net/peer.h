@@ -93,6 +93,9 @@ enum peer_ask_was { PEER_ASK_NOT, PEER_ASK_RELEASED, PEER_ASK_OUT };
 enum peer_ask_was peer_ask_on_arrival(struct peer *p,
 				      const struct wire_block *b);
 
+/* peer_ask_on_promise — a block that it was asked for came: it is proven. */
+void peer_ask_on_promise(struct peer *p);
+
 /* peer_ask_cancel — the block came from elsewhere: CANCEL. The picker is not
  * told. */
 void peer_ask_cancel(struct peer *p, const struct wire_block *b);
@@ -107,6 +110,15 @@ void peer_ask_cancel_background(struct peer *p);
 
 /* peer_ask_drop_all — the peer has forgotten our requests (choke, end). */
 void peer_ask_drop_all(struct peer *p);
+
+/* peer_ask_release — the picker waits for it no more; should it come all the
+ * same it is used. */
+void peer_ask_release(struct peer *p, const struct wire_block *b);
+
+/* peer_ask_doubt_us — if nothing has come by then of what is out, others may
+ * be asked for it; UINT64_MAX: nothing is out. */
+uint64_t peer_ask_doubt_us(const struct peer *p);
+bool peer_ask_is_doubtful(const struct peer *p, uint64_t now_us);
 
 /* peer_ask_late_us — when something of what is out will count as late;
  * UINT64_MAX: nothing. peer_ask_on_late — that time has come. */

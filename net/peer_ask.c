@@ -57,6 +57,15 @@ static uint32_t find(const struct peer *p, const struct wire_block *b)
 	return i;
 }
 
+/* It owes nothing any more, as far as the picker knows. */
+static void settle(struct peer *p)
+{
+	if (p->asks.n > p->n_released || p->asked_us == 0)
+		return;
+	p->fruitless_us += loop_now_us(p->sw->loop) - p->asked_us;
+	p->asked_us = 0;
+}
+
 /* The head is the usual case and costs nothing. */
 static void take_at(struct peer *p, uint32_t i)
 {
@@ -79,6 +88,7 @@ static void take_at(struct peer *p, uint32_t i)
 		p->passed_us = 0;
 	else if (was_head)
 		p->passed_us = loop_now_us(p->sw->loop);
+	settle(p);
 }
 
 static int make_room(struct peer_asks *q)
@@ -123,6 +133,18 @@ uint32_t peer_ask_room(const struct peer *p, uint64_t now_us)
 	return room < most - p->asks.n ? room : most - p->asks.n;
 }
 
+static void ask_kernel_rtt(struct peer *p, uint64_t now_us)
+{
+	uint32_t rtt_us;
+
+	if (now_us < p->rtt_asked_us + (uint64_t)PEER_RTT_EVERY_MS * 1000)
+		return;
+	p->rtt_asked_us = now_us;
+	rtt_us = peerio_rtt_us(p->io);
+	if (rtt_us > 0)
+		rate_window_on_rtt(&p->window, rtt_us);
+}
+
 /* Known to us, but not to the picker any more: now it is its turn again. */
 static bool take_back(struct peer *p, const struct wire_block *b)
 {
@@ -141,7 +163,7 @@ void peer_ask_block(struct peer *p, const struct wire_block *b, uint64_t now_us)
 {
 	pace_on_ask(p->sw->e, &p->paid_bytes, b->len_bytes);
 	if (p->asks.n == p->n_released)
-		p->payload_us = now_us; /* the first that is owed */
+		p->payload_us = p->asked_us = now_us; /* the first owed */
 	if (take_back(p, b))
 		return;
 	if (make_room(&p->asks) != 0) {
@@ -155,6 +177,7 @@ void peer_ask_block(struct peer *p, const struct wire_block *b, uint64_t now_us)
 	if (p->asks.n == 0) {
 		p->probe_us = now_us;
 		p->owed_us = now_us;
+		ask_kernel_rtt(p, now_us);
 	}
 	p->asks.n++;
 	*at(p, p->asks.n - 1) = (struct peer_ask){
@@ -200,6 +223,12 @@ enum peer_ask_was peer_ask_on_arrival(struct peer *p,
 	return take(p, i);
 }
 
+void peer_ask_on_promise(struct peer *p)
+{
+	p->is_proven = true;
+	p->fruitless_us = 0;
+}
+
 void peer_ask_cancel(struct peer *p, const struct wire_block *b)
 {
 	enum peer_ask_was was = take(p, find(p, b));
@@ -209,6 +238,8 @@ void peer_ask_cancel(struct peer *p, const struct wire_block *b)
 		return;
 	if (was == PEER_ASK_OUT)
 		pace_on_gone(p->sw->e, &p->paid_bytes, b->len_bytes);
+	/* What is asked for in its stead goes in the same write, behind it. */
+	swarm_kick(p->sw);
 	p->credit++;
 	p->cancel_us = loop_now_us(p->sw->loop);
 	if (peerio_receiving(p->io, &now) && wire_block_eq(&now, b))
@@ -223,6 +254,7 @@ static void release(struct peer *p, struct peer_ask *a)
 	a->is_released = true;
 	p->n_released++;
 	pace_on_gone(p->sw->e, &p->paid_bytes, a->block.len_bytes);
+	settle(p);
 	picker_on_gone(p->sw->picker, p->id, &a->block);
 }
 
@@ -269,6 +301,14 @@ void peer_ask_cancel_background(struct peer *p)
 	cancel_all(p, is_of_class, WANT_BACKGROUND);
 }
 
+void peer_ask_release(struct peer *p, const struct wire_block *b)
+{
+	uint32_t i = find(p, b);
+
+	if (i < p->asks.n)
+		release(p, at(p, i));
+}
+
 /* Out of the queue, but should it come it is welcome. */
 static void forget_head(struct peer *p)
 {
@@ -300,6 +340,28 @@ static uint64_t blind_us(const struct peer *p)
 	    p->asks.n == p->n_released)
 		return UINT64_MAX;
 	return p->blind_until_us;
+}
+
+uint64_t peer_ask_doubt_us(const struct peer *p)
+{
+	uint64_t wait_us = rate_window_doubt_us(&p->window), us, since_us;
+
+	if (p->asks.n == p->n_released || pace_is_deaf(p->sw->e))
+		return UINT64_MAX;
+	us = p->payload_us + wait_us;
+	if (p->is_proven)
+		return us;
+	/* A few bytes now and then are not yet a block; and who is asked over
+	 * and over does not begin anew each time. */
+	since_us = p->asked_us + wait_us;
+	if (p->fruitless_us < PEER_FIRST_BLOCK_US)
+		since_us += PEER_FIRST_BLOCK_US - p->fruitless_us;
+	return us < since_us ? us : since_us;
+}
+
+bool peer_ask_is_doubtful(const struct peer *p, uint64_t now_us)
+{
+	return p->is_snubbed || now_us >= peer_ask_doubt_us(p);
 }
 
 static uint64_t forget_us(const struct peer *p)
@@ -342,6 +404,7 @@ static void on_stall(struct peer *p, uint64_t now_us)
 {
 	release_all(p);
 	p->is_snubbed = true;
+	p->is_proven = false;
 	p->probe_us = 0;
 	p->payload_us = now_us;
 	rate_window_on_stall(&p->window, now_us);
@@ -362,18 +425,6 @@ void peer_ask_on_late(struct peer *p, uint64_t now_us)
 		on_stall(p, now_us);
 }
 
-static void ask_kernel_rtt(struct peer *p, uint64_t now_us)
-{
-	uint32_t rtt_us;
-
-	if (now_us < p->rtt_asked_us + (uint64_t)PEER_RTT_EVERY_MS * 1000)
-		return;
-	p->rtt_asked_us = now_us;
-	rtt_us = peerio_rtt_us(p->io);
-	if (rtt_us > 0)
-		rate_window_on_rtt(&p->window, rtt_us);
-}
-
 void peer_ask_on_connect(struct peer *p, uint64_t now_us)
 {
 	ask_kernel_rtt(p, now_us);
@@ -386,6 +437,8 @@ void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us)
 				      now_us);
 	p->probe_us = 0;
 	pace_on_payload(p->sw->e, &p->paid_bytes, bytes);
+	if (p->asks.n > 0 && p->probe_us == 0)
+		rate_window_on_gap(&p->window, now_us - p->owed_us, now_us);
 	p->heard_us = now_us;
 	p->payload_us = now_us;
 	p->owed_us = now_us;
@@ -400,6 +453,8 @@ void peer_ask_on_deaf(struct peer *p, uint64_t now_us)
 {
 	p->payload_us = now_us;
 	p->owed_us = now_us;
+	if (p->asked_us > 0)
+		p->asked_us = now_us;
 	if (p->passed_us > 0)
 		p->passed_us = now_us;
 	p->probe_us = 0;

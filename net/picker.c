@@ -38,6 +38,7 @@ int picker_new(const struct picker_cfg *cfg, struct picker **out)
 	}
 	p->cfg = *cfg;
 	p->next_late_us = UINT64_MAX;
+	p->waste_left = PICKER_WASTE_FIRST;
 	TAILQ_INIT(&p->wanted);
 	TAILQ_INIT(&p->background);
 	TAILQ_INIT(&p->idle);
@@ -414,6 +415,7 @@ enum picker_arrival picker_on_arrived(struct picker *p, uint32_t peer_id,
 			others[(*n_others)++] = pb->peer[i];
 	}
 	forget_requests(p, pb);
+	picker_earn(p, b->len_bytes);
 	pb->has_arrived = true;
 	pp->n_arrived++;
 	return pp->n_arrived == pp->n_blocks ? PICKER_WHOLE : PICKER_BLOCK;

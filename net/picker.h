@@ -8,12 +8,17 @@
  * free block, in that order, goes to the peer that has the piece, has room in
  * its request window, and is predicted to deliver it first:
  *
- *     C(p) = now + max(rtt, (out + len) / rate + rtt)
+ *     C(p) = now + (out + len) / rate + rtt
  *
- * so the blocks of one urgent piece spread over all peers that help it along.
- * A peer whose C is more than PICKER_SLOW_FACTOR times the best one's, and some
- * milliseconds more, gets no urgent block. A block that is late is asked of a
- * second peer; the first copy to arrive wins (the caller cancels the others).
+ * so the blocks of one urgent piece spread over all peers that help it along,
+ * and all are done at about the same time. An urgent block rather waits for a
+ * fast peer whose window is full than go to one that would bring it later.
+ *
+ * What a peer promises counts little before it has kept one promise: it is new
+ * until a block of it came, then proven, and doubtful while nothing comes of
+ * what it owes. An urgent block that only the doubtful owe is as good as free.
+ * Any other that is late is asked of a second peer; the first copy to arrive
+ * wins (the caller cancels the others).
  * That goes for urgent pieces; and for the background's when some peer could be
  * asked for more and there is nothing left that it could be asked for.
  *
@@ -33,7 +38,7 @@ struct rarity;
 
 enum want_class { WANT_NONE, WANT_BACKGROUND, WANT_WINDOW, WANT_URGENT };
 
-enum { PICKER_COPIES_MAX = 3, PICKER_SLOW_FACTOR = 4 };
+enum { PICKER_COPIES_MAX = 3 };
 
 /* Asked when the first block of a piece is about to be picked: is there memory
  * for it? False leaves the piece for a later pass. */
@@ -110,18 +115,26 @@ struct pick_peer {
 		*only;	   /* choked: the allowed-fast pieces; else NULL */
 	uint64_t rate_Bps; /* bytes a second; 0: not known yet */
 	uint32_t rtt_us;
-	uint32_t out_bytes; /* asked, not arrived; kept up to date */
-	uint32_t room;	    /* blocks that may still be asked; kept too */
-	uint64_t heard_us;  /* when bytes of a block last came; 0: never */
-	bool is_snubbed;    /* gets nothing urgent that others can do */
-	bool is_guess;	    /* nobody knows yet what it has: gets only what is
-			       urgent and nobody else could be asked for */
+	uint32_t out_bytes;  /* asked, not arrived; kept up to date */
+	uint32_t room;	     /* blocks that may still be asked; kept too */
+	uint64_t down_bytes; /* of blocks, ever */
+	uint64_t heard_us;   /* when bytes of a block last came; 0: never */
+	/* It owes blocks, and is doubtful when nothing came of them by then;
+	 * UINT64_MAX: it owes nothing. */
+	uint64_t doubt_us;
+	bool is_proven;	 /* what it was asked for came, and no stall since */
+	bool is_snubbed; /* gets nothing urgent that others can do */
+	bool is_guess;	 /* nobody knows yet what it has: gets only what is
+			    urgent and nobody else could be asked for */
 };
 
 struct pick {
 	uint32_t peer_ix; /* into the array of peers */
 	struct wire_block block;
 	bool is_copy; /* it is out to somebody else already */
+	/* 0, or a peer of whom the picker does not expect it any more: should
+	 * it come from there all the same it is welcome. */
+	uint32_t instead_of;
 };
 
 /* picker_assign — up to `max` decisions into `out`; how many is returned. They
@@ -153,6 +166,10 @@ enum picker_arrival picker_on_arrived(struct picker *p, uint32_t peer_id,
 /* picker_on_gone — peer `peer_id` will not send this block. */
 void picker_on_gone(struct picker *p, uint32_t peer_id,
 		    const struct wire_block *b);
+
+/* picker_on_waste — so many bytes came that were of no use any more: copies
+ * have to be fewer. */
+void picker_on_waste(struct picker *p, uint32_t bytes);
 
 /* picker_is_missing — the block has not arrived; its piece is open. */
 bool picker_is_missing(const struct picker *p, const struct wire_block *b);

@@ -1,30 +1,38 @@
 /* picker_assign — one pass: which free blocks, and which late ones once more,
- * are asked of whom.
+ * are asked for now. Of whom, picker_choose.c says.
  *
  * Happy path, for each wanted piece in order of demand:
  *   1. Gather the peers that have it (and, while they choke us, allow it).
- *   2. Each free block goes to the one with room that is predicted to deliver
- *      it first. An urgent block waits rather than go to a peer that would
- *      take PICKER_SLOW_FACTOR times as long as the best (and SLOW_SLACK_US
- *      more), whose window merely happens to be full: it will be open again
- *      in a fraction of that.
- *   3. In an urgent piece, a block that is out gets a copy when somebody else
+ *   2. Each free block is asked of the one chosen, or waits for his window. At
+ *      most WAITING_MAX blocks of a piece wait in one pass: beyond that nobody
+ *      who has room is of use.
+ *   3. A block that only doubtful peers owe is asked of a proven one as if it
+ *      were free, or of a new one; when it is out PICKER_COPIES_MAX times
+ *      already, instead of the one asked first. Where one of them was proven
+ *      and may send it yet, in an urgent piece only.
+ *   4. In an urgent piece, a block that is out gets a copy when somebody else
  *      would deliver it in half the time that the first one still needs.
  *      What it still needs is its prediction; once that has passed, as long
  *      again as it has taken already. But blocks come in the order of asking:
  *      while a peer delivers, each is merely behind what is out before it.
- *   4. What room is left goes to the background: to its open pieces first, so
+ *   5. New peers that nothing is asked of, beside proven ones, are asked for a
+ *      copy of the piece's last blocks: else, where the proven have room for
+ *      all that is urgent, nobody would come to know what they can do.
+ *   6. What room is left goes to the background: to its open pieces first, so
  *      that few are half there, then to new ones, the rarest that somebody
  *      with room has. Room left even so: there is nothing that those peers
- *      could be asked for, and its late blocks are copied as in 3.
+ *      could be asked for, and its blocks are copied as in 3 and 4.
  * The pass ends when no peer has room.
  *
- * Copies cost bandwidth, so at most one in COPY_SHARE requests is one, a wait
- * below COPY_FLOOR_US is not worth one, and a snubbed peer gets none.
- *
- * A peer of unknown rate is taken for as fast as the mean of the known ones:
- * its window is the smallest, so being wrong costs a few blocks. */
-#include "core/bits.h"
+ * What copies may cost. Bytes that come twice are paid from what arrives, one
+ * in WASTE_SHARE, in the first STREAM_US of a stream one in STREAM_SHARE; up to
+ * WASTE_SAVED are saved up. Who is in debt makes no copies of what a proven
+ * peer owes. What a peer owes that never proved itself costs nothing of that:
+ * strangers cannot use up the copies. A copy of what somebody is at work on is
+ * more of a bet: at most one in COPY_SHARE requests is one, and a wait below
+ * COPY_FLOOR_US is not worth one. */
+#include <string.h>
+
 #include "net/picker_internal.h"
 #include "net/rarity.h"
 
@@ -32,225 +40,174 @@ enum {
 	COPY_FLOOR_US = 20000,
 	COPY_SHARE = 4,
 	COPY_MIN = 4,
-	SLOW_SLACK_US = 10000,
-	DEFAULT_RATE_BPS = 1000000,
-	CANDIDATES_MAX = 256,
+	WAITING_MAX = 32,
 	RARE_SCAN = 256, /* pieces looked at in their order, a pass */
+	WASTE_SHARE = 20,
+	STREAM_SHARE = 7,
+	STREAM_US = 3000000,
+	STREAM_PAUSE_US = 1000000, /* without urgent demand: another stream */
+	WASTE_SAVED = 512 << 10,
 };
 
-struct pass {
-	struct picker *p;
-	struct pick_peer *peers;
-	unsigned n_peers;
-	uint64_t now_us;
-	uint64_t mean_Bps;
-	uint64_t room; /* of all peers */
-	struct pick *out;
-	unsigned n, max;
-	/* peers that may deliver the piece at hand */
-	unsigned cand[CANDIDATES_MAX];
-	unsigned n_cand;
-};
-
-static void count_peers(struct pass *ps)
-{
-	uint64_t sum = 0, known = 0;
-
-	ps->room = 0;
-	for (unsigned i = 0; i < ps->n_peers; i++) {
-		ps->room += ps->peers[i].room;
-		if (ps->peers[i].rate_Bps > 0) {
-			sum += ps->peers[i].rate_Bps;
-			known++;
-		}
-	}
-	ps->mean_Bps = known ? sum / known : DEFAULT_RATE_BPS;
-	if (ps->mean_Bps == 0)
-		ps->mean_Bps = 1;
-}
-
-/* Microseconds until `len` more bytes asked now would be here. */
-static uint64_t predict_us(const struct pass *ps, const struct pick_peer *pr,
-			   uint32_t len)
-{
-	uint64_t rate = pr->rate_Bps ? pr->rate_Bps : ps->mean_Bps;
-	uint64_t bytes = (uint64_t)pr->out_bytes + len;
-
-	return bytes * 1000000 / rate + pr->rtt_us;
-}
-
-static bool may_serve(const struct pick_peer *pr, uint32_t ix)
-{
-	return bits_has(pr->have, ix) && (!pr->only || bits_has(pr->only, ix));
-}
-
-/* Who is asked first: a snubbed peer, or one of whom nobody knows what it has,
- * is a candidate only where there is no better. */
-enum trust { TRUST_FULL, TRUST_GUESS, TRUST_SNUBBED, TRUST_N };
-
-static enum trust trust_in(const struct pick_peer *pr)
-{
-	if (pr->is_snubbed)
-		return TRUST_SNUBBED;
-	return pr->is_guess ? TRUST_GUESS : TRUST_FULL;
-}
-
-static void find_candidates(struct pass *ps, uint32_t ix, enum want_class c)
-{
-	for (enum trust t = TRUST_FULL; t < TRUST_N; t++) {
-		ps->n_cand = 0;
-		if (t == TRUST_GUESS && c != WANT_URGENT)
-			continue;
-		for (unsigned i = 0;
-		     i < ps->n_peers && ps->n_cand < CANDIDATES_MAX; i++) {
-			if (trust_in(&ps->peers[i]) == t &&
-			    may_serve(&ps->peers[i], ix))
-				ps->cand[ps->n_cand++] = i;
-		}
-		if (ps->n_cand > 0)
-			return;
-	}
-}
-
-static bool owes(const struct pick_peer *pr, const struct pick_block *b)
-{
-	for (unsigned i = 0; i < b->n_out; i++) {
-		if (b->peer[i] == pr->id)
-			return true;
-	}
-	return false;
-}
-
-/* The soonest candidate with room that does not owe the block already; n_peers
- * when there is none. `best_us` is the soonest of all, room or not. */
-static unsigned soonest(const struct pass *ps, const struct pick_block *b,
-			uint32_t len, uint64_t *us, uint64_t *best_us)
-{
-	unsigned found = ps->n_peers;
-
-	*us = *best_us = UINT64_MAX;
-	for (unsigned k = 0; k < ps->n_cand; k++) {
-		const struct pick_peer *pr = &ps->peers[ps->cand[k]];
-		uint64_t c = predict_us(ps, pr, len);
-
-		if (c < *best_us)
-			*best_us = c;
-		if (pr->room == 0 || c >= *us || owes(pr, b) ||
-		    (pr->is_snubbed && b->n_out > 0))
-			continue;
-		*us = c;
-		found = ps->cand[k];
-	}
-	return found;
-}
-
-static void ask(struct pass *ps, struct pick_piece *pp, uint32_t i,
+static void ask(struct pick_pass *ps, struct pick_piece *pp, uint32_t i,
 		unsigned peer_ix, uint64_t us)
 {
 	struct pick_peer *pr = &ps->peers[peer_ix];
 	struct pick_block *b = &pp->blocks[i];
 	struct pick *out = &ps->out[ps->n++];
 
-	out->peer_ix = peer_ix;
-	out->block = picker_block(pp, i);
-	out->is_copy = b->n_out > 0;
+	*out = (struct pick){.peer_ix = peer_ix,
+			     .block = picker_block(pp, i),
+			     .is_copy = b->n_out > 0};
+	if (b->n_out == PICKER_COPIES_MAX) {
+		out->instead_of = b->peer[0];
+		memmove(b->peer, b->peer + 1,
+			(PICKER_COPIES_MAX - 1) * sizeof(b->peer[0]));
+		b->n_out--;
+		ps->p->n_out--;
+		ps->p->n_copies--;
+	}
 	if (out->is_copy)
 		ps->p->n_copies++;
 	else
 		pp->n_asked++;
-	if (!out->is_copy || ps->now_us + us < b->due_us)
+	if (!out->is_copy || ps->now_us + us < b->due_us ||
+	    ps->now_us > b->due_us)
 		b->due_us = ps->now_us + us;
 	b->asked_us = ps->now_us;
 	b->peer[b->n_out++] = pr->id;
 	ps->p->n_out++;
 	pr->out_bytes += out->block.len_bytes;
+	b->last_byte = pr->down_bytes + pr->out_bytes;
 	pr->room--;
 	ps->room--;
 }
 
-/* Between near peers the factor alone would be a matter of microseconds. */
-static bool is_too_slow(uint64_t us, uint64_t best_us)
-{
-	return us > best_us * PICKER_SLOW_FACTOR + SLOW_SLACK_US;
-}
+/* ---- free blocks ---- */
 
-static void ask_free_blocks(struct pass *ps, struct pick_piece *pp)
+static void ask_free_blocks(struct pick_pass *ps, struct pick_piece *pp)
 {
-	uint32_t i = pp->first_free;
-	uint64_t us, best_us;
-	unsigned peer_ix;
+	uint32_t i = pp->first_free, first_free = UINT32_MAX;
+	unsigned n_waiting = 0;
 
 	for (; i < pp->n_blocks && ps->n < ps->max && ps->room > 0; i++) {
 		struct pick_block *b = &pp->blocks[i];
+		uint32_t len = picker_block(pp, i).len_bytes;
+		bool waits = false;
+		unsigned peer_ix;
+		uint64_t us;
 
 		if (b->has_arrived || b->n_out > 0)
 			continue;
-		peer_ix = soonest(ps, b, picker_block(pp, i).len_bytes, &us,
-				  &best_us);
-		if (peer_ix == ps->n_peers)
+		if (pp->class == WANT_URGENT)
+			peer_ix = picker_choose_urgent(ps, len, &us, &waits);
+		else
+			peer_ix = picker_choose_any(ps, len, &us);
+		if (peer_ix != ps->n_peers) {
+			ask(ps, pp, i, peer_ix, us);
+			continue;
+		}
+		if (first_free == UINT32_MAX)
+			first_free = i;
+		if (!waits || ++n_waiting == WAITING_MAX)
 			break;
-		if (pp->class == WANT_URGENT && is_too_slow(us, best_us))
-			break;
-		ask(ps, pp, i, peer_ix, us);
 	}
-	pp->first_free = i;
+	pp->first_free = i < first_free ? i : first_free;
 }
 
-static const struct pick_peer *peer_of(const struct pass *ps, uint32_t id)
-{
-	for (unsigned i = 0; i < ps->n_peers; i++) {
-		if (ps->peers[i].id == id)
-			return &ps->peers[i];
-	}
-	return NULL;
-}
+/* ---- blocks that are out ---- */
 
-static void look_at(struct pass *ps, uint64_t us)
+static void look_at(struct pick_pass *ps, uint64_t us)
 {
 	if (us < ps->p->next_late_us)
 		ps->p->next_late_us = us;
 }
 
-/* The peer has sent something since it was asked: is it still at it? */
-static bool is_delivering(struct pass *ps, const struct pick_peer *pr)
+/* Only doubtful peers owe it. `*costs`: one of them was proven, and may well
+ * send it yet. */
+static bool is_as_good_as_free(const struct pick_pass *ps,
+			       const struct pick_block *b, bool *costs)
 {
-	uint64_t quiet_us =
-		pr->heard_us + pr->rtt_us + pr->rtt_us / 2 + COPY_FLOOR_US;
+	*costs = false;
+	for (unsigned i = 0; i < b->n_out; i++) {
+		const struct pick_peer *pr = picker_peer_of(ps, b->peer[i]);
 
-	if (ps->now_us >= quiet_us)
-		return false;
-	look_at(ps, quiet_us);
+		if (pr == NULL)
+			continue; /* it cannot be asked now: it chokes us */
+		if (!picker_is_doubtful(ps, pr))
+			return false;
+		*costs |= pr->is_proven;
+	}
 	return true;
+}
+
+static void ask_instead(struct pick_pass *ps, struct pick_piece *pp)
+{
+	bool is_urgent = pp->class == WANT_URGENT;
+
+	for (uint32_t i = 0; i < pp->n_blocks && ps->n < ps->max; i++) {
+		struct pick_block *b = &pp->blocks[i];
+		unsigned peer_ix;
+		uint64_t us;
+		bool costs;
+
+		if (ps->room == 0)
+			break;
+		if (b->n_out == 0 || !is_as_good_as_free(ps, b, &costs) ||
+		    (costs && (!is_urgent || ps->p->waste_left <= 0)))
+			continue;
+		peer_ix = picker_choose_instead(
+			ps, b, picker_block(pp, i).len_bytes, &us);
+		if (peer_ix == ps->n_peers)
+			break;
+		ask(ps, pp, i, peer_ix, us);
+	}
+}
+
+/* What its peer will have to send until the block is whole. One that was
+ * overtaken by what was asked later: everything. */
+static uint64_t bytes_before(const struct pick_peer *pr,
+			     const struct pick_block *b)
+{
+	uint64_t bytes = b->last_byte - pr->down_bytes;
+
+	return b->last_byte <= pr->down_bytes || bytes > pr->out_bytes
+		       ? pr->out_bytes
+		       : bytes;
 }
 
 /* How long the block will still take, as far as anyone can tell; and when to
  * look again. */
-static uint64_t still_us(struct pass *ps, const struct pick_block *b)
+static uint64_t still_us(struct pick_pass *ps, const struct pick_block *b)
 {
-	const struct pick_peer *pr = peer_of(ps, b->peer[b->n_out - 1]);
 	uint64_t whole = b->due_us - b->asked_us;
 	uint64_t look =
 		b->due_us + (whole < COPY_FLOOR_US ? COPY_FLOOR_US : whole / 2);
+	const struct pick_peer *pr;
 
 	if (ps->now_us < look) {
 		look_at(ps, look);
 		return ps->now_us < b->due_us ? b->due_us - ps->now_us : 0;
 	}
+	pr = picker_peer_of(ps, b->peer[b->n_out - 1]);
 	if (pr != NULL && pr->rate_Bps > 0 && pr->heard_us > b->asked_us &&
-	    is_delivering(ps, pr))
-		return (uint64_t)pr->out_bytes * 1000000 / pr->rate_Bps;
+	    !picker_is_doubtful(ps, pr)) {
+		look_at(ps, pr->doubt_us);
+		return bytes_before(pr, b) * 1000000 / pr->rate_Bps;
+	}
 	look_at(ps, ps->now_us + (ps->now_us - b->asked_us));
 	return ps->now_us - b->asked_us;
 }
 
 static bool copies_are_left(const struct picker *p)
 {
-	return p->n_copies < COPY_MIN + p->n_out / COPY_SHARE;
+	return p->waste_left > 0 &&
+	       p->n_copies < COPY_MIN + p->n_out / COPY_SHARE;
 }
 
-static void ask_late_blocks(struct pass *ps, struct pick_piece *pp)
+static void ask_late_blocks(struct pick_pass *ps, struct pick_piece *pp)
 {
-	uint64_t us, best_us, still;
+	uint64_t us, still;
 	unsigned peer_ix;
 
 	for (uint32_t i = 0; i < pp->n_blocks && ps->n < ps->max; i++) {
@@ -262,26 +219,49 @@ static void ask_late_blocks(struct pass *ps, struct pick_piece *pp)
 		if (still < COPY_FLOOR_US || b->n_out == PICKER_COPIES_MAX ||
 		    ps->room == 0 || !copies_are_left(ps->p))
 			continue;
-		peer_ix = soonest(ps, b, picker_block(pp, i).len_bytes, &us,
-				  &best_us);
+		peer_ix = picker_choose_copy(
+			ps, b, picker_block(pp, i).len_bytes, &us);
 		if (peer_ix != ps->n_peers && us < still / 2)
 			ask(ps, pp, i, peer_ix, us);
 	}
 }
 
+/* Each new peer that is idle, one of the last blocks. */
+static void probe(struct pick_pass *ps, struct pick_piece *pp)
+{
+	uint32_t i = pp->n_blocks;
+
+	for (unsigned k = 0; k < ps->n_cand && i > 0 && ps->n < ps->max; k++) {
+		const struct pick_peer *pr = &ps->peers[ps->cand[k]];
+
+		if (ps->tier[k] != TIER_NEW || pr->room == 0 ||
+		    pr->out_bytes > 0 || ps->p->waste_left <= 0)
+			continue;
+		while (i > 0 && pp->blocks[i - 1].n_out != 1)
+			i--;
+		if (i == 0)
+			break;
+		i--;
+		ask(ps, pp, i, ps->cand[k],
+		    picker_predict_us(ps, ps->cand[k],
+				      picker_block(pp, i).len_bytes));
+	}
+}
+
 /* ---- the background ---- */
 
-static bool somebody_has_room(const struct pass *ps)
+static bool somebody_has_room(const struct pick_pass *ps)
 {
 	for (unsigned k = 0; k < ps->n_cand; k++) {
-		if (ps->peers[ps->cand[k]].room > 0)
+		if (ps->peers[ps->cand[k]].room > 0 &&
+		    ps->tier[k] != TIER_GUESS)
 			return true;
 	}
 	return false;
 }
 
 /* Out of the order: some piece of a peer with room, or UINT32_MAX. */
-static uint32_t any_new(struct pass *ps)
+static uint32_t any_new(struct pick_pass *ps)
 {
 	for (unsigned i = 0; i < ps->n_peers; i++) {
 		const struct pick_peer *pr = &ps->peers[i];
@@ -291,7 +271,7 @@ static uint32_t any_new(struct pass *ps)
 			ix = rarity_any(ps->p->rarity, pr->have, pr->only);
 		if (ix == UINT32_MAX)
 			continue;
-		find_candidates(ps, ix, WANT_BACKGROUND);
+		picker_find_candidates(ps, ix);
 		if (somebody_has_room(ps))
 			return ix;
 	}
@@ -301,14 +281,14 @@ static uint32_t any_new(struct pass *ps)
 /* The next piece to begin, with its candidates; `at` is where the search of
  * this pass stands. The rare pieces at the head may be those of peers that are
  * busy or choke us: they are not passed over and over for each new piece. */
-static uint32_t next_new(struct pass *ps, uint32_t *at)
+static uint32_t next_new(struct pick_pass *ps, uint32_t *at)
 {
 	const struct rarity *rare = ps->p->rarity;
 
 	for (; *at < rarity_count(rare) && *at < RARE_SCAN; ++*at) {
 		uint32_t ix = rarity_at(rare, *at);
 
-		find_candidates(ps, ix, WANT_BACKGROUND);
+		picker_find_candidates(ps, ix);
 		if (somebody_has_room(ps))
 			return ix;
 	}
@@ -316,7 +296,7 @@ static uint32_t next_new(struct pass *ps, uint32_t *at)
 }
 
 /* False: the owner has no memory for another piece. */
-static bool begin_pieces(struct pass *ps)
+static bool begin_pieces(struct pick_pass *ps)
 {
 	uint32_t at = 0, ix;
 
@@ -334,7 +314,7 @@ static bool begin_pieces(struct pass *ps)
 	return true;
 }
 
-static void assign_background(struct pass *ps)
+static void assign_background(struct pick_pass *ps)
 {
 	struct pick_piece *pp;
 
@@ -343,7 +323,7 @@ static void assign_background(struct pass *ps)
 			return;
 		if (picker_free_blocks(pp) == 0)
 			continue;
-		find_candidates(ps, pp->ix, WANT_BACKGROUND);
+		picker_find_candidates(ps, pp->ix);
 		ask_free_blocks(ps, pp);
 	}
 	if (ps->p->rarity && !begin_pieces(ps))
@@ -353,41 +333,70 @@ static void assign_background(struct pass *ps)
 			return;
 		if (pp->n_asked == 0)
 			continue;
-		find_candidates(ps, pp->ix, WANT_BACKGROUND);
+		picker_find_candidates(ps, pp->ix);
+		if (ps->n_doubtful > 0)
+			ask_instead(ps, pp);
 		ask_late_blocks(ps, pp);
 	}
+}
+
+/* ---- the pass ---- */
+
+static void ask_of_piece(struct pick_pass *ps, struct pick_piece *pp)
+{
+	bool is_urgent = pp->class == WANT_URGENT;
+
+	picker_find_candidates(ps, pp->ix);
+	if (ps->n_cand == 0)
+		return;
+	if (ps->room > 0 && picker_free_blocks(pp) > 0 &&
+	    picker_open(ps->p, pp))
+		ask_free_blocks(ps, pp);
+	if (pp->n_asked == 0)
+		return;
+	if (ps->n_doubtful > 0)
+		ask_instead(ps, pp);
+	if (!is_urgent)
+		return;
+	ask_late_blocks(ps, pp);
+	if (ps->n_at_hand > 0 && ps->n_at_hand < ps->n_cand)
+		probe(ps, pp);
+}
+
+static void note_stream(struct picker *p, uint64_t now_us)
+{
+	const struct pick_piece *pp = TAILQ_FIRST(&p->wanted);
+
+	if (pp == NULL || pp->class != WANT_URGENT)
+		return;
+	if (p->urgent_us == 0 || now_us > p->urgent_us + STREAM_PAUSE_US)
+		p->stream_us = now_us;
+	p->urgent_us = now_us;
 }
 
 unsigned picker_assign(struct picker *p, struct pick_peer *peers,
 		       unsigned n_peers, uint64_t now_us, struct pick *out,
 		       unsigned max)
 {
-	struct pass ps = {.p = p,
-			  .peers = peers,
-			  .n_peers = n_peers,
-			  .now_us = now_us,
-			  .out = out,
-			  .max = max};
+	struct pick_pass ps = {.p = p,
+			       .peers = peers,
+			       .n_peers = n_peers,
+			       .now_us = now_us,
+			       .out = out,
+			       .max = max};
 	struct pick_piece *pp;
 
-	count_peers(&ps);
+	picker_count_peers(&ps);
+	note_stream(p, now_us);
 	p->next_late_us = UINT64_MAX;
 	TAILQ_FOREACH (pp, &p->wanted, link) {
 		bool is_urgent = pp->class == WANT_URGENT;
 
 		if (ps.n == max || (!is_urgent && ps.room == 0))
 			break;
-		if (picker_free_blocks(pp) == 0 &&
-		    (!is_urgent || pp->n_asked == 0))
-			continue;
-		find_candidates(&ps, pp->ix, pp->class);
-		if (ps.n_cand == 0)
-			continue;
-		if (ps.room > 0 && picker_free_blocks(pp) > 0 &&
-		    picker_open(p, pp))
-			ask_free_blocks(&ps, pp);
-		if (is_urgent && pp->n_asked > 0)
-			ask_late_blocks(&ps, pp);
+		if (picker_free_blocks(pp) > 0 ||
+		    (pp->n_asked > 0 && (is_urgent || ps.n_doubtful > 0)))
+			ask_of_piece(&ps, pp);
 	}
 	if (!p->is_resting)
 		assign_background(&ps);
@@ -397,4 +406,20 @@ unsigned picker_assign(struct picker *p, struct pick_peer *peers,
 uint64_t picker_next_late_us(const struct picker *p)
 {
 	return p->next_late_us;
+}
+
+/* ---- what copies may cost ---- */
+
+void picker_earn(struct picker *p, uint32_t bytes)
+{
+	bool is_early = p->urgent_us < p->stream_us + STREAM_US;
+
+	p->waste_left += bytes / (is_early ? STREAM_SHARE : WASTE_SHARE);
+	if (p->waste_left > WASTE_SAVED)
+		p->waste_left = WASTE_SAVED;
+}
+
+void picker_on_waste(struct picker *p, uint32_t bytes)
+{
+	p->waste_left -= bytes;
 }

@@ -1,5 +1,5 @@
-/* picker_internal — the picker's structs, for picker.c, picker_assign.c and
- * their tests. */
+/* picker_internal — the picker's structs, for picker.c, picker_assign.c,
+ * picker_choose.c and their tests. */
 #ifndef SHOAL_NET_PICKER_INTERNAL_H
 #define SHOAL_NET_PICKER_INTERNAL_H
 
@@ -19,8 +19,10 @@ struct rarity;
  *   asked     no           1 … PICKER_COPIES_MAX
  *   arrived   yes          0 */
 struct pick_block {
-	uint64_t asked_us; /* the latest copy */
-	uint64_t due_us;   /* the soonest copy's predicted arrival */
+	uint64_t asked_us;  /* the latest copy */
+	uint64_t due_us;    /* the soonest copy's predicted arrival */
+	uint64_t last_byte; /* it is whole when the peer of the latest copy has
+			       sent so many: they come as they were asked for */
 	uint32_t peer[PICKER_COPIES_MAX];
 	uint8_t n_out;
 	bool has_arrived;
@@ -55,12 +57,89 @@ struct picker {
 	uint32_t n_out;	   /* requests, copies counted */
 	uint32_t n_copies; /* of them second and third ones */
 	uint64_t next_late_us;
+	/* Bytes that may still come twice; a debt when below 0. */
+	int64_t waste_left;
+	uint64_t urgent_us; /* the last pass with urgent demand */
+	uint64_t stream_us; /* when that demand began */
 };
 
 /* picker_open — make the blocks of a piece, if the owner has the memory.
  * picker_open_background — of one that is in `rarity`; NULL: no memory. */
 bool picker_open(struct picker *p, struct pick_piece *pp);
 struct pick_piece *picker_open_background(struct picker *p, uint32_t piece_ix);
+
+/* ---- a pass ---- */
+
+enum {
+	PICKER_CANDIDATES_MAX = 256,
+	/* Copies of this much before anything came. */
+	PICKER_WASTE_FIRST = 256 << 10,
+};
+
+/* How far a peer's word goes, the best first. */
+enum pick_tier {
+	TIER_PROVEN,
+	TIER_NEW,
+	TIER_DOUBTFUL,
+	TIER_GUESS,
+	TIER_SNUBBED,
+};
+
+struct pick_pass {
+	struct picker *p;
+	struct pick_peer *peers;
+	unsigned n_peers;
+	uint64_t now_us;
+	uint64_t mean_Bps;
+	uint64_t room;	     /* of all peers */
+	unsigned n_doubtful; /* peers on whose word nothing is left waiting */
+	struct pick *out;
+	unsigned n, max;
+	/* Peers that may deliver the piece at hand, and what earlier urgent
+	 * blocks that wait for a peer's window will add to its queue. */
+	unsigned cand[PICKER_CANDIDATES_MAX];
+	enum pick_tier tier[PICKER_CANDIDATES_MAX];
+	unsigned n_cand;
+	unsigned n_at_hand;    /* TIER_PROVEN */
+	bool is_anyone_proven; /* be he doubtful just now */
+	uint64_t waiting_bytes[PICKER_CANDIDATES_MAX]; /* by peer */
+};
+
+/* picker_count_peers — what is told of all of them, at a pass's begin. */
+void picker_count_peers(struct pick_pass *ps);
+
+/* picker_find_candidates — who has piece `ix` and may be asked for it. */
+void picker_find_candidates(struct pick_pass *ps, uint32_t ix);
+
+/* picker_predict_us — microseconds until `len` more bytes asked now would be
+ * here. picker_is_doubtful — nothing should be left waiting for it. */
+uint64_t picker_predict_us(const struct pick_pass *ps, unsigned peer_ix,
+			   uint32_t len);
+bool picker_is_doubtful(const struct pick_pass *ps, const struct pick_peer *pr);
+
+/* picker_peer_of — by id; NULL: it is not there now. */
+const struct pick_peer *picker_peer_of(const struct pick_pass *ps, uint32_t id);
+
+/* Whom a block is asked of: an index into `peers`, or n_peers: of nobody now.
+ * `us` gets the prediction.
+ *   any         the soonest who has room, whatever was said of him
+ *   urgent      as picker.h says of a free urgent block; n_peers and `*waits`:
+ *               it waits for somebody's window
+ *   instead     of a block that only the doubtful owe: the proven and the new
+ *   copy        of a block that somebody else is at work on: the proven */
+unsigned picker_choose_any(const struct pick_pass *ps, uint32_t len,
+			   uint64_t *us);
+unsigned picker_choose_urgent(struct pick_pass *ps, uint32_t len, uint64_t *us,
+			      bool *waits);
+unsigned picker_choose_instead(const struct pick_pass *ps,
+			       const struct pick_block *b, uint32_t len,
+			       uint64_t *us);
+unsigned picker_choose_copy(const struct pick_pass *ps,
+			    const struct pick_block *b, uint32_t len,
+			    uint64_t *us);
+
+/* picker_earn — bytes of use came: some more may come twice. */
+void picker_earn(struct picker *p, uint32_t bytes);
 
 static inline uint32_t picker_free_blocks(const struct pick_piece *pp)
 {

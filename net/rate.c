@@ -8,7 +8,9 @@
  * allows one more) until three rounds in a row bring less than a quarter more.
  *
  * A *round* is one delay, at least ROUND_MIN_US: shorter samples measure
- * the scheduler. A round is *limited* when the window was not used up in it;
+ * the scheduler. Senders whose limiter deals out shares every half second pause
+ * again and again; a round is as long as such a *gap*, and the window lasts for
+ * one more. A round is *limited* when the window was not used up in it;
  * then its rate says how much we asked, not how much the peer can send.
  *
  * The *delay* cannot be seen either while requests queue at the peer: what is
@@ -34,6 +36,12 @@ enum {
 	DRAIN_MAX_US = 1000000,
 	LATE_SHARE = 16,
 	BUCKET_FILL_US = 1000000,
+	GAP_SPAN_US = 10000000,
+	DOUBT_SLACK_US = 30000,
+	DOUBT_NEW_US = 100000, /* while no answer told the delay */
+	DOUBT_BLOCK_MAX_US = 1000000,
+	DOUBT_GAP_MAX_US = 600000,
+	BLOCK_BYTES = 16 << 10,
 };
 
 /* A terabyte a second: nothing overflows. */
@@ -115,6 +123,20 @@ static uint64_t bytes_in(const struct rate_window *w, uint64_t us)
 	return w->rate_Bps / 1000 * us / 1000;
 }
 
+static uint32_t max_us(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The pauses it makes again and again, beyond what its delay explains; 0: none.
+ * One long pause is an accident. */
+static uint32_t usual_gap_us(const struct rate_window *w)
+{
+	uint32_t us = max_us(w->gaps.second_us, w->was_gaps.second_us);
+
+	return us > w->delay_us + w->delay_us / 2 + RATE_SLACK_US ? us : 0;
+}
+
 static uint64_t half_delay_bytes(const struct rate_window *w)
 {
 	uint64_t bytes = bytes_in(w, w->delay_us) / 2;
@@ -164,6 +186,35 @@ void rate_window_on_answer(struct rate_window *w, uint64_t us,
 			   LATE_SHARE);
 }
 
+/* Who sends in bursts seemed as fast as they are dense. */
+static void doubt_rates(struct rate_window *w)
+{
+	memset(w->best, 0, sizeof(w->best));
+	w->rate_Bps = 0;
+}
+
+void rate_window_on_gap(struct rate_window *w, uint64_t us, uint64_t now_us)
+{
+	uint32_t gap_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+	uint32_t before_us = usual_gap_us(w);
+	uint64_t since = now_us - w->gaps_since_us;
+
+	if (since >= GAP_SPAN_US) {
+		w->was_gaps = since < 2 * GAP_SPAN_US ? w->gaps
+						      : (struct rate_gaps){0};
+		w->gaps = (struct rate_gaps){0};
+		w->gaps_since_us = now_us;
+	}
+	if (gap_us > w->gaps.longest_us) {
+		w->gaps.second_us = w->gaps.longest_us;
+		w->gaps.longest_us = gap_us;
+	} else if (gap_us > w->gaps.second_us) {
+		w->gaps.second_us = gap_us;
+	}
+	if (usual_gap_us(w) > 2 * before_us)
+		doubt_rates(w);
+}
+
 static uint64_t best_rate(const struct rate_window *w)
 {
 	uint64_t best = 0;
@@ -178,7 +229,8 @@ static uint64_t best_rate(const struct rate_window *w)
 static void steady_window(struct rate_window *w)
 {
 	uint64_t late_us = 2 * (uint64_t)w->late_us;
-	uint64_t most_us = (uint64_t)w->delay_us + RATE_SLACK_US;
+	uint64_t most_us =
+		(uint64_t)w->delay_us + usual_gap_us(w) + RATE_SLACK_US;
 
 	if (late_us > most_us)
 		late_us = most_us;
@@ -262,11 +314,23 @@ static void end_round(struct rate_window *w, uint64_t now_us)
 		set_window(w, now_us);
 }
 
+/* Who deals out shares does not start slowly: twice his share is enough. What
+ * is more lies at him for seconds, and is sent in whatever order he likes. */
+static void grow(struct rate_window *w, uint32_t bytes)
+{
+	uint64_t gap_us = usual_gap_us(w);
+	uint64_t most = 2 * bytes_in(w, gap_us) + RATE_WINDOW_MIN_BYTES;
+
+	if (gap_us > 0 && w->rate_Bps > 0 && w->window_bytes >= most)
+		return;
+	w->window_bytes = clamp_window((uint64_t)w->window_bytes + bytes);
+}
+
 void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
 			  bool is_limited, uint64_t now_us)
 {
 	uint64_t round_us =
-		w->delay_us > ROUND_MIN_US ? w->delay_us : ROUND_MIN_US;
+		max_us(max_us(w->delay_us, usual_gap_us(w)), ROUND_MIN_US);
 
 	/* After a pause the clock of the round would count the pause. */
 	if (w->round_bytes == 0 && now_us - w->round_start_us > 2 * round_us) {
@@ -276,8 +340,7 @@ void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
 	w->round_bytes += bytes;
 	w->round_limited |= is_limited;
 	if (w->is_growing && !is_limited)
-		w->window_bytes =
-			clamp_window((uint64_t)w->window_bytes + bytes);
+		grow(w, bytes);
 	if (now_us - w->round_start_us >= round_us)
 		end_round(w, now_us);
 }
@@ -291,16 +354,38 @@ void rate_window_on_deaf(struct rate_window *w, uint64_t now_us)
 
 void rate_window_on_stall(struct rate_window *w, uint64_t now_us)
 {
+	struct rate_window was = *w;
 	uint32_t delay_us = w->delay_us;
 
 	rate_window_init(w, now_us);
 	w->delay_us = delay_us;
+	w->gaps = was.gaps;
+	w->was_gaps = was.was_gaps;
+	w->gaps_since_us = was.gaps_since_us;
+}
+
+uint64_t rate_window_doubt_us(const struct rate_window *w)
+{
+	uint64_t delay_us = w->delay_us ? w->delay_us : DEFAULT_DELAY_US;
+	uint64_t block_us = 0, gap_us;
+
+	if (w->rate_Bps > 0)
+		block_us = (uint64_t)BLOCK_BYTES * 1000000 / w->rate_Bps;
+	if (block_us > DOUBT_BLOCK_MAX_US)
+		block_us = DOUBT_BLOCK_MAX_US;
+	gap_us = usual_gap_us(w) + usual_gap_us(w) / 4;
+	if (gap_us > DOUBT_GAP_MAX_US)
+		gap_us = DOUBT_GAP_MAX_US;
+	return delay_us + delay_us / 2 + 4 * (uint64_t)w->late_us + block_us +
+	       gap_us +
+	       (w->soonest_since_us == 0 ? DOUBT_NEW_US : DOUBT_SLACK_US);
 }
 
 uint64_t rate_window_timeout_us(const struct rate_window *w, uint32_t out_bytes)
 {
 	uint64_t us = w->delay_us ? w->delay_us + 4 * (uint64_t)w->late_us
 				  : DEFAULT_DELAY_US * 3;
+	uint32_t gap_us = max_us(w->gaps.longest_us, w->was_gaps.longest_us);
 
 	/* What comes first is one block, but it may come behind all others
 	 * that the peer serves; what is out at its rate bounds that. */
@@ -308,6 +393,8 @@ uint64_t rate_window_timeout_us(const struct rate_window *w, uint32_t out_bytes)
 		us += (uint64_t)out_bytes * 1000000 / w->rate_Bps;
 	else
 		us += STALL_UNKNOWN_US;
+	if (us < gap_us)
+		us = gap_us;
 	us *= 2;
 	if (us < STALL_MIN_US)
 		return STALL_MIN_US;

@@ -52,6 +52,10 @@ struct rate_window {
 	bool round_limited, round_void;
 	uint64_t soonest_since_us;	     /* when `soonest_us` began */
 	uint32_t soonest_us, was_soonest_us; /* this span, the last; 0: none */
+	struct rate_gaps {
+		uint32_t longest_us, second_us;
+	} gaps, was_gaps; /* this span's, the last one's */
+	uint64_t gaps_since_us;
 };
 
 void rate_window_init(struct rate_window *w, uint64_t now_us);
@@ -83,10 +87,20 @@ uint32_t rate_window_calm_bytes(const struct rate_window *w);
 void rate_window_on_stall(struct rate_window *w, uint64_t now_us);
 
 /* rate_window_timeout_us — when a peer that owes us blocks and sends nothing
- * counts as stalled: delay + 4·late + what is out at its rate, doubled; never
- * below 250 ms, never above 20 s. */
+ * counts as stalled: delay + 4·late + what is out at its rate, doubled, or
+ * twice the longest gap of late; never below 250 ms, never above 20 s. */
 uint64_t rate_window_timeout_us(const struct rate_window *w,
 				uint32_t out_bytes);
+
+/* rate_window_doubt_us — when a peer that owes us blocks and sends nothing is
+ * to be doubted: a little later than the beginning of an answer takes. Sooner
+ * than it counts as stalled, and of no consequence but that others are asked.
+ */
+uint64_t rate_window_doubt_us(const struct rate_window *w);
+
+/* rate_window_on_gap — bytes came, and none for `us` before them though some
+ * were owed: some senders are only given a share every half second. */
+void rate_window_on_gap(struct rate_window *w, uint64_t us, uint64_t now_us);
 
 /* Tokens are bytes. They may become fewer than none: who was let through with
  * one takes all he has come for, and the next waits the longer. */

@@ -272,6 +272,8 @@ static bool describe(struct swarm *sw, struct peer *p, uint64_t now_us,
 		return opening_describe(p, out);
 	if (p->have.data == NULL || p->have.n_set == 0)
 		return false;
+	if (now_us < p->hold_until_us)
+		return false; /* nothing is to wait for it */
 	if (p->choked_us && (p->allowed.data == NULL || p->allowed.n_set == 0))
 		return false;
 	have = blame_have(sw->intake, p->id, &p->have, &p->masked);
@@ -285,16 +287,23 @@ static bool describe(struct swarm *sw, struct peer *p, uint64_t now_us,
 		.rtt_us = p->window.delay_us,
 		.out_bytes = p->out_bytes,
 		.room = peer_ask_room(p, now_us),
+		.down_bytes = p->down_bytes,
 		.heard_us = p->heard_us,
+		.doubt_us = peer_ask_doubt_us(p),
+		.is_proven = p->is_proven,
 		.is_snubbed = p->is_snubbed,
 	};
 	return true;
 }
 
 /* The picker's peers are the peers, then the web seeds. */
-static void ask(const struct pick *pick, struct peer **peers,
+static void ask(struct swarm *sw, const struct pick *pick, struct peer **peers,
 		struct webseed **webs, unsigned n_peers, uint64_t now_us)
 {
+	struct peer *before = swarm_peer(sw, pick->instead_of);
+
+	if (before != NULL)
+		peer_ask_release(before, &pick->block);
 	if (pick->peer_ix < n_peers)
 		peer_ask_block(peers[pick->peer_ix], &pick->block, now_us);
 	else
@@ -326,7 +335,7 @@ static unsigned assign(struct swarm *sw, uint64_t now_us)
 		n = pace_assign(sw, desc, n_peers + n_webs, now_us, picks,
 				PICKS);
 		for (i = 0; i < n; i++)
-			ask(&picks[i], peers, webs, n_peers, now_us);
+			ask(sw, &picks[i], peers, webs, n_peers, now_us);
 	} while (n == PICKS);
 	for (i = 0; i < n_peers; i++)
 		peers[i]->has_room = desc[i].room > 0;
@@ -356,9 +365,12 @@ static void set_wake(struct swarm *sw, uint64_t now_us)
 		wake_us = way_us;
 	TAILQ_FOREACH (p, &sw->peers, link) {
 		uint64_t us = peer_ask_late_us(p);
+		uint64_t doubt_us = peer_ask_doubt_us(p);
 
 		if (us < wake_us)
 			wake_us = us;
+		if (doubt_us > now_us && doubt_us < wake_us)
+			wake_us = doubt_us;
 		if (p->hold_until_us > now_us && p->hold_until_us < wake_us)
 			wake_us = p->hold_until_us;
 	}
@@ -405,11 +417,11 @@ void swarm_on_verified(struct swarm *sw, uint32_t piece_ix)
 {
 	struct peer *p, *next;
 
+	swarm_kick(sw); /* first: HAVE and REQUEST go in one write */
 	intake_on_verified(sw->intake, piece_ix);
 	TAILQ_FOREACH_SAFE (p, &sw->peers, link, next)
 		if (p->is_up || p->said_ours)
 			peer_on_verified(p, piece_ix);
-	swarm_kick(sw);
 }
 
 void swarm_on_lost(struct swarm *sw, uint32_t piece_ix)

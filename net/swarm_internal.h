@@ -119,11 +119,14 @@ struct peer {
 	uint64_t rtt_asked_us; /* when the kernel was asked for its rtt */
 	uint64_t heard_us;     /* bytes of a block came; 0: never */
 	uint64_t payload_us;   /* last sign of life while blocks are owed */
+	uint64_t asked_us;     /* since when it owes something; 0: nothing */
+	uint64_t fruitless_us; /* so long it owed, and no block came of it */
 	uint64_t owed_us;      /* since when blocks are owed and no byte came */
 	uint64_t passed_us;    /* since when the head is passed; 0: it is not */
 	uint64_t blind_until_us; /* asked before it was up: to be unchoked by */
 	uint64_t hold_until_us;
 	uint32_t hold_ms; /* it rejects: ask nothing for so long */
+	bool is_proven; /* a block that it was asked for came, no stall since */
 	bool is_snubbed;
 	uint8_t *scratch; /* one block, for a copy that may not go in place */
 	struct wire_block scratch_for;

@@ -325,7 +325,10 @@ bool webseed_describe(struct webseed *ws, struct pick_peer *out)
 		.rate_Bps = ws->window.rate_Bps,
 		.rtt_us = ws->window.delay_us + YIELD_US,
 		.out_bytes = (uint32_t)owed,
+		.down_bytes = ws->down_bytes,
 		.heard_us = ws->heard_us,
+		.doubt_us = UINT64_MAX, /* its lateness makes it snubbed */
+		.is_proven = true,	/* a lump is no probe */
 		.is_snubbed = webseed_is_late(ws),
 	};
 	if (owed * 2 <= window)

@@ -56,7 +56,9 @@ static int setup(void **state)
 						.have = &f->all,
 						.rate_Bps = 1000000,
 						.rtt_us = 50000,
-						.room = 32};
+						.room = 32,
+						.doubt_us = UINT64_MAX,
+						.is_proven = true};
 	}
 	*state = f;
 	return 0;
@@ -81,6 +83,13 @@ static unsigned assign(struct fixture *f, unsigned n_peers, uint64_t now_us)
 
 	picker_check(f->p);
 	return n;
+}
+
+/* Its window is full of others' blocks, or empty. */
+static void set_busy(struct pick_peer *pr, bool is_busy)
+{
+	pr->room = is_busy ? 0 : 10;
+	pr->out_bytes = is_busy ? 10000000 : 0;
 }
 
 static unsigned count_peer(const struct fixture *f, unsigned n, unsigned ix)
@@ -251,11 +260,11 @@ static void late_block_gets_a_copy(void **state)
 	uint64_t late;
 
 	picker_want(f->p, 3, WANT_URGENT, 0);
-	f->peer[1].room = 0;
+	set_busy(&f->peer[1], true);
 	assert_int_equal(assign(f, 2, 1000), 2);
 	late = picker_next_late_us(f->p);
 	assert_true(late > 1000 + 50000 && late < 1000000);
-	f->peer[1].room = 10;
+	set_busy(&f->peer[1], false);
 	assert_int_equal(assign(f, 2, 2000), 0);
 	n = assign(f, 2, 400000);
 	assert_int_equal(n, 2);
@@ -277,13 +286,14 @@ static void delivering_peer_is_not_late(void **state)
 	uint64_t quiet;
 
 	picker_want(f->p, 0, WANT_URGENT, 0);
-	f->peer[1].room = 0;
+	set_busy(&f->peer[1], true);
 	assert_int_equal(assign(f, 2, 1000), BLOCKS);
-	f->peer[1].room = 10;
+	set_busy(&f->peer[1], false);
 	f->peer[0].heard_us = 390000;
+	f->peer[0].doubt_us = 470000;
 	assert_int_equal(assign(f, 2, 400000), 0);
 	quiet = picker_next_late_us(f->p);
-	assert_in_range(quiet, 440000, 500000);
+	assert_int_equal(quiet, 470000);
 	assert_true(assign(f, 2, quiet) > 0);
 	assert_true(f->out[0].is_copy);
 }
@@ -294,9 +304,9 @@ static void slow_peer_is_helped(void **state)
 	struct fixture *f = *state;
 
 	picker_want(f->p, 0, WANT_URGENT, 0);
-	f->peer[1].room = 0;
+	set_busy(&f->peer[1], true);
 	assert_int_equal(assign(f, 2, 1000), BLOCKS);
-	f->peer[1].room = 10;
+	set_busy(&f->peer[1], false);
 	f->peer[0].heard_us = 390000;
 	f->peer[0].rate_Bps = 10000;
 	assert_true(assign(f, 2, 400000) > 0);
@@ -380,6 +390,114 @@ static void closed_and_opened_again(void **state)
 	assert_int_equal(picker_first_idle(f->p), UINT32_MAX);
 	picker_close(f->p, 3);
 	assert_false(picker_is_open(f->p, 3));
+}
+
+static void make_new(struct pick_peer *pr)
+{
+	pr->is_proven = false;
+	pr->rate_Bps = 0;
+}
+
+/* Where nobody is proven blocks are spread over all; beside a proven peer that
+ * would take long, a new one is asked for two blocks and not more. */
+static void new_peers_are_probed(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n;
+
+	make_new(&f->peer[0]);
+	make_new(&f->peer[1]);
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	n = assign(f, 2, 0);
+	assert_int_equal(count_peer(f, n, 0), 4);
+	assert_int_equal(count_peer(f, n, 1), 4);
+	make_new(&f->peer[2]);
+	f->peer[0].is_proven = true;
+	f->peer[0].rate_Bps = 100000;
+	picker_want(f->p, 1, WANT_URGENT, 0);
+	n = assign(f, 3, 1000);
+	assert_int_equal(count_peer(f, n, 2), 2);
+	assert_int_equal(count_peer(f, n, 1), 0);
+}
+
+/* Where the proven do all that is urgent, a new peer is tried with a copy of
+ * the last block. */
+static void new_peers_are_tried_with_copies(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n;
+
+	make_new(&f->peer[2]);
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	n = assign(f, 3, 0);
+	assert_int_equal(n, BLOCKS + 1);
+	assert_int_equal(f->out[n - 1].peer_ix, 2);
+	assert_true(f->out[n - 1].is_copy);
+	assert_int_equal(f->out[n - 1].block.begin_bytes,
+			 (BLOCKS - 1) * WIRE_BLOCK_BYTES);
+	assert_int_equal(assign(f, 3, 1000), 0);
+}
+
+/* What only doubtful peers owe is asked of a proven one, in a window piece too
+ * if none of them was ever proven. */
+static void doubtful_is_as_good_as_free(void **state)
+{
+	struct fixture *f = *state;
+
+	picker_want(f->p, 0, WANT_WINDOW, 0);
+	assert_int_equal(assign(f, 1, 0), BLOCKS);
+	f->peer[0].doubt_us = 100000;
+	assert_int_equal(assign(f, 2, 50000), 0);
+	assert_int_equal(assign(f, 2, 100000), 0); /* he may send them yet */
+	make_new(&f->peer[0]);
+	assert_int_equal(assign(f, 2, 100000), BLOCKS);
+	assert_true(f->out[0].is_copy);
+	assert_int_equal(f->out[0].peer_ix, 1);
+}
+
+/* A block that three silent peers owe is asked of a fourth instead of the
+ * first, who is named to be forgotten. */
+static void silent_peers_keep_no_block(void **state)
+{
+	struct fixture *f = *state;
+
+	picker_want(f->p, 3, WANT_URGENT, 0);
+	for (uint32_t i = 0; i < PICKER_COPIES_MAX; i++) {
+		f->peer[0].id = 10 + i;
+		f->peer[0].out_bytes = 0;
+		f->peer[0].doubt_us = UINT64_MAX;
+		make_new(&f->peer[0]);
+		f->peer[1].doubt_us = f->peer[2].doubt_us = 0;
+		f->peer[1].id = i > 0 ? 9 + i : 90;
+		f->peer[2].id = i > 1 ? 8 + i : 91;
+		make_new(&f->peer[1]);
+		make_new(&f->peer[2]);
+		f->peer[1].room = f->peer[2].room = 0;
+		assert_int_equal(assign(f, 3, 1000), 2);
+		assert_int_equal(f->out[0].instead_of, 0);
+	}
+	assert_int_equal(picker_outstanding(f->p), 2 * PICKER_COPIES_MAX);
+	f->peer[0].id = 77;
+	f->peer[0].out_bytes = 0;
+	f->peer[1].id = 11;
+	f->peer[2].id = 12;
+	assert_int_equal(assign(f, 3, 2000), 2);
+	assert_int_equal(f->out[0].instead_of, 10);
+	assert_int_equal(picker_outstanding(f->p), 2 * PICKER_COPIES_MAX);
+}
+
+/* Who is in debt makes no copies of what a proven peer owes. */
+static void waste_stops_copies(void **state)
+{
+	struct fixture *f = *state;
+
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	assert_int_equal(assign(f, 1, 0), BLOCKS);
+	f->peer[0].doubt_us = 100000;
+	picker_on_waste(f->p, 10 << 20);
+	assert_int_equal(assign(f, 2, 200000), 0);
+	picker_earn(f->p, 100 << 20);
+	assert_int_equal(assign(f, 2, 200000), BLOCKS);
 }
 
 /* What a stranger names that is no block of ours changes nothing. */
@@ -538,6 +656,8 @@ static void random_walk(void **state)
 		for (int i = 0; i < 3; i++)
 			f->peer[i].room = (uint32_t)(rand_r(&seed) % 4);
 		picker_rest(f->p, rand_r(&seed) % 3 == 0);
+		f->peer[0].is_proven = rand_r(&seed) % 2;
+		f->peer[1].doubt_us = rand_r(&seed) % 2 ? 0 : UINT64_MAX;
 		switch (rand_r(&seed) % 8) {
 		case 0:
 			picker_want(f->p, ix,
@@ -591,6 +711,11 @@ int main(void)
 		T(gone_block_is_asked_again),
 		T(restart_and_idle),
 		T(closed_and_opened_again),
+		T(new_peers_are_probed),
+		T(new_peers_are_tried_with_copies),
+		T(doubtful_is_as_good_as_free),
+		T(silent_peers_keep_no_block),
+		T(waste_stops_copies),
 		T(foreign_blocks_are_unwanted),
 		T(background_is_last),
 		T(background_rests),

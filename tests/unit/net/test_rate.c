@@ -251,6 +251,63 @@ static void timeout_bounds(void **state)
 	assert_int_equal(rate_window_timeout_us(&w, UINT32_MAX), 20000000);
 }
 
+/* A sender that deals out its share every half second, as dense as the line
+ * takes it, is taken for what it brings in all; the window lasts from one share
+ * to the next, and no pause of the usual length is a stall. */
+static void bursts_are_not_a_rate(void **state)
+{
+	struct rate_window w;
+	uint64_t now = 1000000;
+
+	(void)state;
+	rate_window_init(&w, now);
+	rate_window_on_rtt(&w, 1000);
+	for (int burst = 0; burst < 20; burst++) {
+		now += 500000;
+		rate_window_on_gap(&w, 500000, now);
+		for (int i = 0; i < 8; i++) {
+			rate_window_on_bytes(&w, 16384, false, now);
+			now += 100;
+		}
+		now -= 800;
+	}
+	assert_in_range(w.rate_Bps, 200000, 350000);
+	assert_in_range(w.window_bytes, 131072, 400000);
+	assert_true(rate_window_timeout_us(&w, 16384) >= 1000000);
+}
+
+/* One long pause is an accident: no window is made for it. */
+static void one_pause_is_no_habit(void **state)
+{
+	struct rate_window w;
+	uint64_t now = 1000000;
+	uint32_t before;
+
+	(void)state;
+	rate_window_init(&w, now);
+	run_peer(&w, &now, 2000000, 10000000, 20000);
+	before = w.window_bytes;
+	rate_window_on_gap(&w, 2000000, now);
+	run_peer(&w, &now, 1000000, 10000000, 20000);
+	assert_in_range(w.window_bytes, before / 2, before * 2);
+}
+
+/* Doubt comes long before a stall, a little after an answer is due. */
+static void doubt_comes_first(void **state)
+{
+	struct rate_window w;
+	uint64_t now = 1000000;
+
+	(void)state;
+	rate_window_init(&w, now);
+	rate_window_on_rtt(&w, 50000);
+	assert_in_range(rate_window_doubt_us(&w), 100000, 250000);
+	run_peer(&w, &now, 2000000, 1000000, 50000);
+	assert_in_range(rate_window_doubt_us(&w), 60000, 400000);
+	assert_true(rate_window_doubt_us(&w) <
+		    rate_window_timeout_us(&w, w.window_bytes));
+}
+
 /* The meter shows a steady rate, and nothing after a silence. */
 static void meter_steady_and_silent(void **state)
 {
@@ -398,6 +455,9 @@ int main(void)
 		cmocka_unit_test(limited_rounds_do_not_count),
 		cmocka_unit_test(stall_starts_over),
 		cmocka_unit_test(timeout_bounds),
+		cmocka_unit_test(doubt_comes_first),
+		cmocka_unit_test(one_pause_is_no_habit),
+		cmocka_unit_test(bursts_are_not_a_rate),
 		cmocka_unit_test(meter_steady_and_silent),
 		cmocka_unit_test(deaf_rounds_do_not_count),
 		cmocka_unit_test(bucket_holds_rate),

@@ -246,6 +246,22 @@ struct cand *addrbook_take(struct addrbook *b, uint64_t now_us)
 	return c;
 }
 
+void addrbook_postpone(struct addrbook *b, struct cand *c, uint64_t until_us)
+{
+	c->is_used = false;
+	wait_until(b, c, until_us);
+}
+
+bool addrbook_has_untried(struct addrbook *b, uint64_t now_us)
+{
+	const struct heap_node *node;
+
+	ripen(b, now_us);
+	node = heap_first(&b->ripe);
+	return node != NULL &&
+	       CONTAINER_OF(node, struct cand, node)->failures == 0;
+}
+
 bool addrbook_use(struct addrbook *b, struct cand *c)
 {
 	if (c->is_used)
@@ -331,6 +347,11 @@ void addrbook_hurry(struct addrbook *b, uint64_t now_us)
 bool addrbook_is_plain(const struct cand *c)
 {
 	return c->is_plain;
+}
+
+enum addrbook_from addrbook_source(const struct cand *c)
+{
+	return c->from;
 }
 
 bool addrbook_is_gossip(const struct cand *c)

@@ -34,6 +34,9 @@ enum addrbook_from {
 int addrbook_add(struct addrbook *b, const struct addr *a,
 		 enum addrbook_from from, uint64_t now_us, struct cand **out);
 
+/* addrbook_source — who told of it; the most trustworthy. */
+enum addrbook_from addrbook_source(const struct cand *c);
+
 /* addrbook_is_gossip — nobody but gossip told of it. addrbook_forget_gossip —
  * forget those that are not in use. */
 bool addrbook_is_gossip(const struct cand *c);
@@ -50,6 +53,13 @@ uint32_t addrbook_priority(const struct addrbook *b, const struct addr *a);
  * addrbook_use — take this one, if it is free. */
 struct cand *addrbook_take(struct addrbook *b, uint64_t now_us);
 bool addrbook_use(struct addrbook *b, struct cand *c);
+
+/* addrbook_postpone — an entry that was taken is not to be dialled before
+ * then. It is not in use any more; nothing is held against it. */
+void addrbook_postpone(struct addrbook *b, struct cand *c, uint64_t until_us);
+
+/* addrbook_has_untried — the best entry that is due by now has not failed. */
+bool addrbook_has_untried(struct addrbook *b, uint64_t now_us);
 
 /* addrbook_next_us — when addrbook_take will have one; 0: it has; UINT64_MAX:
  * never. */

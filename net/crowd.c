@@ -26,6 +26,7 @@
 #include <stddef.h>
 
 #include "net/addrbook.h"
+#include "net/dialer.h"
 #include "net/engine_internal.h"
 #include "net/fetch.h"
 #include "net/net_limits.h"
@@ -159,7 +160,7 @@ static void dial_all(struct engine *e, bool hungry)
 
 	TAILQ_FOREACH (t, &e->torrents, link)
 		if (is_hungry(t->swarm) == hungry)
-			swarm_dial(t->swarm);
+			dialer_run(t->swarm);
 }
 
 void crowd_on_end(struct engine *e)

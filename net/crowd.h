@@ -11,7 +11,7 @@ struct peer;
 struct swarm;
 
 /* crowd_has_room — may `sw` open a connection? Ends an idle one of another
- * torrent if `sw` has too few in comparison. If false, swarm_dial is called
+ * torrent if `sw` has too few in comparison. If false, dialer_run is called
  * when there is room again. */
 bool crowd_has_room(struct swarm *sw);
 

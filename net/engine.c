@@ -3,7 +3,7 @@
  * Ownership:
  *
  *   engine ─┬─ http, udp tracker, listener, incoming ── strangers
- *           ├─ piece_mem, bans, pace, throttle
+ *           ├─ piece_mem, bans, dialpace, pace, throttle
  *           └─ torrents ─┬─ pieces (by the husk), fetch, reads, metafetch
  *                        ├─ trackers
  *                        └─ swarm ─┬─ addrbook, named, picker, intake
@@ -32,6 +32,7 @@
 #include "core/rng.h"
 #include "core/worker.h"
 #include "net/bans.h"
+#include "net/dialpace.h"
 #include "net/crowd.h"
 #include "net/engine_internal.h"
 #include "net/giveway.h"
@@ -118,6 +119,8 @@ static int make_parts(struct engine *e)
 		r = udp_tracker_new(e->cfg.loop, e->cfg.names, &e->udp);
 	if (r == 0)
 		r = bans_new(&e->bans);
+	if (r == 0)
+		r = dialpace_new(&e->dials);
 	if (r == 0)
 		r = pace_new(e, &e->pace);
 	if (r == 0)
@@ -373,6 +376,7 @@ void engine_free(struct engine *e)
 	http_free(e->web);
 	http_free(e->http);
 	bans_free(e->bans);
+	dialpace_free(e->dials);
 	pace_free(e->pace);
 	throttle_free(e->up);
 	hmap_free(e->by_hash);

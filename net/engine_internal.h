@@ -9,6 +9,7 @@
 #include "net/handshake.h"
 
 struct bans;
+struct dialpace;
 struct hmap;
 struct http;
 struct incoming;
@@ -38,6 +39,7 @@ struct engine {
 	struct incoming *incoming;
 	struct listener *listener;
 	struct bans *bans;
+	struct dialpace *dials;
 	struct pace *pace;    /* the limit on what comes in */
 	struct throttle *up;  /* on what blocks go out */
 	struct hmap *by_hash; /* the 20 bytes of the wire, both kinds */

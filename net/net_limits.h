@@ -48,9 +48,13 @@ enum {
 	/* ---- a torrent's peers ---- */
 	SWARM_PEERS_MAX = 64, /* connected, a torrent */
 	SWARM_CANDIDATES_MAX = 2000,
-	SWARM_DIALS_MAX = 24,	 /* half-open, a torrent */
-	SWARM_INCOMING_MAX = 32, /* of SWARM_PEERS_MAX */
-	INCOMING_HOST_MAX = 8,	 /* of one address, a torrent; as many silent */
+	SWARM_DIALS_MAX = 30,	   /* half-open, a torrent, and not late … */
+	SWARM_DIAL_LATE_MS = 1000, /* … without a handshake so long … */
+	SWARM_HALF_OPEN_MAX = 48,  /* … and the late ones too */
+	SWARM_PATIENCE_MS = 3000, /* with who is of no use, others untried … */
+	SWARM_CHOKED_MS = 30000,  /* … and with who only chokes us */
+	SWARM_INCOMING_MAX = 32,  /* of SWARM_PEERS_MAX */
+	INCOMING_HOST_MAX = 8, /* of one address, a torrent; as many silent */
 	ENGINE_PEERS_MAX = 400,
 	ENGINE_PENDING_MAX = 64, /* accepted, no handshake yet */
 	SWARM_REDIAL_MS = 5000,	 /* first back-off, doubling … */
@@ -61,6 +65,18 @@ enum {
 	SWARM_NAMED_PEERS_MAX = 128, /* host names, a torrent */
 	NET_BANS_MAX = 4096,
 	ENGINE_DRAIN_MS = 2000, /* for jobs still hashing at the end */
+
+	/* ---- dialling at strangers' word (dialpace.c) ---- */
+	DIAL_HOSTS_MAX = 4096,
+	DIAL_GOSSIP_HOST_BURST = 2, /* two a minute to one host: nobody is
+				       flooded because a swarm was told lies */
+	DIAL_GOSSIP_HOST_MS = 60000,
+	DIAL_TOLD_HOST_BURST = 8,
+	DIAL_TOLD_HOST_MS = 5000,
+	DIAL_GOSSIP_BURST = 256, /* a magnet may live of the DHT alone */
+	DIAL_GOSSIP_MS = 100,
+	DIAL_TOLD_BURST = 512, /* all connections there may be, and failures */
+	DIAL_TOLD_MS = 50,
 
 	/* ---- peer exchange ---- */
 	PEX_ADDED_MAX = 50,   /* BEP 11: in one message, told or taken */

@@ -49,6 +49,7 @@ enum peer_end {
 	PEER_END_BAD_HASH,  /* sent bytes that did not verify */
 	PEER_END_USELESS,   /* both are seeds, or a better one came */
 	PEER_END_LIMIT,	    /* too many connections */
+	PEER_END_SILENT,    /* it gave nothing, and its place was needed */
 	PEER_END_PRIVATE,   /* gossip told of it; the torrent is private */
 	PEER_END_NOMEM,
 	PEER_END_STOPPING, /* torrent or program ends */

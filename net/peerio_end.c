@@ -35,6 +35,8 @@ const char *peerio_end_text(enum peer_end why)
 		return "of no use";
 	case PEER_END_LIMIT:
 		return "too many connections";
+	case PEER_END_SILENT:
+		return "gave nothing, and made way";
 	case PEER_END_PRIVATE:
 		return "heard of from peers, but the torrent is private";
 	case PEER_END_NOMEM:

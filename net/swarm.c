@@ -32,6 +32,8 @@
 #include "net/bans.h"
 #include "net/blame.h"
 #include "net/crowd.h"
+#include "net/dialer.h"
+#include "net/dialpace.h"
 #include "net/engine_internal.h"
 #include "net/fetch.h"
 #include "net/giveway.h"
@@ -98,11 +100,6 @@ static void on_wake(void *arg)
 	swarm_kick(arg);
 }
 
-static void on_dial(void *arg)
-{
-	swarm_dial(arg);
-}
-
 static void on_round(void *arg)
 {
 	upload_round(arg);
@@ -129,7 +126,7 @@ static int make_parts(struct swarm *sw)
 	if (r == 0)
 		r = loop_timer_new(sw->loop, on_wake, sw, &sw->wake);
 	if (r == 0)
-		r = loop_timer_new(sw->loop, on_dial, sw, &sw->dial);
+		r = loop_timer_new(sw->loop, dialer_on_timer, sw, &sw->dial);
 	if (r == 0)
 		r = loop_timer_new(sw->loop, on_round, sw, &sw->round);
 	if (r == 0)
@@ -174,7 +171,7 @@ void swarm_start(struct swarm *sw)
 		return;
 	sw->is_running = true;
 	named_start(sw->named);
-	swarm_dial(sw);
+	dialer_run(sw);
 }
 
 static bool open_piece(void *arg, uint32_t piece_ix)
@@ -385,7 +382,7 @@ static void set_wake(struct swarm *sw, uint64_t now_us)
 
 static void look_for_peers(struct swarm *sw)
 {
-	swarm_dial(sw); /* the hungry may find room where it found none */
+	dialer_run(sw); /* the hungry may find room where it found none */
 	if (sw->t->trackers != NULL)
 		trackers_want_more(sw->t->trackers);
 }
@@ -408,6 +405,7 @@ static void on_pass(void *arg)
 	set_wake(sw, now_us);
 	if (n_peers == 0 && sw->n_dialing == 0 && fetch_is_hungry(sw->t->fetch))
 		look_for_peers(sw);
+	dialer_on_pass(sw);
 	swarm_check(sw);
 }
 
@@ -433,7 +431,7 @@ void swarm_on_lost(struct swarm *sw, uint32_t piece_ix)
 			peer_on_lost(p, piece_ix);
 	/* Seeds whom we left when we needed nothing are needed again. */
 	addrbook_hurry(sw->book, loop_now_us(sw->loop));
-	swarm_dial(sw);
+	dialer_run(sw);
 	swarm_kick(sw);
 }
 
@@ -474,11 +472,13 @@ struct peer *swarm_same(const struct swarm *sw, const struct peer *but,
 
 void swarm_on_up(struct swarm *sw, struct peer *p)
 {
-	if (!p->is_incoming)
+	if (!p->is_incoming) {
 		sw->n_dialing--;
+		dialpace_on_up(sw->e->dials, &p->addr);
+	}
 	p->is_up = true;
 	gossip_on_change(sw);
-	swarm_dial(sw);
+	dialer_run(sw);
 }
 
 /* Its handshake came, and nothing more. */
@@ -504,6 +504,7 @@ static enum addrbook_end book_end(const struct peer *p)
 	case PEER_END_USELESS:
 	case PEER_END_DUPLICATE:
 		return ADDRBOOK_IDLE;
+	case PEER_END_SILENT:
 	case PEER_END_HANDSHAKE:
 	case PEER_END_PROTOCOL:
 	case PEER_END_TOO_LONG:
@@ -539,7 +540,7 @@ void swarm_on_peer_end(struct swarm *sw, struct peer *p)
 	loop_defer(sw->loop, &sw->reap);
 	gossip_on_change(sw);
 	if (!sw->e->is_moving) {
-		swarm_dial(sw);
+		dialer_run(sw);
 		crowd_on_end(sw->e);
 	}
 	swarm_kick(sw);

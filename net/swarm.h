@@ -53,9 +53,6 @@ bool swarm_may_accept(const struct swarm *sw, const struct addr *a);
  */
 void swarm_kick(struct swarm *sw);
 
-/* swarm_dial — dial who is due, as far as the limits go. */
-void swarm_dial(struct swarm *sw);
-
 /* swarm_on_verified / swarm_on_lost — what we hold has changed. */
 void swarm_on_verified(struct swarm *sw, uint32_t piece_ix);
 void swarm_on_lost(struct swarm *sw, uint32_t piece_ix);

@@ -263,6 +263,24 @@ static void gossip_makes_room(void **state)
 	assert_int_equal(addrbook_count(b), SWARM_CANDIDATES_MAX);
 }
 
+/* Put off is not failed: it comes back when it said, and is still untried. */
+static void postponed_is_not_failed(void **state)
+{
+	struct addrbook *b = *state;
+	struct cand *c;
+
+	assert_int_equal(add(b, 1, ADDRBOOK_TOLD, 5), 0);
+	assert_true(addrbook_has_untried(b, 5));
+	c = addrbook_take(b, 5);
+	assert_int_equal(addrbook_source(c), ADDRBOOK_TOLD);
+	addrbook_postpone(b, c, 1000);
+	assert_false(addrbook_has_untried(b, 999));
+	assert_int_equal(addrbook_next_us(b), 1000);
+	assert_true(addrbook_has_untried(b, 1000));
+	addrbook_on_end(b, addrbook_take(b, 1000), ADDRBOOK_FAILED, 1000);
+	assert_false(addrbook_has_untried(b, UINT64_MAX / 2));
+}
+
 /* Addresses that cannot be dialled are refused. */
 static void nonsense_is_refused(void **state)
 {
@@ -291,6 +309,7 @@ int main(void)
 		T(our_address_is_what_two_say),
 		T(gossip_can_be_forgotten),
 		T(gossip_makes_room),
+		T(postponed_is_not_failed),
 		T(nonsense_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

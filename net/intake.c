@@ -46,6 +46,7 @@
 #include "net/fetch.h"
 #include "net/net_limits.h"
 #include "net/peer.h"
+#include "net/slots.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
@@ -414,12 +415,34 @@ void intake_on_web_block(struct webseed *ws, const struct wire_block *b,
 
 /* ---- what the hash said ---- */
 
+/* Who sent it has given us something. */
+static void credit(struct intake *in, const struct intake_piece *ip)
+{
+	uint32_t left = metainfo_piece_bytes(in->sw->t->mi, ip->ix), i;
+	struct peer *p = NULL;
+
+	for (i = 0; i < ip->n_blocks; i++) {
+		const struct intake_sender *from = &ip->sender[i];
+		uint32_t len =
+			left < WIRE_BLOCK_BYTES ? left : WIRE_BLOCK_BYTES;
+
+		left -= len;
+		if (from->is_web)
+			continue;
+		if (p == NULL || p->id != from->id)
+			p = swarm_peer(in->sw, from->id);
+		if (p != NULL)
+			slots_on_gift(p, len);
+	}
+}
+
 void intake_on_verified(struct intake *in, uint32_t piece_ix)
 {
 	struct intake_piece *ip = intake_find(in, piece_ix);
 
 	if (ip != NULL) {
 		blame_on_good(in, ip);
+		credit(in, ip);
 		piece_drop(in, ip);
 	}
 	picker_drop(in->sw->picker, piece_ix);

@@ -42,6 +42,7 @@
 #include "net/pace.h"
 #include "net/picker.h"
 #include "net/rarity.h"
+#include "net/slots.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
@@ -66,8 +67,7 @@ static struct peer *peer_new(struct swarm *sw, const struct addr *a)
 	p->since_us = now_us;
 	p->reqq = PEER_REQQ_DEFAULT;
 	p->choked_us = true;
-	p->choked_them = true;
-	p->up_weight = 1;
+	slots_init(p);
 	upload_init_peer(p);
 	LIST_INIT(&p->reads);
 	buf_init(&p->early);
@@ -233,7 +233,7 @@ void peer_end(struct peer *p, enum peer_end why)
 	metafetch_on_peer_gone(p->sw->t->meta, p);
 	swarm_on_peer_end(p->sw, p);
 	if (!p->choked_them)
-		upload_fill(p->sw);
+		slots_fill(p->sw);
 }
 
 void peer_free(struct peer *p)
@@ -321,6 +321,8 @@ void peer_tell_interest(struct peer *p)
 		wants = true;
 	if (wants != p->interested_us) {
 		p->interested_us = wants;
+		if (!wants)
+			slots_on_content(p);
 		wire_put_plain(peerio_out(p->io),
 			       wants ? WIRE_INTERESTED : WIRE_NOT_INTERESTED);
 	}
@@ -381,7 +383,7 @@ void peer_learn(struct peer *p)
 	peer_count_useful(p);
 	peer_tell_interest(p);
 	if (p->end == PEER_END_NONE && p->interested_them)
-		upload_on_interest(p);
+		slots_on_interest(p);
 }
 
 void peer_on_verified(struct peer *p, uint32_t piece_ix)

@@ -23,6 +23,7 @@
 #include "net/metafetch.h"
 #include "net/net_limits.h"
 #include "net/picker.h"
+#include "net/slots.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
@@ -215,7 +216,7 @@ static void on_interest(struct peer *p, bool is_interested)
 	if (p->interested_them == is_interested)
 		return;
 	p->interested_them = is_interested;
-	upload_on_interest(p);
+	slots_on_interest(p);
 }
 
 static void on_allowed_fast(struct peer *p, uint32_t ix)

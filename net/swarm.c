@@ -46,10 +46,10 @@
 #include "net/peer.h"
 #include "net/picker.h"
 #include "net/reclaim.h"
+#include "net/slots.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 #include "net/tracker.h"
-#include "net/upload.h"
 #include "net/webseed.h"
 
 enum {
@@ -102,7 +102,7 @@ static void on_wake(void *arg)
 
 static void on_round(void *arg)
 {
-	upload_round(arg);
+	slots_round(arg);
 }
 
 static int on_named(void *arg, const struct addr *addrs, unsigned n)

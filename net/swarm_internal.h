@@ -12,7 +12,6 @@
 #include "core/buf.h"
 #include "core/loop.h"
 #include "core/queue.h"
-#include "core/rng.h"
 #include "net/choker.h"
 #include "net/ext.h"
 #include "net/handshake.h"
@@ -143,8 +142,15 @@ struct peer {
 	uint32_t senseless;
 	uint32_t fast[10]; /* the allowed-fast pieces we granted it */
 	uint32_t n_fast;
+
+	/* what the choker is told of it (slots.c) */
 	bool is_optimistic;
+	uint32_t tries, luck;
 	uint64_t unchoked_us, turn_bytes;
+	uint64_t debt_bytes; /* it took while we wanted of it, and did not give
+			      */
+	uint64_t unpaid_us;  /* since when it takes and gives nothing; 0: not */
+	struct rate_meter given; /* bytes of pieces that verified */
 
 	uint64_t down_bytes, up_bytes;
 	struct rate_meter down, up;
@@ -217,7 +223,7 @@ struct swarm {
 	uint32_t down_given;   /* by its turn, for the pass that follows */
 	struct share up_group; /* of all its peers */
 	struct choker choker;
-	struct rng rng;
+	uint64_t round_us, round_up_bytes; /* the choker's last */
 	struct rate_meter down, up;
 	uint64_t down_bytes, up_bytes, waste_bytes;
 	bool is_running;

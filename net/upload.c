@@ -1,5 +1,5 @@
 /* upload — serving others: a queue of requests for each peer, blocks read from
- * pieces, and the choker's decisions carried out.
+ * pieces.
  *
  * Happy path: an unchoked peer's REQUEST goes to its queue; `pump` turns the
  * queue into PIECE messages while less than PEER_UPLOAD_QUEUE_BYTES wait in
@@ -21,9 +21,7 @@
  * is in it is counted, and leaves when the peer likes. Turns are shared between
  * torrents, then between a torrent's peers by their up_weight.
  *
- * Choking: a round each CHOKER_PERIOD_US while anybody is interested, and a
- * free slot is given away at once. With no_seed nobody is ever unchoked, and
- * nothing is granted.
+ * Who is unchoked, slots.c says. With no_seed nothing is granted.
  *
  * A worker's read outlives its peer if it must: `p` is NULL then. */
 #include "net/upload.h"
@@ -39,6 +37,7 @@
 #include "net/engine_internal.h"
 #include "net/net_limits.h"
 #include "net/peer.h"
+#include "net/slots.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
@@ -283,7 +282,7 @@ static void on_turn(void *arg, uint32_t bytes)
 void upload_init(struct swarm *sw)
 {
 	shares_init(&sw->up_group, throttle_root(sw->e->up));
-	choker_init(&sw->choker, CHOKER_SLOTS);
+	choker_init(&sw->choker);
 }
 
 void upload_init_peer(struct peer *p)
@@ -316,10 +315,10 @@ void upload_on_sent(struct peer *p, uint32_t bytes)
 	uint64_t now_us = loop_now_us(p->sw->loop);
 
 	p->up_bytes += bytes;
-	p->turn_bytes += bytes;
 	p->sw->up_bytes += bytes;
 	rate_meter_add(&p->up, bytes, now_us);
 	rate_meter_add(&p->sw->up, bytes, now_us);
+	slots_on_sent(p, bytes);
 	pump(p);
 }
 
@@ -425,16 +424,12 @@ void upload_grant(struct peer *p)
 		wire_put_ix(peerio_out(p->io), WIRE_ALLOWED_FAST, p->fast[i]);
 }
 
-/* ---- choking ---- */
-
-static void choke(struct peer *p)
+/* BEP 6: the queue is refused but for what is allowed while choked; BEP 3: it
+ * is dropped. */
+void upload_refuse_choked(struct peer *p)
 {
 	uint32_t i = 0;
 
-	p->choked_them = true;
-	wire_put_plain(peerio_out(p->io), WIRE_CHOKE);
-	/* BEP 6: the queue is refused but for what is allowed while choked;
-	 * BEP 3: it is dropped. */
 	while (i < p->serves.n) {
 		struct wire_block b = *at(p, i);
 
@@ -445,104 +440,4 @@ static void choke(struct peer *p)
 		take_at(p, i);
 		refuse(p, &b);
 	}
-}
-
-static void unchoke(struct peer *p)
-{
-	p->choked_them = false;
-	p->turn_bytes = 0;
-	p->unchoked_us = loop_now_us(p->sw->loop);
-	wire_put_plain(peerio_out(p->io), WIRE_UNCHOKE);
-}
-
-static unsigned describe(struct swarm *sw, struct choke_peer *out)
-{
-	uint64_t now_us = loop_now_us(sw->loop);
-	struct peer *p;
-	unsigned n = 0;
-
-	TAILQ_FOREACH (p, &sw->peers, link) {
-		if (!p->is_up || n == SWARM_PEERS_MAX)
-			continue;
-		out[n++] = (struct choke_peer){
-			.id = p->id,
-			.is_interested = p->interested_them,
-			.is_unchoked = !p->choked_them,
-			.given_Bps = rate_meter_Bps(&p->down, now_us),
-			.turn_bytes = p->turn_bytes,
-			.unchoked_us = p->unchoked_us,
-			.turn_us = now_us - p->unchoked_us,
-			.age_us = now_us - p->since_us,
-			.is_optimistic = p->is_optimistic,
-		};
-	}
-	return n;
-}
-
-/* The choker may have sorted them. */
-static void carry_out(struct swarm *sw, const struct choke_peer *decided,
-		      unsigned n)
-{
-	unsigned i;
-
-	for (i = 0; i < n; i++) {
-		struct peer *p = swarm_peer(sw, decided[i].id);
-
-		p->is_optimistic = decided[i].is_optimistic;
-		if (decided[i].unchoke && p->choked_them)
-			unchoke(p);
-		else if (!decided[i].unchoke && !p->choked_them)
-			choke(p);
-	}
-}
-
-static bool may_upload(const struct swarm *sw)
-{
-	return sw->is_running && sw->t->state == TORRENT_READY &&
-	       !sw->e->cfg.no_seed;
-}
-
-void upload_fill(struct swarm *sw)
-{
-	struct choke_peer decided[SWARM_PEERS_MAX];
-	unsigned n;
-
-	if (!may_upload(sw))
-		return;
-	n = describe(sw, decided);
-	choker_fill(&sw->choker, decided, n);
-	carry_out(sw, decided, n);
-}
-
-void upload_round(struct swarm *sw)
-{
-	struct choke_peer decided[SWARM_PEERS_MAX];
-	bool is_wanted = false;
-	unsigned n, i;
-
-	if (!may_upload(sw))
-		return;
-	n = describe(sw, decided);
-	for (i = 0; i < n; i++)
-		is_wanted = is_wanted || decided[i].is_interested ||
-			    decided[i].is_unchoked;
-	if (!is_wanted)
-		return; /* the next who is interested starts it again */
-	choker_round(&sw->choker, decided, n,
-		     bits_is_full(pieces_have(sw->t->ps)), &sw->rng);
-	carry_out(sw, decided, n);
-	loop_timer_start(sw->round, CHOKER_PERIOD_US);
-}
-
-void upload_on_interest(struct peer *p)
-{
-	struct swarm *sw = p->sw;
-
-	if (!may_upload(sw))
-		return;
-	if (!p->interested_them && !p->choked_them)
-		choke(p);
-	upload_fill(sw);
-	if (!loop_timer_is_armed(sw->round))
-		loop_timer_start(sw->round, CHOKER_PERIOD_US);
 }

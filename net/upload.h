@@ -1,4 +1,4 @@
-/* upload — what peers ask of us, and whom we serve. Thread: loop. */
+/* upload — what peers ask of us. Whom we serve: slots.h. Thread: loop. */
 #ifndef SHOAL_NET_UPLOAD_H
 #define SHOAL_NET_UPLOAD_H
 
@@ -7,7 +7,6 @@
 #include "net/wire.h"
 
 struct peer;
-struct swarm;
 
 /* upload_init — a new swarm. upload_init_peer — a new peer of it. */
 void upload_init(struct swarm *sw);
@@ -20,17 +19,14 @@ void upload_on_cancel(struct peer *p, const struct wire_block *b);
 /* upload_on_sent — bytes of blocks have left: there may be room for more. */
 void upload_on_sent(struct peer *p, uint32_t bytes);
 
-/* upload_on_interest — the peer became interested, or lost its interest. */
-void upload_on_interest(struct peer *p);
+/* upload_refuse_choked — it is choked from now on: what it asked for is not
+ * answered, but for what was granted. */
+void upload_refuse_choked(struct peer *p);
 
 /* upload_grant — tell it the pieces it may ask for while choked (BEP 6). */
 void upload_grant(struct peer *p);
 
 /* upload_forget — the peer has ended: drop what it asked for. */
 void upload_forget(struct peer *p);
-
-/* upload_fill — a slot may be free. upload_round — the choker's round. */
-void upload_fill(struct swarm *sw);
-void upload_round(struct swarm *sw);
 
 #endif

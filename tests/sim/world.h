@@ -1,0 +1,204 @@
+/* world — a swarm in one process: peers, their connections, one clock, one
+ * seed. See docs/TESTING.md, "The simulator".
+ *
+ * Real: net/choker, net/picker, net/rate, net/shares, core/bits, fs/ahead.
+ * Modelled: links (links.c), the messages and what slots.c, upload.c,
+ * peer_ask.c and intake.c do with them (actors.c), rivals' policies (rivals.c).
+ *
+ * Everything here aborts without memory. */
+#ifndef SHOAL_SIM_WORLD_H
+#define SHOAL_SIM_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/bits.h"
+#include "core/rng.h"
+#include "net/choker.h"
+#include "net/picker.h"
+#include "net/rate.h"
+#include "net/shares.h"
+#include "tests/sim/events.h"
+
+struct sim_peer;
+struct sim_viewer;
+struct world;
+
+/* How a peer treats those who want of it. */
+struct sim_policy {
+	const char *name;
+	uint64_t period_us;
+	void (*round)(struct world *w, struct sim_peer *p);
+	void (*fill)(struct world *w, struct sim_peer *p); /* between rounds */
+	bool has_weights; /* its upload is shared by weight, else equally */
+};
+
+extern const struct sim_policy policy_ours;
+extern const struct sim_policy policy_ours_flat; /* without its weights */
+extern const struct sim_policy policy_classic;
+extern const struct sim_policy policy_libtorrent;
+extern const struct sim_policy policy_tyrant;
+extern const struct sim_policy policy_freerider;
+
+struct sim_ask {
+	struct wire_block block;
+	uint32_t ahead_bytes;
+	uint64_t asked_us;
+	bool is_released; /* the picker does not count it any more */
+};
+
+/* One end of a connection. */
+struct sim_conn {
+	uint32_t peer, back; /* the other end: peers[peer].conns[back] */
+	bool choked_me, i_choke, i_want, wants_me;
+	struct bits have; /* of the other, as far as it has told */
+	uint32_t useful;  /* pieces it has and we lack */
+
+	/* what we ask of it */
+	struct sim_ask *asks;
+	uint32_t n_asks, asks_room, n_released, out_bytes;
+	struct rate_window window;
+	uint64_t heard_us, payload_us, owed_us;
+	bool is_snubbed, stall_is_set;
+
+	/* what it asks of us, and the flow that carries it */
+	struct wire_block *serves;
+	uint32_t n_serves, serves_room;
+	struct share share;
+	uint32_t weight; /* the choker's */
+	uint32_t cwnd_bytes, flying_bytes;
+	uint64_t sent_us;
+
+	/* accounts */
+	struct rate_meter verified, down, up;
+	uint64_t down_bytes, up_bytes;
+	uint64_t since_us, unchoked_us, turn_bytes, unpaid_us, debt_bytes;
+	uint32_t tries, luck;
+	bool is_optimistic;
+	uint64_t need_Bps, gives_Bps; /* the tyrant's estimates */
+	uint32_t kept;
+};
+
+/* What a scene makes peers of. */
+struct sim_kind {
+	const struct sim_policy *policy;
+	uint64_t up_Bps, down_Bps;
+	uint32_t delay_us; /* of its access; a round trip is 2 × (a + b) */
+	uint32_t net;	   /* its network; 0: one of its own */
+	uint32_t n_dials;  /* peers it connects to; 0: the world's */
+	bool is_seed, views;
+	bool knows_limit; /* its upload limit is set: up_Bps */
+};
+
+struct sim_peer {
+	uint32_t ix;
+	struct sim_kind kind;
+	bool is_in;
+	struct bits have;
+	struct picker *picker;
+	uint32_t *n_having; /* of each piece: neighbours that have it */
+	uint16_t *sender;   /* of each block: conn + 1; 0: not arrived */
+	bool is_ending;	    /* nothing is free any more: end-game */
+	bool wake_is_set;
+
+	struct sim_conn *conns;
+	uint32_t n_conns;
+
+	/* its links */
+	bool is_sending;
+	struct share upload;   /* of all flows */
+	uint64_t down_free_us; /* when all that reached its downlink is in */
+
+	/* its choker */
+	struct choker choker;
+	uint32_t n_rounds;
+	struct rate_meter up; /* over a period */
+
+	/* accounts */
+	uint64_t join_us, first_us, done_us, half_us;
+	uint64_t down_bytes, up_bytes, waste_bytes, reached_bytes;
+	struct rate_meter down;
+	uint64_t mark_bytes; /* the scene's: down_bytes at some time */
+
+	struct sim_viewer *viewer;
+};
+
+struct world_cfg {
+	uint64_t seed;
+	uint32_t n_pieces, piece_bytes, peers_max;
+	uint32_t conns_max, n_dials;
+	bool has_checks;      /* after each event, what it touched */
+	uint64_t bitrate_Bps; /* of viewers */
+	uint32_t scatter;     /* of their windows; 0: in order */
+};
+
+struct world {
+	struct world_cfg cfg;
+	struct events q;
+	uint64_t now_us, n_events, hash;
+	struct rng rng;
+	struct sim_peer *peers;
+	uint32_t n_peers, n_done, n_leechers;
+	uint64_t sent_bytes, flying_bytes, received_bytes;
+	/* called at EV_SAMPLE; its next time, or UINT64_MAX */
+	uint64_t (*sample)(struct world *w, void *arg);
+	void *arg;
+};
+
+/* ---- world.c ---- */
+
+struct world *world_new(const struct world_cfg *cfg);
+void world_free(struct world *w);
+
+/* world_add — a peer that comes at `join_us`. */
+struct sim_peer *world_add(struct world *w, const struct sim_kind *kind,
+			   uint64_t join_us);
+
+/* world_run — until `end_us`, or until nobody downloads any more. */
+void world_run(struct world *w, uint64_t end_us);
+
+void world_check(const struct world *w);
+
+void *sim_alloc(size_t n, size_t size);
+uint32_t sim_rtt_us(const struct world *w, const struct sim_peer *p,
+		    const struct sim_conn *c);
+/* What happens at the other end of `c`, half a round trip from now. */
+void sim_tell(struct world *w, const struct sim_peer *p,
+	      const struct sim_conn *c, enum event_kind kind,
+	      const struct wire_block *b, uint32_t arg);
+
+/* trace_line — for `sample`: what the swarm is doing, on stdout (trace.c). */
+uint64_t trace_line(struct world *w, void *arg);
+
+/* ---- links.c ---- */
+
+/* link_update — what `c` has to send, or may, has changed. link_backlog — and
+ * its turn may have come. */
+void link_update(struct sim_peer *p, struct sim_conn *c);
+void link_backlog(struct world *w, struct sim_peer *p, struct sim_conn *c);
+void link_on_depart(struct world *w, struct sim_peer *p, struct event *ev);
+void link_on_reach(struct world *w, struct sim_peer *p, struct event *ev);
+void link_on_ack(struct world *w, struct sim_peer *p, struct event *ev);
+
+/* ---- actors.c: the protocol's two sides ---- */
+
+void actor_connect(struct world *w, struct sim_peer *a, struct sim_peer *b);
+void actor_start(struct world *w, struct sim_peer *p);
+void actor_on_event(struct world *w, struct sim_peer *p, struct event *ev);
+void actor_check(const struct world *w, const struct sim_peer *p);
+void actor_choke(struct world *w, struct sim_peer *p, struct sim_conn *c,
+		 bool is_choked);
+void actor_pass(struct world *w, struct sim_peer *p);
+
+/* ---- viewers.c: a person who watches ---- */
+
+void viewer_start(struct world *w, struct sim_peer *p);
+void viewer_on_piece(struct world *w, struct sim_peer *p, uint32_t ix);
+void viewer_on_play(struct world *w, struct sim_peer *p);
+void viewer_free(struct sim_viewer *v);
+uint64_t viewer_start_us(const struct sim_viewer *v); /* 0: not yet */
+uint64_t viewer_stall_us(const struct sim_viewer *v, uint64_t now_us);
+uint32_t viewer_stalls(const struct sim_viewer *v);
+uint64_t viewer_played_bytes(const struct sim_viewer *v);
+
+#endif

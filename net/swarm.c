@@ -50,6 +50,7 @@
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 #include "net/tracker.h"
+#include "net/upload.h"
 #include "net/webseed.h"
 
 enum {

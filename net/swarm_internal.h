@@ -12,6 +12,7 @@
 #include "core/buf.h"
 #include "core/loop.h"
 #include "core/queue.h"
+#include "core/rng.h"
 #include "net/choker.h"
 #include "net/ext.h"
 #include "net/handshake.h"
@@ -223,6 +224,7 @@ struct swarm {
 	uint32_t down_given;   /* by its turn, for the pass that follows */
 	struct share up_group; /* of all its peers */
 	struct choker choker;
+	struct rng rng;
 	uint64_t round_us, round_up_bytes; /* the choker's last */
 	struct rate_meter down, up;
 	uint64_t down_bytes, up_bytes, waste_bytes;

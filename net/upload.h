@@ -7,6 +7,7 @@
 #include "net/wire.h"
 
 struct peer;
+struct swarm;
 
 /* upload_init — a new swarm. upload_init_peer — a new peer of it. */
 void upload_init(struct swarm *sw);

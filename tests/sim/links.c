@@ -81,7 +81,7 @@ void link_update(struct sim_peer *p, struct sim_conn *c)
 {
 	c->share.weight = p->kind.policy->has_weights ? c->weight : 1;
 	if (may_send(c))
-		shares_wait(&c->share, 0);
+		shares_wait(&c->share, SHARES_FIRST, 0);
 	else
 		shares_leave(&c->share);
 }

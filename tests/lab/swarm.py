@@ -282,7 +282,7 @@ def start_transmission(host, torrent):
     transmission_rpc(host, session, "torrent-add", filename=torrent.file)
 
     def seeds():
-        listed = _transmission_rpc(
+        listed = transmission_rpc(
             host, session, "torrent-get",
             fields=["status", "percentDone", "trackerStats"])["torrents"]
         return listed and listed[0]["status"] == 6 \

@@ -42,7 +42,7 @@ PORT = 7010
 PEERS = 8
 SOURCES = ("1", str(PEERS), "web")
 EVERY = 0.02                # seconds between two looks at the link
-BEGUN = 4096                # bytes that no handshake has
+BEGUN = 32 << 10             # bytes that no handshakes have
 
 
 def parse():
@@ -93,7 +93,7 @@ class Link:
         """begin(), then [(seconds since bytes began to flow, bytes)]."""
         base = self.bytes()
         begin()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 40
         while self.bytes() - base < BEGUN:
             if time.monotonic() > deadline:
                 raise TimeoutError("nothing moves")

@@ -119,10 +119,12 @@ def at(samples, when):
 
 def figures(samples, rate):
     end = samples[-1][0]
+    last = at(samples, end - 1)
     return {
         "mean": (samples[-1][1] - at(samples, 1)) / (end - 1) / rate,
         "second": max((at(samples, when + 1) - count) / rate
-                      for when, count in samples if when + 1 <= end),
+                      for when, count in [*samples, (end - 1, last)]
+                      if when + 1 <= end),
         "begin": at(samples, 0.25) / rate,
     }
 

@@ -314,18 +314,6 @@ static void end_round(struct rate_window *w, uint64_t now_us)
 		set_window(w, now_us);
 }
 
-/* Who deals out shares does not start slowly: twice his share is enough. What
- * is more lies at him for seconds, and is sent in whatever order he likes. */
-static void grow(struct rate_window *w, uint32_t bytes)
-{
-	uint64_t gap_us = usual_gap_us(w);
-	uint64_t most = 2 * bytes_in(w, gap_us) + RATE_WINDOW_MIN_BYTES;
-
-	if (gap_us > 0 && w->rate_Bps > 0 && w->window_bytes >= most)
-		return;
-	w->window_bytes = clamp_window((uint64_t)w->window_bytes + bytes);
-}
-
 void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
 			  bool is_limited, uint64_t now_us)
 {
@@ -340,7 +328,8 @@ void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
 	w->round_bytes += bytes;
 	w->round_limited |= is_limited;
 	if (w->is_growing && !is_limited)
-		grow(w, bytes);
+		w->window_bytes =
+			clamp_window((uint64_t)w->window_bytes + bytes);
 	if (now_us - w->round_start_us >= round_us)
 		end_round(w, now_us);
 }

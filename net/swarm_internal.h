@@ -226,7 +226,6 @@ struct swarm {
 	struct choker choker;
 	struct rng rng;
 	uint64_t round_us, round_up_bytes; /* the choker's last */
-	struct rng rng;
 	struct rate_meter down, up;
 	uint64_t down_bytes, up_bytes, waste_bytes;
 	bool is_running;

@@ -1,5 +1,8 @@
 /* blame — find the liar, and only him.
  *
+ * Words. Suspect piece: one that was wrong and had several senders. Suspect
+ * peer: one of those senders, until the piece is right.
+ *
  * A piece whose hash is wrong was sent by one peer or by several.
  *   one      He lied: his address is banned; a web seed, itself.
  *   several  Who sent which block is kept, with a digest of each block, and
@@ -7,7 +10,13 @@
  *            peer. Wrong again: that peer is the one sender, and is banned.
  *            Right: whoever sent a block that differs from it is banned.
  * So each bad piece costs a liar at least one ban within two fetches, and
- * nobody who sent right bytes is ever banned.
+ * nobody who sent right bytes is ever banned. What else he brought, of pieces
+ * that are not whole yet, is thrown away with him.
+ *
+ * A liar under suspicion would spoil piece after piece until he is convicted.
+ * So suspect peers work alone: each is asked for pieces that nobody else has a
+ * part in, and nobody else gets one. The honest among them lose nothing by it,
+ * and the next lie convicts.
  *
  * Which peer is asked: one that can be asked now, not stalled, the one we have
  * the most bytes of; if he leaves, another takes over, and then the piece has
@@ -39,6 +48,7 @@ static void convict(struct intake *in, const struct intake_sender *liar,
 {
 	char text[ADDR_TEXT_BYTES];
 
+	intake_disbelieve(in, liar);
 	if (liar->is_web) {
 		webseed_ban(webseed_find(in->sw, liar->id));
 		return;
@@ -51,20 +61,12 @@ static void convict(struct intake *in, const struct intake_sender *liar,
 	swarm_ban(in->sw, &liar->addr);
 }
 
-static bool is_same(const struct intake_sender *a,
-		    const struct intake_sender *b)
-{
-	if (a->is_web != b->is_web)
-		return false;
-	return a->is_web ? a->id == b->id : addr_eq(&a->addr, &b->addr);
-}
-
 static bool has_one_sender(const struct intake_piece *ip)
 {
 	uint32_t i;
 
 	for (i = 1; i < ip->n_blocks; i++)
-		if (!is_same(&ip->sender[i], &ip->sender[0]))
+		if (!intake_is_same(&ip->sender[i], &ip->sender[0]))
 			return false;
 	return true;
 }
@@ -173,38 +175,109 @@ static uint32_t first_web(const struct swarm *sw)
 	return late;
 }
 
+static void choose_for(struct intake *in, struct intake_piece *ip)
+{
+	struct peer *best = NULL, *p;
+	uint32_t web;
+
+	TAILQ_FOREACH (p, &in->sw->peers, link)
+		if (can_serve(p, ip->ix) &&
+		    (best == NULL || is_better(p, best)))
+			best = p;
+	web = best == NULL || best->is_snubbed ? first_web(in->sw) : 0;
+	ip->only_peer = web != 0 ? web : best != NULL ? best->id : 0;
+}
+
+/* ---- suspect peers ---- */
+
+static void suspect_senders(struct intake *in, const struct intake_piece *ip)
+{
+	struct peer *p;
+	uint32_t i;
+
+	if (!ip->is_suspect || ip->bad_sender == NULL)
+		return;
+	for (i = 0; i < ip->n_blocks; i++) {
+		p = ip->bad_sender[i].is_web
+			    ? NULL
+			    : swarm_peer(in->sw, ip->bad_sender[i].id);
+		if (p != NULL)
+			p->is_suspect = true;
+	}
+}
+
+static void find_suspects(struct intake *in)
+{
+	const struct intake_piece *ip;
+	struct peer *p;
+
+	TAILQ_FOREACH (p, &in->sw->peers, link)
+		p->is_suspect = false;
+	if (in->n_suspects > 0)
+		LIST_FOREACH (ip, &in->pieces, link)
+			suspect_senders(in, ip);
+}
+
+/* A piece that is not suspect belongs to one peer only while that is so. */
+static bool stays_alone(const struct intake *in, const struct intake_piece *ip)
+{
+	const struct peer *p = swarm_peer(in->sw, ip->only_peer);
+
+	return p != NULL && p->is_suspect && still_serves(in, ip);
+}
+
 void blame_choose(struct intake *in)
 {
 	struct intake_piece *ip;
 
+	find_suspects(in);
+	if (in->n_suspects == 0 && !in->has_alone)
+		return;
+	in->has_alone = false;
 	LIST_FOREACH (ip, &in->pieces, link) {
-		struct peer *best = NULL, *p;
-		uint32_t web;
-
-		if (!ip->is_suspect || still_serves(in, ip))
-			continue;
-		TAILQ_FOREACH (p, &in->sw->peers, link)
-			if (can_serve(p, ip->ix) &&
-			    (best == NULL || is_better(p, best)))
-				best = p;
-		web = best == NULL || best->is_snubbed ? first_web(in->sw) : 0;
-		ip->only_peer = web != 0 ? web : best != NULL ? best->id : 0;
+		if (ip->is_suspect && !still_serves(in, ip))
+			choose_for(in, ip);
+		else if (!ip->is_suspect && ip->only_peer != 0 &&
+			 !stays_alone(in, ip))
+			ip->only_peer = 0;
+		if (!ip->is_suspect && ip->only_peer != 0)
+			in->has_alone = true;
 	}
+}
+
+void blame_on_ask(struct intake *in, const struct peer *p, uint32_t piece_ix)
+{
+	struct intake_piece *ip = intake_find(in, piece_ix);
+
+	if (ip == NULL || ip->only_peer != 0)
+		return;
+	ip->only_peer = p->id;
+	in->has_alone = true;
+}
+
+/* One who is suspect has a part in no piece that others have one in. */
+static bool is_denied(const struct intake_piece *ip, uint32_t id,
+		      bool is_suspect)
+{
+	if (ip->only_peer == id)
+		return false;
+	return is_suspect || ip->is_suspect || ip->only_peer != 0;
 }
 
 const struct bits *blame_have(struct intake *in, uint32_t id,
 			      const struct bits *have, struct bits *masked)
 {
+	const struct peer *p = swarm_peer(in->sw, id);
 	struct intake_piece *ip;
 
-	if (in->n_suspects == 0)
+	if (in->n_suspects == 0 && !in->has_alone)
 		return have;
 	if (masked->data == NULL && bits_init(masked, have->n) != 0)
 		return NULL;
 	memcpy(masked->data, have->data, bits_bytes(have->n));
 	masked->n_set = have->n_set;
 	LIST_FOREACH (ip, &in->pieces, link)
-		if (ip->is_suspect && ip->only_peer != id &&
+		if (is_denied(ip, id, p != NULL && p->is_suspect) &&
 		    bits_has(masked, ip->ix))
 			bits_clear(masked, ip->ix);
 	return masked;

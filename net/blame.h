@@ -7,6 +7,7 @@
 struct bits;
 struct intake;
 struct intake_piece;
+struct peer;
 
 /* blame_on_bad — the piece's bytes, still in its buffer, do not match. */
 void blame_on_bad(struct intake *in, struct intake_piece *ip);
@@ -14,12 +15,16 @@ void blame_on_bad(struct intake *in, struct intake_piece *ip);
 /* blame_on_good — they do now: compare them with what was wrong before. */
 void blame_on_good(struct intake *in, struct intake_piece *ip);
 
-/* blame_choose — for each suspect piece the one peer that is asked for it.
- * Before each pass. */
+/* blame_choose — for each suspect piece the one peer that is asked for it; who
+ * is suspect (p->is_suspect). Before each pass. */
 void blame_choose(struct intake *in);
 
+/* blame_on_ask — a suspect peer was asked for a block: the piece is his alone.
+ */
+void blame_on_ask(struct intake *in, const struct peer *p, uint32_t piece_ix);
+
 /* blame_have — what `id`, a peer or a web seed, may be asked for: what it has,
- * less the suspect pieces that another one is asked for, in `masked` if there
+ * less the pieces that only another one is asked for, in `masked` if there
  * are any. NULL without memory: nothing now. Lends until the next call with
  * this `masked`. */
 const struct bits *blame_have(struct intake *in, uint32_t id,

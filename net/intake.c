@@ -38,6 +38,7 @@
 #include "core/blk.h"
 #include "core/err.h"
 #include "core/hmap.h"
+#include "core/log.h"
 #include "core/loop.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
@@ -413,6 +414,47 @@ void intake_on_web_block(struct webseed *ws, const struct wire_block *b,
 	swarm_kick(sw);
 }
 
+/* ---- what is not believed ---- */
+
+bool intake_is_same(const struct intake_sender *a,
+		    const struct intake_sender *b)
+{
+	if (a->is_web != b->is_web)
+		return false;
+	return a->is_web ? a->id == b->id : addr_eq(&a->addr, &b->addr);
+}
+
+static void disbelieve(struct intake *in, struct intake_piece *ip, uint32_t i)
+{
+	uint32_t len = metainfo_piece_bytes(in->sw->t->mi, ip->ix);
+	struct wire_block b = {.piece_ix = ip->ix,
+			       .begin_bytes = i * WIRE_BLOCK_BYTES};
+
+	len -= b.begin_bytes;
+	b.len_bytes = len < WIRE_BLOCK_BYTES ? len : WIRE_BLOCK_BYTES;
+	if (picker_is_missing(in->sw->picker, &b))
+		return;
+	picker_take_back(in->sw->picker, &b);
+	ip->sender[i] = (struct intake_sender){.id = 0};
+	ip->n_arrived--;
+	in->sw->waste_bytes += b.len_bytes;
+}
+
+void intake_disbelieve(struct intake *in, const struct intake_sender *from)
+{
+	struct intake_piece *ip;
+	uint32_t i;
+
+	LIST_FOREACH (ip, &in->pieces, link) {
+		if (ip->n_arrived == ip->n_blocks)
+			continue; /* being hashed */
+		for (i = 0; i < ip->n_blocks; i++)
+			if (ip->sender[i].id != 0 &&
+			    intake_is_same(&ip->sender[i], from))
+				disbelieve(in, ip, i);
+	}
+}
+
 /* ---- what the hash said ---- */
 
 /* Who sent it has given us something. */
@@ -456,10 +498,13 @@ void intake_on_bad(struct intake *in, uint32_t piece_ix)
 	if (ip == NULL)
 		return;
 	in->sw->waste_bytes += metainfo_piece_bytes(in->sw->t->mi, piece_ix);
+	log_debug("%s: piece %u is wrong", torrent_name(in->sw->t), piece_ix);
 	picker_restart(in->sw->picker, piece_ix);
 	blame_on_bad(in, ip);
-	for (i = 0; i < ip->n_blocks; i++)
+	for (i = 0; i < ip->n_blocks; i++) {
 		ip->holder[i] = 0;
+		ip->sender[i] = (struct intake_sender){.id = 0};
+	}
 	ip->n_arrived = 0;
 	swarm_kick(in->sw);
 }

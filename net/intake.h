@@ -36,7 +36,8 @@ struct intake_piece {
 	struct intake_sender *sender;
 
 	bool is_suspect;
-	uint32_t only_peer; /* the one peer that is asked; 0: nobody yet */
+	uint32_t only_peer; /* the one peer that is asked; 0: a suspect piece
+			       waits for one, any other is everybody's */
 	struct intake_sender *bad_sender; /* of the version that was wrong */
 	uint64_t *bad_digest;
 	struct blk *data; /* the version that is being hashed, held */
@@ -47,8 +48,9 @@ struct intake {
 	struct hmap *by_ix;
 	LIST_HEAD(, intake_piece) pieces;
 	unsigned n_suspects;
-	bool is_short; /* a piece could not be opened for want of memory, */
-	bool is_nomem; /* and nobody will say when there is some again; */
+	bool has_alone; /* pieces that are not suspect have an only_peer */
+	bool is_short;	/* a piece could not be opened for want of memory, */
+	bool is_nomem;	/* and nobody will say when there is some again; */
 	enum want_class short_for; /* the best such piece's */
 	struct siphash_key key;
 };
@@ -78,6 +80,14 @@ void intake_on_block(struct peer *p, const struct wire_block *b, uint8_t *dst);
 /* intake_on_web_block — a web seed's block, whole; the bytes are lent. */
 void intake_on_web_block(struct webseed *ws, const struct wire_block *b,
 			 const uint8_t *bytes);
+
+/* intake_disbelieve — what this sender brought of pieces that are not whole yet
+ * is missing again. */
+void intake_disbelieve(struct intake *in, const struct intake_sender *from);
+
+/* intake_is_same — one and the same sender. */
+bool intake_is_same(const struct intake_sender *a,
+		    const struct intake_sender *b);
 
 /* intake_on_verified / intake_on_bad — what the hash of a piece said. */
 void intake_on_verified(struct intake *in, uint32_t piece_ix);

@@ -108,3 +108,10 @@ void opening_on_handshake(struct peer *p)
 	if (!p->has_fast)
 		peer_ask_drop_all(p);
 }
+
+/* Its handshake came, and nothing more. */
+bool opening_was_refused(const struct peer *p)
+{
+	return p->said_ours && p->is_up && !p->has_spoken &&
+	       (p->end == PEER_END_EOF || p->end == PEER_END_IO);
+}

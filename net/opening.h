@@ -21,4 +21,8 @@ bool opening_describe(struct peer *p, struct pick_peer *out);
 /* opening_on_handshake — its handshake is right; has_fast is known. */
 void opening_on_handshake(struct peer *p);
 
+/* opening_was_refused — the peer has ended as one does who cannot bear what
+ * goes with our handshake. */
+bool opening_was_refused(const struct peer *p);
+
 #endif

@@ -116,6 +116,20 @@ int peer_dial(struct swarm *sw, struct cand *c)
 	return 0;
 }
 
+/* Somebody else of this name at the same host; NULL: nobody. */
+static struct peer *find_same(const struct swarm *sw, const struct peer *but,
+			      const uint8_t peer_id[20])
+{
+	struct peer *p;
+
+	TAILQ_FOREACH (p, &sw->peers, link)
+		if (p != but && p->is_up &&
+		    addr_eq_host(&p->addr, &but->addr) &&
+		    memcmp(p->peer_id, peer_id, PEER_ID_BYTES) == 0)
+			return p;
+	return NULL;
+}
+
 /* `p` is a second connection to the peer of `other`: who goes? */
 static enum peer_end settle_duplicate(struct peer *p, struct peer *other)
 {
@@ -155,7 +169,7 @@ static enum peer_end come_up(struct peer *p, const struct handshake *hs)
 	memcpy(p->peer_id, hs->peer_id, PEER_ID_BYTES);
 	p->has_fast = hs->has_fast;
 	p->has_ext = hs->has_ext;
-	other = swarm_same(sw, p, hs->peer_id);
+	other = find_same(sw, p, hs->peer_id);
 	if (other != NULL) {
 		why = settle_duplicate(p, other);
 		if (why != PEER_END_NONE)

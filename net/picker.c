@@ -447,6 +447,20 @@ void picker_on_gone(struct picker *p, uint32_t peer_id,
 		pp->first_free = i;
 }
 
+void picker_take_back(struct picker *p, const struct wire_block *b)
+{
+	struct pick_piece *pp;
+	struct pick_block *pb = find_block(p, b, &pp);
+	uint32_t i = b->begin_bytes / WIRE_BLOCK_BYTES;
+
+	if (!pb || !pb->has_arrived)
+		return;
+	pb->has_arrived = false;
+	pp->n_arrived--;
+	if (i < pp->first_free)
+		pp->first_free = i;
+}
+
 bool picker_is_missing(const struct picker *p, const struct wire_block *b)
 {
 	struct pick_piece *pp;

@@ -170,6 +170,9 @@ void picker_on_gone(struct picker *p, uint32_t peer_id,
 /* picker_on_waste — so many bytes came that were of no use any more: copies
  * have to be fewer. */
 void picker_on_waste(struct picker *p, uint32_t bytes);
+/* picker_take_back — a block that had arrived is not believed any more, and
+ * its piece was not whole: it is missing again. */
+void picker_take_back(struct picker *p, const struct wire_block *b);
 
 /* picker_is_missing — the block has not arrived; its piece is open. */
 bool picker_is_missing(const struct picker *p, const struct wire_block *b);

@@ -43,6 +43,7 @@
 #include "net/net_limits.h"
 #include "net/opening.h"
 #include "net/pace.h"
+#include "net/parole.h"
 #include "net/peer.h"
 #include "net/picker.h"
 #include "net/reclaim.h"
@@ -261,8 +262,8 @@ void swarm_kick(struct swarm *sw)
 		loop_defer(sw->loop, &sw->pass);
 }
 
-static bool describe(struct swarm *sw, struct peer *p, uint64_t now_us,
-		     struct pick_peer *out)
+bool swarm_describe(struct swarm *sw, struct peer *p, uint64_t now_us,
+		    struct pick_peer *out)
 {
 	const struct bits *have;
 
@@ -309,7 +310,7 @@ static void ask(struct swarm *sw, const struct pick *pick, struct peer **peers,
 }
 
 /* The requests that can leave now; how many peers could be asked at all. */
-static unsigned assign(struct swarm *sw, uint64_t now_us)
+static unsigned assign(struct swarm *sw, uint64_t now_us, uint64_t *late_us)
 {
 	struct pick_peer desc[SWARM_PEERS_MAX + WEBSEEDS_MAX];
 	struct peer *peers[SWARM_PEERS_MAX];
@@ -322,7 +323,8 @@ static unsigned assign(struct swarm *sw, uint64_t now_us)
 	TAILQ_FOREACH (p, &sw->peers, link) {
 		if (n_peers == SWARM_PEERS_MAX)
 			break;
-		if (describe(sw, p, now_us, &desc[n_peers]))
+		if (!p->is_suspect &&
+		    swarm_describe(sw, p, now_us, &desc[n_peers]))
 			peers[n_peers++] = p;
 	}
 	TAILQ_FOREACH (ws, &sw->webs, link)
@@ -337,8 +339,9 @@ static unsigned assign(struct swarm *sw, uint64_t now_us)
 	} while (n == PICKS);
 	for (i = 0; i < n_peers; i++)
 		peers[i]->has_room = desc[i].room > 0;
+	*late_us = pace_next_late_us(sw);
 	webseed_flush(sw);
-	return n_peers;
+	return n_peers + parole_assign(sw, now_us, late_us);
 }
 
 static void find_late(struct swarm *sw, uint64_t now_us)
@@ -350,9 +353,9 @@ static void find_late(struct swarm *sw, uint64_t now_us)
 			peer_ask_on_late(p, now_us);
 }
 
-static void set_wake(struct swarm *sw, uint64_t now_us)
+static void set_wake(struct swarm *sw, uint64_t late_us, uint64_t now_us)
 {
-	uint64_t wake_us = pace_next_late_us(sw);
+	uint64_t wake_us = late_us;
 	uint64_t web_us = webseed_wake_us(sw, now_us);
 	uint64_t way_us = giveway_wake_us(sw, now_us);
 	const struct peer *p;
@@ -391,7 +394,7 @@ static void look_for_peers(struct swarm *sw)
 static void on_pass(void *arg)
 {
 	struct swarm *sw = arg;
-	uint64_t now_us = loop_now_us(sw->loop);
+	uint64_t now_us = loop_now_us(sw->loop), late_us;
 	unsigned n_peers;
 
 	swarm_check(sw);
@@ -401,9 +404,9 @@ static void on_pass(void *arg)
 	do {
 		sw->intake->is_short = false;
 		sw->intake->short_for = WANT_NONE;
-		n_peers = assign(sw, now_us);
+		n_peers = assign(sw, now_us, &late_us);
 	} while (sw->intake->is_short && reclaim_for(sw));
-	set_wake(sw, now_us);
+	set_wake(sw, late_us, now_us);
 	if (n_peers == 0 && sw->n_dialing == 0 && fetch_is_hungry(sw->t->fetch))
 		look_for_peers(sw);
 	dialer_on_pass(sw);
@@ -458,19 +461,6 @@ struct peer *swarm_peer(const struct swarm *sw, uint32_t id)
 	return NULL;
 }
 
-struct peer *swarm_same(const struct swarm *sw, const struct peer *but,
-			const uint8_t peer_id[20])
-{
-	struct peer *p;
-
-	TAILQ_FOREACH (p, &sw->peers, link)
-		if (p != but && p->is_up &&
-		    addr_eq_host(&p->addr, &but->addr) &&
-		    memcmp(p->peer_id, peer_id, PEER_ID_BYTES) == 0)
-			return p;
-	return NULL;
-}
-
 void swarm_on_up(struct swarm *sw, struct peer *p)
 {
 	if (!p->is_incoming) {
@@ -482,17 +472,10 @@ void swarm_on_up(struct swarm *sw, struct peer *p)
 	dialer_run(sw);
 }
 
-/* Its handshake came, and nothing more. */
-static bool hung_up_on_opening(const struct peer *p)
-{
-	return p->said_ours && p->is_up && !p->has_spoken &&
-	       (p->end == PEER_END_EOF || p->end == PEER_END_IO);
-}
-
 /* What an end says of the address: is it worth another try? */
 static enum addrbook_end book_end(const struct peer *p)
 {
-	if (hung_up_on_opening(p))
+	if (opening_was_refused(p))
 		return ADDRBOOK_PLAIN;
 	switch (p->end) {
 	case PEER_END_SELF:

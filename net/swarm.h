@@ -13,6 +13,7 @@
 struct addr;
 struct bits;
 struct peer;
+struct pick_peer;
 struct swarm;
 struct torrent;
 
@@ -65,10 +66,11 @@ const struct bits *swarm_all(struct swarm *sw);
 /* swarm_peer — the live peer of this id, or NULL. */
 struct peer *swarm_peer(const struct swarm *sw, uint32_t id);
 
-/* swarm_same — another live peer that is up with this peer id, or NULL. */
-struct peer *swarm_same(const struct swarm *sw, const struct peer *but,
-			const uint8_t peer_id[20]);
 void swarm_on_up(struct swarm *sw, struct peer *p);
 void swarm_on_peer_end(struct swarm *sw, struct peer *p);
+
+/* swarm_describe — `p` for the picker; false: nothing can be asked of it. */
+bool swarm_describe(struct swarm *sw, struct peer *p, uint64_t now_us,
+		    struct pick_peer *out);
 
 #endif

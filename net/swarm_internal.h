@@ -97,6 +97,8 @@ struct peer {
 	bool early_is_whole, early_all;
 	bool said_have;	 /* BITFIELD, HAVE_ALL or HAVE_NONE came */
 	bool has_spoken; /* any message came */
+	bool is_suspect; /* blame.c's: it had a part in a piece that was wrong
+			  */
 	uint32_t useful;
 	bool is_in_all; /* it had everything when it was counted (rarity.h) */
 
@@ -141,7 +143,8 @@ struct peer {
 	 * 1 … SHARES_WEIGHT_MAX. */
 	uint32_t up_weight;
 	uint32_t senseless;
-	uint32_t fast[10]; /* the allowed-fast pieces we granted it */
+	uint32_t fast[10];	 /* the allowed-fast pieces we granted it */
+	uint32_t fast_bytes[10]; /* what it got of each while choked */
 	uint32_t n_fast;
 
 	/* what the choker is told of it (slots.c) */

@@ -315,7 +315,7 @@ class Victim:
         if seed:
             self.seed = start_seed(self.friend, torrent, *limits)
             words.append(f"peer={self.seed.address}")
-        self.mount = Mount(self.host, "-d", self.torrent.file, options=words)
+        self.mount = Mount(self.host, "-d", self.torrent.file, options=words, name=f"mnt{next(_ids)}")
         self.path = content_path(self.mount, self.torrent)
         self.address = (self.host.ip4, 6881)
         self.watch = Watch(self.mount)

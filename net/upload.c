@@ -337,6 +337,22 @@ static bool makes_sense(const struct peer *p, const struct wire_block *b)
 	       bits_has(pieces_have(t->ps), b->piece_ix);
 }
 
+/* A grant is for the piece once: it is to start a newcomer, and no way around
+ * the choker. */
+static bool takes_favour(struct peer *p, const struct wire_block *b)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->n_fast && p->fast[i] != b->piece_ix; i++)
+		;
+	if (i == p->n_fast ||
+	    b->len_bytes > metainfo_piece_bytes(p->sw->t->mi, b->piece_ix) -
+				   p->fast_bytes[i])
+		return false;
+	p->fast_bytes[i] += b->len_bytes;
+	return true;
+}
+
 static bool is_granted(const struct peer *p, uint32_t piece_ix)
 {
 	uint32_t i;
@@ -355,8 +371,8 @@ void upload_on_request(struct peer *p, const struct wire_block *b)
 			peer_end(p, PEER_END_PROTOCOL);
 		return;
 	}
-	if ((p->choked_them && !is_granted(p, b->piece_ix)) ||
-	    p->serves.n >= PEER_REQQ || push(p, b) != 0) {
+	if (p->serves.n >= PEER_REQQ ||
+	    (p->choked_them && !takes_favour(p, b)) || push(p, b) != 0) {
 		refuse(p, b);
 		return;
 	}

@@ -1,7 +1,10 @@
 """Goal: requests are cheap to make and must be cheap to have. 100000 of them
 from one who never reads, while choked or not, storms of cancels, and senseless
-ones without end cost bounded memory; who only makes senseless ones is put out;
-and an honest leecher gets everything meanwhile."""
+ones without end cost bounded memory; what a choked peer is allowed it gets
+once; who only makes senseless requests is put out; and an honest leecher gets
+everything meanwhile."""
+
+import struct
 
 from hostile import *
 from lab import run
@@ -20,6 +23,33 @@ def hoard(victim, *first):
                       for at in range(MANY))
     line.send(wanted)   # blocks once we are no longer read
     return line
+
+
+def abuse_favours(victim):
+    """The pieces that we may have while choked, over and over: each comes once
+    at most, block for block."""
+    line = victim.dial()
+    line.take(68)
+    again, favours, asked, answered, got = 20, [], 0, 0, 0
+    for kind, body in line.messages():
+        if kind == ALLOWED_FAST:
+            favours.append(struct.unpack(">I", body)[0])
+            if len(favours) == 10:
+                break
+    for piece in favours:
+        blocks = [block(REQUEST, piece, begin, BLOCK) for begin
+                  in range(0, victim.torrent.piece_size, BLOCK)]
+        line.send(b"".join(blocks) * again)
+        asked += len(blocks) * again
+    for kind, body in line.messages():
+        answered += kind in (PIECE, REJECT)
+        got += len(body) - 8 if kind == PIECE else 0
+        if answered == asked:
+            break
+    most = len(favours) * victim.torrent.piece_size
+    print(f"choked: {got} bytes of {len(favours)} pieces allowed fast")
+    assert answered == asked and got <= most, (answered, asked, got, most)
+    line.close()
 
 
 def storm(victim):
@@ -47,6 +77,7 @@ def scenario(lab):
     leech.wait("complete", 30)
     for line in lines:
         line.close()
+    abuse_favours(victim)
     line = victim.dial(block(REQUEST, 0, 1 << 30, BLOCK) * (SENSELESS + 1))
     assert line.closed(5)
     assert victim.ended(line.name) == ["broke the protocol"]

@@ -98,10 +98,11 @@ static void free_riders_are_slow(void **state)
 
 	(void)state;
 	s.odd = &policy_freerider;
-	s.n_odd = 8;
+	s.n_peers = 24;
+	s.n_odd = 6;
 	s.n_pieces = 1024;
 	s.is_mixed = true;
-	f = scene_odd(&s, 40, 240);
+	f = scene_odd(&s, 40, 280);
 	assert_at_most("free-riders' part", f.odd_Bps / f.peer_Bps, 0.25);
 	assert_at_most("their first block s", f.first_max_s, 15);
 }
@@ -123,18 +124,16 @@ static void newcomers_catch_up(void **state)
 static void strategy_gains_nothing(void **state)
 {
 	struct scene s = small(1);
-	double honest = 0, tyrant = 0;
+	double honest, tyrant;
 
 	(void)state;
 	s.n_odd = 4;
 	s.n_pieces = 1024;
 	s.is_mixed = true;
-	for (s.seed = 1; s.seed <= 2; s.seed++) {
-		s.odd = &policy_ours;
-		honest += scene_odd(&s, 40, 120).odd_Bps;
-		s.odd = &policy_tyrant;
-		tyrant += scene_odd(&s, 40, 120).odd_Bps;
-	}
+	s.odd = &policy_ours;
+	honest = scene_odd(&s, 40, 120).odd_Bps;
+	s.odd = &policy_tyrant;
+	tyrant = scene_odd(&s, 40, 120).odd_Bps;
 	assert_at_most("strategists' gain", tyrant / honest, 1.05);
 }
 

@@ -101,10 +101,10 @@ static bool heard_extensions(void *arg)
 	return ((struct rogue *)arg)->n[WIRE_EXTENDED] > 0;
 }
 
-/* 4 + 8 blocks at once, and 16 are asked for. */
+/* 4 + 8 blocks at once. */
 static bool has_batched(void *arg)
 {
-	return ((struct rogue *)arg)->batch_size == 32;
+	return ((struct rogue *)arg)->batch_size == 16;
 }
 
 static bool heard_have(void *arg)

@@ -1,4 +1,4 @@
-/* metainfo_internal — what the metainfo_*.c files share.
+/* metainfo_internal — what the metainfo_*.c files and piececheck.c share.
  *
  * Only they and tests/unit may include it. */
 #ifndef SHOAL_CORE_METAINFO_INTERNAL_H
@@ -94,6 +94,19 @@ int mi_paths_build(struct mi_parse *p, const struct mi_list *list);
 
 /* mi_urls_read — trackers and web seeds of a .torrent. */
 int mi_urls_read(struct mi_parse *p);
+
+/* What v2 says of a piece: the root that the tree of its bytes (less a hybrid's
+ * padding) must have, and how high that tree is. `want` is NULL when the file's
+ * layer is not known. */
+struct mi_v2_piece {
+	const uint8_t *want;
+	unsigned height;
+	uint32_t len_bytes;
+};
+
+/* mi_v2_piece — of piece `ix`; the torrent has v2. Thread: any. */
+void mi_v2_piece(const struct metainfo *mi, uint32_t ix,
+		 struct mi_v2_piece *out);
 
 /* mi_align — `off` rounded up to a piece boundary. */
 static inline uint64_t mi_align(const struct metainfo *mi, uint64_t off_bytes)

@@ -78,53 +78,51 @@ static bool check_v1(const struct metainfo *mi, struct hasher *h, uint32_t ix,
 		      sizeof(hash)) == 0;
 }
 
-/* What v2 says the piece's tree must come to, and how high that tree is; NULL
- * when the file's layer is not known. */
-static const uint8_t *v2_hash(const struct metainfo *mi,
-			      const struct mi_file *f, uint64_t off_bytes,
-			      unsigned *height)
+void mi_v2_piece(const struct metainfo *mi, uint32_t ix,
+		 struct mi_v2_piece *out)
 {
+	uint64_t off = piece_off(mi, ix);
+	/* A v2 file begins at a piece, so a piece begins in a file. */
+	const struct mi_file *f = &mi->files[metainfo_file_at(mi, off)];
 	uint64_t n_leaves =
 		(f->len_bytes + MERKLE_LEAF_BYTES - 1) / MERKLE_LEAF_BYTES;
-	uint64_t ix_in_file = (off_bytes - f->off_bytes) / mi->piece_bytes;
+	uint64_t ix_in_file = (off - f->off_bytes) / mi->piece_bytes;
 
+	out->len_bytes = file_part(mi, f, off);
+	out->height = merkle_height(mi->piece_bytes / MERKLE_LEAF_BYTES);
+	out->want = NULL;
 	if (f->len_bytes <= mi->piece_bytes) {
-		*height = merkle_height(n_leaves);
-		return f->root;
+		out->height = merkle_height(n_leaves);
+		out->want = f->root;
+	} else if (f->layer != NULL) {
+		out->want = f->layer + ix_in_file * HASH_SHA256_BYTES;
 	}
-	*height = merkle_height(mi->piece_bytes / MERKLE_LEAF_BYTES);
-	return f->layer ? f->layer + ix_in_file * HASH_SHA256_BYTES : NULL;
 }
 
-static bool check_v2(struct hasher *h, const uint8_t *data, uint32_t len,
-		     unsigned height, const uint8_t *want)
+static bool check_v2(struct hasher *h, const uint8_t *data,
+		     const struct mi_v2_piece *v2)
 {
 	uint8_t root[HASH_SHA256_BYTES];
 	struct merkle m;
 
 	merkle_begin(&m, h, 0);
-	merkle_add_data(&m, data, len);
-	merkle_root(&m, height, root);
-	return memcmp(root, want, sizeof(root)) == 0;
+	merkle_add_data(&m, data, v2->len_bytes);
+	merkle_root(&m, v2->height, root);
+	return memcmp(root, v2->want, sizeof(root)) == 0;
 }
 
 bool metainfo_check_piece(const struct metainfo *mi, struct hasher *h,
 			  uint32_t ix, const uint8_t *data)
 {
-	uint64_t off = piece_off(mi, ix);
-	const uint8_t *want;
-	const struct mi_file *f;
-	unsigned height;
+	struct mi_v2_piece v2;
 
 	assert(ix < mi->n_pieces);
 	if (mi->has_v1 && !check_v1(mi, h, ix, data))
 		return false;
 	if (!mi->has_v2)
 		return true;
-	/* A v2 file begins at a piece, so a piece begins in a file. */
-	f = &mi->files[metainfo_file_at(mi, off)];
-	want = v2_hash(mi, f, off, &height);
-	if (!want)
+	mi_v2_piece(mi, ix, &v2);
+	if (v2.want == NULL)
 		return mi->has_v1;
-	return check_v2(h, data, file_part(mi, f, off), height, want);
+	return check_v2(h, data, &v2);
 }

@@ -14,6 +14,7 @@
 #include "core/err.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
+#include "core/piececheck.h"
 #include "tests/lib/fixtures/torrents.h"
 
 /* ---- fixture ---- */
@@ -175,6 +176,34 @@ static void reads_outer_fields(void **state)
 	}
 }
 
+/* In parts of 16 KiB. */
+static bool passes_in_parts(struct piececheck *c, struct hasher *h,
+			    const uint8_t *data, uint32_t len)
+{
+	enum { PART_BYTES = 16 << 10 };
+
+	piececheck_begin(c);
+	for (uint32_t at = 0; at < len; at += PART_BYTES)
+		piececheck_add(c, h, data + at,
+			       len - at < PART_BYTES ? len - at : PART_BYTES);
+	return piececheck_end(c, h);
+}
+
+/* The same is said of a piece whole and in parts. */
+static bool passes(struct metainfo *mi, struct hasher *h, uint32_t ix,
+		   const uint8_t *data)
+{
+	uint32_t len = metainfo_piece_bytes(mi, ix);
+	bool is_right = metainfo_check_piece(mi, h, ix, data);
+	struct piececheck *c;
+
+	assert_int_equal(piececheck_new(mi, ix, &c), 0);
+	assert_int_equal(passes_in_parts(c, h, data, len), is_right);
+	assert_int_equal(passes_in_parts(c, h, data, len), is_right);
+	piececheck_free(c);
+	return is_right;
+}
+
 /* Every right piece passes; one wrong byte anywhere in it does not. */
 static void checks_pieces(void **state)
 {
@@ -187,11 +216,9 @@ static void checks_pieces(void **state)
 			uint32_t len = metainfo_piece_bytes(mi, ix);
 			uint8_t *piece = data + (size_t)ix * mi->piece_bytes;
 
-			assert_true(
-				metainfo_check_piece(mi, *state, ix, piece));
+			assert_true(passes(mi, *state, ix, piece));
 			piece[len - 1] ^= 1;
-			assert_false(
-				metainfo_check_piece(mi, *state, ix, piece));
+			assert_false(passes(mi, *state, ix, piece));
 			piece[len - 1] ^= 1;
 		}
 		mem_free(data);
@@ -275,7 +302,7 @@ static void layers_must_lead_to_roots(void **state)
 	layers[3] = 'x';
 	mi = parsed(*state, copy, fx->len);
 	assert_null(mi->files[2].layer);
-	assert_false(metainfo_check_piece(mi, *state, 1, copy));
+	assert_false(passes(mi, *state, 1, copy));
 	metainfo_free(mi);
 	mem_free(copy);
 }

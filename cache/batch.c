@@ -32,6 +32,12 @@
  *   4. WAITING is not empty => a commit runs, or writes do, or READY is not
  *      empty.
  *   5. a put holds its torrent's blob_set.
+ *   6. a piece whose row may be in the index is in its torrent's `claimed`.
+ *
+ * A staged put was written already (staging.c) and takes the same way with
+ * nothing to write. What it stands on may have been written long ago and be
+ * clean, or dirty and of any blob: so it believes no batch in which any sync
+ * failed.
  *
  * What runs in `done` may put, forget, read and close; nothing here is kept
  * over such a call but the disk. */
@@ -94,6 +100,22 @@ static void put_end(struct disk *d, struct put *p)
 
 /* ---- committing ---- */
 
+/* From here on the index may have its row. */
+static void claim(struct put *p)
+{
+	struct bits *claimed = &p->t->claimed;
+
+	p->was_claimed = bits_has(claimed, p->piece_ix);
+	bits_set(claimed, p->piece_ix);
+}
+
+/* It has not, unless the commit failed in a way that says nothing. */
+static void unclaim(struct put *p, const struct commit *c)
+{
+	if (p->err != 0 && c->index_err != EIO && !p->was_claimed)
+		bits_clear(&p->t->claimed, p->piece_ix);
+}
+
 static void note_failures(struct disk *d, const struct commit *c)
 {
 	if (c->sync_err != 0)
@@ -118,6 +140,7 @@ static void on_committed(struct job *job)
 	c->is_running = false;
 	while ((p = STAILQ_FIRST(&ended)) != NULL) {
 		STAILQ_REMOVE_HEAD(&ended, queue);
+		unclaim(p, c);
 		put_end(d, p);
 	}
 	pump(d);
@@ -139,6 +162,7 @@ static void start_commit(struct disk *d)
 		p->stage = PUT_COMMITTING;
 		if (p->err == 0)
 			p->err = d->err;
+		claim(p);
 	}
 	blobs_take_dirty(&d->blobs, &c->blobs, &c->dirs);
 	c->job = (struct job){.run = batch_job_commit, .done = on_committed};
@@ -249,17 +273,19 @@ int batch_put(struct disk_torrent *t, uint32_t piece_ix, struct blk *data,
 
 	if (p == NULL)
 		return ENOMEM;
-	p->blk = blk_hold(data);
+	p->is_staged = data == NULL;
+	if (data != NULL) {
+		p->blk = blk_hold(data);
+		p->io->src = data->data;
+	}
 	p->done = done;
 	p->arg = arg;
 	p->seq = d->next_seq++;
-	p->io->src = data->data;
 	p->io->done = on_written;
 	p->io->arg = p;
-	if (d->err != 0) {
-		p->err = d->err;
+	p->err = d->err;
+	if (p->err != 0 || p->is_staged)
 		p->io->n_runs = 0; /* nothing is written; the answer waits */
-	}
 	blobs_set_hold(&t->blobs);
 	TAILQ_INSERT_TAIL(&d->puts, p, link);
 	STAILQ_INSERT_TAIL(&d->waiting, p, queue);

@@ -45,8 +45,10 @@ static void sync_all(struct commit *c)
 }
 
 /* Did everything the put stands on reach the disk? */
-static int put_sync_err(const struct put *p)
+static int put_sync_err(const struct commit *c, const struct put *p)
 {
+	if (p->is_staged && c->sync_err != 0)
+		return EIO;
 	if (p->io->set->is_dir_syncing && p->io->set->sync_err != 0)
 		return EIO;
 	for (uint32_t i = 0; i < p->io->n_runs; i++) {
@@ -86,7 +88,7 @@ void batch_job_commit(struct job *job, struct worker_env *env)
 	sync_all(c);
 	STAILQ_FOREACH (p, &c->puts, queue) {
 		if (p->err == 0)
-			p->err = put_sync_err(p);
+			p->err = put_sync_err(c, p);
 		any |= p->err == 0;
 	}
 	if (any)

@@ -19,6 +19,17 @@ enum {
 	 * in pieces of 1 MiB loads in half a millisecond, where a row a piece
 	 * takes 270 ms; a commit of 64 random pieces costs the same. */
 	INDEX_CHUNK_PIECES = 4096,
+	/* Longer pieces are not received whole into memory, but in segments,
+	 * which the store keeps until all are there. */
+	PIECE_WHOLE_MAX_BYTES = 16 << 20,
+	STAGE_SEGMENT_BYTES = 1 << 20,
+	/* Segments of one piece that are being filled at a time: what is on
+	 * its way at 1 Gbit/s and 100 ms, and some behind a slow peer. */
+	STAGE_HOT_MAX = 24,
+	/* What a block of such a piece costs in records, here and in net/. */
+	STAGE_BLOCK_COST = 128,
+	/* The store would not take a piece: nothing is staged for so long. */
+	STAGE_REST_MS = 5000,
 	/* Waits are kept in this many lists a torrent: more than a mount has
 	 * readers of one torrent. */
 	PIECES_WAIT_LISTS = 64,

@@ -9,10 +9,12 @@
  * refused; who comes too late is starved again.
  *
  * One piece may always begin, however large: a cap smaller than a piece would
- * otherwise mean that nothing is ever read.
+ * otherwise mean that nothing is ever read. Pieces longer than
+ * `whole_max_bytes` never ask for so much: stage.c.
  *
  * Invariants
- *   1. unverified_bytes = the sum of the lengths of all slots that are counted
+ *   1. unverified_bytes = the sum of the lengths of all slots that are counted,
+ *      and of what stages have counted
  *   2. recent_bytes = the same of all slots in `recent`
  *   3. no slot is both. */
 #include "cache/pieces_internal.h"
@@ -22,17 +24,23 @@
 
 #include "core/blk.h"
 #include "core/mem.h"
+#include "core/rng.h"
 
-int piece_mem_new(struct blk_pool *pool, uint64_t unverified_bytes,
-		  uint64_t recent_bytes, struct piece_mem **out)
+int piece_mem_new(const struct piece_mem_cfg *cfg, struct piece_mem **out)
 {
 	struct piece_mem *pm = mem_new(struct piece_mem);
 
 	if (pm == NULL)
 		return ENOMEM;
-	pm->pool = pool;
-	pm->max_unverified_bytes = unverified_bytes;
-	pm->max_recent_bytes = recent_bytes;
+	pm->pool = cfg->pool;
+	pm->max_unverified_bytes = cfg->unverified_bytes;
+	pm->max_recent_bytes = cfg->recent_bytes;
+	pm->whole_max_bytes = cfg->whole_max_bytes != 0 ? cfg->whole_max_bytes
+							: PIECE_WHOLE_MAX_BYTES;
+	pm->segment_bytes = cfg->segment_bytes != 0 ? cfg->segment_bytes
+						    : STAGE_SEGMENT_BYTES;
+	assert(pm->segment_bytes % VERIFY_BLOCK_BYTES == 0);
+	rng_bytes(&pm->key, sizeof(pm->key));
 	TAILQ_INIT(&pm->recent);
 	TAILQ_INIT(&pm->starved);
 	*out = pm;
@@ -60,18 +68,35 @@ uint64_t piece_mem_recent_bytes(const struct piece_mem *pm)
 
 /* ---- unverified ---- */
 
-int piece_mem_count(struct piece_mem *pm, struct pieces *ps, uint32_t len)
+int piece_mem_count(struct piece_mem *pm, struct pieces *ps, uint64_t bytes)
 {
 	if (pm->unverified_bytes > 0 &&
-	    pm->unverified_bytes + len > pm->max_unverified_bytes) {
+	    pm->unverified_bytes + bytes > pm->max_unverified_bytes) {
 		if (!ps->is_starved) {
 			ps->is_starved = true;
 			TAILQ_INSERT_TAIL(&pm->starved, ps, starved);
 		}
 		return EAGAIN;
 	}
-	pm->unverified_bytes += len;
+	pm->unverified_bytes += bytes;
 	return 0;
+}
+
+void piece_mem_force(struct piece_mem *pm, uint64_t bytes)
+{
+	pm->unverified_bytes += bytes;
+}
+
+void piece_mem_uncount(struct piece_mem *pm, uint64_t bytes)
+{
+	struct pieces *ps;
+
+	assert(pm->unverified_bytes >= bytes);
+	pm->unverified_bytes -= bytes;
+	while ((ps = TAILQ_FIRST(&pm->starved)) != NULL) {
+		piece_mem_unstarve(ps);
+		loop_defer(ps->cfg.loop, &ps->room_task);
+	}
 }
 
 void piece_mem_unstarve(struct pieces *ps)
@@ -82,19 +107,12 @@ void piece_mem_unstarve(struct pieces *ps)
 	TAILQ_REMOVE(&ps->cfg.mem->starved, ps, starved);
 }
 
-void piece_mem_uncount(struct slot *s)
+void piece_mem_uncount_slot(struct slot *s)
 {
-	struct piece_mem *pm = s->ps->cfg.mem;
-	struct pieces *ps;
-
 	if (!s->is_counted)
 		return;
 	s->is_counted = false;
-	pm->unverified_bytes -= s->blk->len;
-	while ((ps = TAILQ_FIRST(&pm->starved)) != NULL) {
-		piece_mem_unstarve(ps);
-		loop_defer(ps->cfg.loop, &ps->room_task);
-	}
+	piece_mem_uncount(s->ps->cfg.mem, s->blk->len);
 }
 
 /* ---- recent ---- */

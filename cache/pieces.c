@@ -34,6 +34,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "cache/stage.h"
 #include "cache/store.h"
 #include "core/blk.h"
 #include "core/err.h"
@@ -54,13 +55,13 @@ static const uint8_t may_go_to[] = {
 	[PIECE_CLEAN] = BIT(PIECE_ABSENT),
 };
 
-static void move(struct pieces *ps, uint32_t ix, enum piece_state to)
+void pieces_move(struct pieces *ps, uint32_t ix, enum piece_state to)
 {
 	assert(may_go_to[piece_state(ps, ix)] & BIT(to));
 	ps->marks[ix] = (uint8_t)((ps->marks[ix] & MARK_WAITED) | to);
 }
 
-static bool is_waited(const struct pieces *ps, uint32_t ix)
+bool pieces_is_waited(const struct pieces *ps, uint32_t ix)
 {
 	return (ps->marks[ix] & MARK_WAITED) != 0;
 }
@@ -74,50 +75,83 @@ struct slot *pieces_slot(const struct pieces *ps, uint32_t ix)
 
 static void slot_drop_blk(struct slot *s)
 {
-	piece_mem_uncount(s);
+	piece_mem_uncount_slot(s);
 	piece_mem_forget(s);
 	blk_drop(s->blk);
 	s->blk = NULL;
 }
 
+static void slot_free(struct slot *s)
+{
+	if (s->blk != NULL)
+		slot_drop_blk(s);
+	mem_free(s->digests);
+	mem_free(s);
+}
+
+/* Its stage has gone: with a verdict, or because the piece was given up. */
+void pieces_on_stage_gone(struct slot *s)
+{
+	struct pieces *ps = s->ps;
+
+	s->stage = NULL;
+	if (!s->is_adrift)
+		return;
+	LIST_REMOVE(s, drift);
+	if (ps->st != NULL)
+		store_unstage(ps->st, s->ix);
+	slot_free(s);
+	if (!ps->is_closed)
+		loop_defer(ps->cfg.loop, &ps->room_task);
+}
+
 /* Out of the table; freed now, or by the end of its job. */
-static void slot_release(struct slot *s)
+void pieces_slot_release(struct slot *s)
 {
 	if (!s->is_adrift)
 		hmap_del(s->ps->slots, &s->ix);
 	s->is_adrift = true;
-	if (s->has_job)
-		return;
-	if (s->blk != NULL)
-		slot_drop_blk(s);
-	mem_free(s);
+	if (s->stage != NULL) {
+		LIST_INSERT_HEAD(&s->ps->drift, s, drift);
+		stage_free(s->stage);
+	} else if (!s->has_job) {
+		slot_free(s);
+	}
 }
 
-static struct slot *slot_new(struct pieces *ps, uint32_t ix, uint32_t len)
+struct slot *pieces_slot_new(struct pieces *ps, uint32_t ix)
 {
+	uint32_t len = metainfo_piece_bytes(ps->cfg.mi, ix);
 	struct slot *s = mem_new(struct slot);
 
 	if (s == NULL)
 		return NULL;
 	s->ps = ps;
 	s->ix = ix;
-	s->blk = blk_new(ps->cfg.mem->pool, len);
-	if (s->blk == NULL)
-		goto free_slot;
-	if (hmap_put(ps->slots, &ix, s) != 0)
-		goto drop_blk;
+	s->digests = mem_alloc((len / VERIFY_BLOCK_BYTES + 1) *
+			       sizeof(s->digests[0]));
+	if (hmap_put(ps->slots, &ix, s) != 0) {
+		slot_free(s);
+		return NULL;
+	}
 	return s;
-drop_blk:
-	blk_drop(s->blk);
-free_slot:
-	mem_free(s);
-	return NULL;
 }
 
-static void job_begin(struct slot *s)
+void pieces_drop_digests(struct slot *s)
+{
+	mem_free(s->digests);
+	s->digests = NULL;
+}
+
+void pieces_job_begin(struct pieces *ps)
+{
+	ps->n_jobs++;
+}
+
+void pieces_slot_job_begin(struct slot *s)
 {
 	s->has_job = true;
-	s->ps->n_jobs++;
+	pieces_job_begin(s->ps);
 }
 
 static void on_gone(void *arg)
@@ -141,7 +175,7 @@ void pieces_job_end(struct pieces *ps)
 		loop_defer(ps->cfg.loop, &ps->gone_task);
 }
 
-static void job_end(struct slot *s)
+void pieces_slot_job_end(struct slot *s)
 {
 	s->has_job = false;
 	pieces_job_end(s->ps);
@@ -152,7 +186,7 @@ static void job_end(struct slot *s)
 static void lose(struct pieces *ps, uint32_t ix)
 {
 	bits_clear(&ps->have, ix);
-	move(ps, ix, PIECE_ABSENT);
+	pieces_move(ps, ix, PIECE_ABSENT);
 	pieces_check_piece(ps, ix);
 	ps->cfg.ops->on_lost(ps->cfg.arg, ix);
 }
@@ -166,7 +200,7 @@ void pieces_lose(struct pieces *ps, uint32_t ix)
 	log_debug("piece %u cannot be read any more", ix);
 	store_forget(ps->st, ix);
 	if (s != NULL)
-		slot_release(s);
+		pieces_slot_release(s);
 	lose(ps, ix);
 }
 
@@ -179,7 +213,7 @@ void pieces_drop_recent(struct slot *s)
 	slot_drop_blk(s);
 	if (s->has_job)
 		return; /* SETTLING: the slot is the put's */
-	slot_release(s);
+	pieces_slot_release(s);
 	if (is_lost)
 		lose(ps, ix);
 }
@@ -193,13 +227,13 @@ static void on_put_failed(struct slot *s, int err)
 
 	log_debug("piece %u is not kept: %s", ix, err_text(err));
 	if (s->blk == NULL) {
-		slot_release(s);
+		pieces_slot_release(s);
 		lose(ps, ix);
 		return;
 	}
 	s->is_unkept = true;
-	move(ps, ix, PIECE_CLEAN);
-	piece_mem_uncount(s);
+	pieces_move(ps, ix, PIECE_CLEAN);
+	piece_mem_uncount_slot(s);
 	if (!s->is_recent)
 		piece_mem_keep(s);
 	piece_mem_trim(ps->cfg.mem);
@@ -212,45 +246,69 @@ static void on_put(void *arg, uint32_t ix, enum store_phase phase, int err)
 
 	pieces_check_piece(ps, ix);
 	if (err != 0 || phase == STORE_DURABLE)
-		job_end(s);
+		pieces_slot_job_end(s);
 	if (s->is_adrift) {
 		if (!s->has_job)
-			slot_release(s);
+			pieces_slot_release(s);
 		return;
 	}
 	if (err != 0) {
 		on_put_failed(s, err);
 	} else if (phase == STORE_WRITTEN) {
-		piece_mem_uncount(s);
+		if (s->blk == NULL)
+			return; /* it was staged */
+		piece_mem_uncount_slot(s);
 		piece_mem_keep(s);
 		piece_mem_trim(ps->cfg.mem);
 	} else {
-		move(ps, ix, PIECE_CLEAN);
+		pieces_move(ps, ix, PIECE_CLEAN);
 		if (s->blk == NULL)
-			slot_release(s);
+			pieces_slot_release(s);
 	}
 }
 
-static void settle(struct slot *s)
+/* Nobody waits for it any more, though the waiters are called last. */
+static void begin_settling(struct slot *s)
+{
+	struct pieces *ps = s->ps;
+
+	pieces_move(ps, s->ix, PIECE_SETTLING);
+	ps->marks[s->ix] &= (uint8_t)~MARK_WAITED;
+	bits_set(&ps->have, s->ix);
+}
+
+void pieces_settle(struct slot *s)
 {
 	struct pieces *ps = s->ps;
 	int err;
 
-	move(ps, s->ix, PIECE_SETTLING);
-	/* Nobody waits for it any more, though the waiters are called last. */
-	ps->marks[s->ix] &= (uint8_t)~MARK_WAITED;
-	bits_set(&ps->have, s->ix);
-	job_begin(s);
+	begin_settling(s);
+	pieces_slot_job_begin(s);
 	err = store_put(ps->st, s->ix, s->blk, on_put, s);
 	if (err == 0)
 		return;
 	/* The piece must outlive the calls to its waiters: the cap on recent
 	 * bytes is looked at when the next one comes. */
-	job_end(s);
+	pieces_slot_job_end(s);
 	s->is_unkept = true;
-	move(ps, s->ix, PIECE_CLEAN);
-	piece_mem_uncount(s);
+	pieces_move(ps, s->ix, PIECE_CLEAN);
+	piece_mem_uncount_slot(s);
 	piece_mem_keep(s);
+}
+
+int pieces_settle_staged(struct slot *s)
+{
+	int err;
+
+	pieces_slot_job_begin(s);
+	err = store_put(s->ps->st, s->ix, NULL, on_put, s);
+	if (err != 0) {
+		pieces_slot_job_end(s);
+		return err;
+	}
+	begin_settling(s);
+	stage_free(s->stage); /* no job of it is under way: it is gone */
+	return 0;
 }
 
 /* ---- waiting ---- */
@@ -270,20 +328,33 @@ static struct piece_wait *wait_find(struct pieces *ps, uint32_t ix)
 	return NULL;
 }
 
-static void wait_end(struct piece_wait *w, int err)
+static void wait_remove(struct pieces *ps, struct piece_wait *w)
 {
+	uint32_t ix = w->piece_ix;
+
 	LIST_REMOVE(w, link);
 	w->waiting = false;
+	if (ps->is_closed || wait_find(ps, ix) != NULL)
+		return;
+	ps->marks[ix] &= (uint8_t)~MARK_WAITED;
+	if (piece_state(ps, ix) == PIECE_WANTED)
+		pieces_move(ps, ix, PIECE_ABSENT);
+	pieces_check_piece(ps, ix);
+}
+
+static void wait_end(struct pieces *ps, struct piece_wait *w, int err)
+{
+	wait_remove(ps, w);
 	w->fn(w->arg, err, w->piece_ix);
 }
 
 /* Each waiter may end others, or close everything. */
-static void call_waiters(struct pieces *ps, uint32_t ix)
+void pieces_call_waiters(struct pieces *ps, uint32_t ix, int err)
 {
 	struct piece_wait *w;
 
 	while ((w = wait_find(ps, ix)) != NULL)
-		wait_end(w, 0);
+		wait_end(ps, w, err);
 }
 
 void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w)
@@ -296,107 +367,14 @@ void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w)
 	LIST_INSERT_HEAD(waits_of(ps, ix), w, link);
 	ps->marks[ix] |= MARK_WAITED;
 	if (piece_state(ps, ix) == PIECE_ABSENT)
-		move(ps, ix, PIECE_WANTED);
+		pieces_move(ps, ix, PIECE_WANTED);
 }
 
 void pieces_wait_cancel(struct pieces *ps, struct piece_wait *w)
 {
-	uint32_t ix = w->piece_ix;
-
 	ASSERT_LOOP(ps->cfg.loop);
-	if (!w->waiting)
-		return;
-	LIST_REMOVE(w, link);
-	w->waiting = false;
-	if (ps->is_closed || wait_find(ps, ix) != NULL)
-		return;
-	ps->marks[ix] &= (uint8_t)~MARK_WAITED;
-	if (piece_state(ps, ix) == PIECE_WANTED)
-		move(ps, ix, PIECE_ABSENT);
-	pieces_check_piece(ps, ix);
-}
-
-bool pieces_is_waited(const struct pieces *ps, uint32_t ix)
-{
-	return is_waited(ps, ix);
-}
-
-/* ---- filling ---- */
-
-int pieces_begin(struct pieces *ps, uint32_t ix)
-{
-	uint32_t len = metainfo_piece_bytes(ps->cfg.mi, ix);
-	struct slot *s;
-	int err;
-
-	ASSERT_LOOP(ps->cfg.loop);
-	pieces_check_piece(ps, ix);
-	assert(may_go_to[piece_state(ps, ix)] & BIT(PIECE_FETCHING));
-	err = piece_mem_count(ps->cfg.mem, ps, len);
-	if (err != 0)
-		return err;
-	s = slot_new(ps, ix, len);
-	if (s == NULL) {
-		ps->cfg.mem->unverified_bytes -= len;
-		return ENOMEM;
-	}
-	s->is_counted = true;
-	move(ps, ix, PIECE_FETCHING);
-	return 0;
-}
-
-struct blk *pieces_buffer(struct pieces *ps, uint32_t ix)
-{
-	pieces_check_piece(ps, ix);
-	if (piece_state(ps, ix) != PIECE_FETCHING)
-		return NULL;
-	return pieces_slot(ps, ix)->blk;
-}
-
-void pieces_abandon(struct pieces *ps, uint32_t ix)
-{
-	ASSERT_LOOP(ps->cfg.loop);
-	pieces_check_piece(ps, ix);
-	move(ps, ix, is_waited(ps, ix) ? PIECE_WANTED : PIECE_ABSENT);
-	slot_release(pieces_slot(ps, ix));
-}
-
-static void on_hashed(struct job *job)
-{
-	struct slot *s = CONTAINER_OF(job, struct slot, verify.job);
-	struct pieces *ps = s->ps;
-	uint32_t ix = s->ix;
-
-	pieces_check_piece(ps, ix);
-	job_end(s);
-	ps->n_hashed++;
-	if (s->is_adrift) {
-		slot_release(s);
-		return;
-	}
-	if (!s->verify.is_right) {
-		move(ps, ix, PIECE_FETCHING);
-		ps->cfg.ops->on_bad(ps->cfg.arg, ix);
-		return;
-	}
-	settle(s);
-	ps->cfg.ops->on_verified(ps->cfg.arg, ix);
-	if (!ps->is_closed)
-		call_waiters(ps, ix);
-}
-
-void pieces_filled(struct pieces *ps, uint32_t ix)
-{
-	struct slot *s = pieces_slot(ps, ix);
-
-	ASSERT_LOOP(ps->cfg.loop);
-	pieces_check_piece(ps, ix);
-	move(ps, ix, PIECE_CHECKING);
-	job_begin(s);
-	s->verify.mi = ps->cfg.mi;
-	s->verify.data = s->blk->data;
-	s->verify.piece_ix = ix;
-	verify_job_start(&s->verify, ps->cfg.workers, on_hashed);
+	if (w->waiting)
+		wait_remove(ps, w);
 }
 
 static void on_room(void *arg)
@@ -485,6 +463,7 @@ static struct pieces *pieces_new(const struct pieces_cfg *cfg)
 	ps->cfg = *cfg;
 	for (unsigned i = 0; i < PIECES_WAIT_LISTS; i++)
 		LIST_INIT(&ps->waits[i]);
+	LIST_INIT(&ps->drift);
 	loop_task_init(&ps->room_task, on_room, ps);
 	loop_task_init(&ps->gone_task, on_gone, ps);
 	ps->marks = mem_zalloc(cfg->mi->n_pieces, 1);
@@ -531,16 +510,17 @@ static void end_waiters(struct pieces *ps)
 		struct piece_wait *w;
 
 		while ((w = LIST_FIRST(&ps->waits[i])) != NULL)
-			wait_end(w, ESTALE);
+			wait_end(ps, w, ESTALE);
 	}
 }
 
-/* What a job still reads stays, but is not counted any more. */
+/* What a job still reads stays, but is not counted any more; a stage counts
+ * what it has to the end. */
 static void slot_close(struct slot *s)
 {
-	piece_mem_uncount(s);
+	piece_mem_uncount_slot(s);
 	piece_mem_forget(s);
-	slot_release(s);
+	pieces_slot_release(s);
 }
 
 void pieces_close(struct pieces *ps TAKES, void (*gone)(void *arg), void *arg)

@@ -1,12 +1,12 @@
 /* pieces — the pieces of one torrent as the loop sees them: what state each is
- * in, the buffers of those under way, who waits for one, who must not lose one.
- * Between net/, which fills buffers, and the store, which keeps them. The only
- * place where a piece turns from received into verified.
+ * in, the memory of those under way, who waits for one, who must not lose one.
+ * Between net/, which fills that memory, and the store, which keeps them. The
+ * only place where a piece turns from received into verified.
  *
- *   state      in have  buffer           waiters  unverified  job under way
+ *   state      in have  memory           waiters  unverified  job under way
  *   ABSENT     no       none             none     no          none
  *   WANTED     no       none             >= 1     no          none
- *   FETCHING   no       being filled     any      yes         none
+ *   FETCHING   no       being filled     any      yes         staged: any
  *   CHECKING   no       whole            any      yes         hash
  *   SETTLING   yes      whole; once      none     until       store_put
  *                       WRITTEN: recent           WRITTEN
@@ -20,20 +20,27 @@
  *   FETCHING -> WANTED, ABSENT   pieces_abandon
  *   FETCHING -> CHECKING         pieces_filled: its last block came
  *   CHECKING -> SETTLING         the hash matched; waiters are called
- *   CHECKING -> FETCHING         it did not; on_bad, the buffer stays
+ *   CHECKING -> FETCHING         it did not; on_bad, or on_failed
  *   SETTLING -> CLEAN            the store says DURABLE
- *   SETTLING -> CLEAN            the store failed, the buffer is there: the
- *                                piece is in memory only (unkept)
- *   SETTLING -> ABSENT           the store failed after WRITTEN and the buffer
- *                                is gone; or a read of it failed; on_lost
+ *   SETTLING -> CLEAN            the store failed, the bytes are in memory: the
+ *                                piece is there only (unkept)
+ *   SETTLING -> ABSENT           the store failed after WRITTEN and they are
+ *                                not; or a read of it failed; on_lost
  *   CLEAN    -> ABSENT           a read of it failed; or it was unkept and its
- *                                buffer had to make room; on_lost
+ *                                memory had to make room; on_lost
+ *
+ * Whole and staged. A piece of ordinary length has one run of memory, from its
+ * first block until readers have had their share of it. A long one is staged:
+ * it has memory for a few segments at a time, and what is full goes to the
+ * store, unverified, to be hashed as it goes (stage.h). Once it is in have, it
+ * is read from the store. Both look the same from outside: memory is asked for
+ * by segment (pieces_open), and a whole piece is one segment.
  *
  * "have" is what may be read by anybody and announced to peers: SETTLING and
  * CLEAN. No byte leaves this module from any other state.
  *
- * "unverified" is what piece_mem's cap counts: bytes that are neither right
- * nor on their way out of memory. A disk slower than the network is felt
+ * "unverified" is what piece_mem's cap counts: bytes in memory that are neither
+ * right nor on their way out of it. A disk slower than the network is felt
  * through it. "recent" is a buffer that may be dropped at any time, the one
  * that was used longest ago first; an unkept piece ends with it.
  *
@@ -70,12 +77,21 @@ enum piece_state {
 
 /* ---- memory shared by all torrents ---- */
 
-/* piece_mem_new — buffers come from `pool` (kept). At most `unverified_bytes`
- * are unverified at once (one piece always may), and `recent_bytes` of verified
- * pieces are kept for readers close behind. Every pieces must have gone before
- * piece_mem_free. */
-int piece_mem_new(struct blk_pool *pool, uint64_t unverified_bytes,
-		  uint64_t recent_bytes, struct piece_mem **out);
+struct piece_mem_cfg {
+	struct blk_pool *pool; /* kept: buffers come from it */
+	/* At most so much is unverified at once (one piece always may), … */
+	uint64_t unverified_bytes;
+	/* … and so much of verified pieces is kept for readers close behind. */
+	uint64_t recent_bytes;
+	/* Longer pieces are staged, in segments of so many bytes, a multiple
+	 * of 16 KiB. 0: as cache_limits.h has it. */
+	uint32_t whole_max_bytes;
+	uint32_t segment_bytes;
+};
+
+/* piece_mem_new — every pieces must have gone before piece_mem_free. 0 or
+ * ENOMEM. */
+int piece_mem_new(const struct piece_mem_cfg *cfg, struct piece_mem **out);
 void piece_mem_free(struct piece_mem *pm);
 uint64_t piece_mem_unverified_bytes(const struct piece_mem *pm);
 uint64_t piece_mem_recent_bytes(const struct piece_mem *pm);
@@ -86,10 +102,13 @@ struct pieces_ops {
 	/* The piece may be read, served and announced from now on. Runs before
 	 * its waiters do. */
 	void (*on_verified)(void *arg, uint32_t piece_ix);
-	/* The bytes in the buffer do not match the hash; the piece is FETCHING
-	 * again with all its blocks to be replaced; pieces_buffer still has
-	 * the bad bytes, so that they can be compared. */
+	/* The bytes do not match the hash; the piece is FETCHING again with all
+	 * its blocks to be replaced. pieces_digests tells them from others. */
 	void (*on_bad)(void *arg, uint32_t piece_ix);
+	/* The store cannot stage the piece. It is FETCHING, and must be given
+	 * up before this returns, as pieces_abandon has it. Who waits for it
+	 * gets the error then, unless memory can take it whole next time. */
+	void (*on_failed)(void *arg, uint32_t piece_ix, int err);
 	/* Memory for unverified bytes is free again after pieces_begin said
 	 * EAGAIN. Always on a turn of its own. */
 	void (*on_room)(void *arg);
@@ -139,21 +158,41 @@ uint64_t pieces_hashed(const struct pieces *ps);
 
 /* ---- filling ---- */
 
-/* pieces_begin — ABSENT or WANTED -> FETCHING; its buffer is there after this.
- * EAGAIN when the cap on unverified bytes is reached (on_room will come),
- * ENOMEM. */
+/* pieces_begin — ABSENT or WANTED -> FETCHING. 0; EAGAIN when the cap on
+ * unverified bytes is reached (on_room will come), ENOMEM; for a piece that
+ * would be staged also why the store did not take one lately: try later. */
 int pieces_begin(struct pieces *ps, uint32_t ix);
 
-/* pieces_buffer — the buffer of a FETCHING piece, metainfo_piece_bytes long.
- * Lends until the piece leaves FETCHING; NULL in any other state. */
-struct blk *pieces_buffer(struct pieces *ps, uint32_t ix);
+/* pieces_segment_bytes — how long the segments of a FETCHING piece are, or
+ * would be if it began now: a multiple of 16 KiB, or the piece's length. */
+uint32_t pieces_segment_bytes(const struct pieces *ps, uint32_t ix);
+
+/* pieces_open — memory for the segment of byte `at` of a FETCHING piece. 0:
+ * there is some, or it is full already. EAGAIN and ENOMEM as pieces_begin;
+ * EBUSY: when another segment of the piece is full; or why it has failed. */
+int pieces_open(struct pieces *ps, uint32_t ix, uint32_t at_bytes);
+
+/* pieces_place — where byte `at` of a piece goes; NULL unless the piece is
+ * FETCHING and its segment open and not full. Lends until it is. */
+uint8_t *pieces_place(const struct pieces *ps, uint32_t ix, uint32_t at_bytes);
+
+/* pieces_filled — the segment of byte `at` is full and nobody writes into it
+ * any more. The last one makes the piece CHECKING. */
+void pieces_filled(struct pieces *ps, uint32_t ix, uint32_t at_bytes);
+
+/* pieces_shut — take the memory of all segments of a staged FETCHING piece that
+ * are open and not full; they must be filled anew. Nobody writes into them any
+ * more. */
+void pieces_shut(struct pieces *ps, uint32_t ix);
 
 /* pieces_abandon — give up a FETCHING piece. The caller has made sure that
- * nobody writes into the buffer any more. */
+ * nobody writes into its memory any more. */
 void pieces_abandon(struct pieces *ps, uint32_t ix);
 
-/* pieces_filled — the buffer is whole and nobody writes into it any more. */
-void pieces_filled(struct pieces *ps, uint32_t ix);
+/* pieces_digests — a keyed hash of each 16 KiB of the piece: in on_bad of what
+ * was wrong, and in the on_verified of a piece that was wrong before, of what
+ * is right. Lends for the call; NULL: there was no memory. */
+const uint64_t *pieces_digests(const struct pieces *ps, uint32_t ix);
 
 /* ---- waiting and reading ---- */
 
@@ -167,10 +206,11 @@ struct piece_wait {
 	bool waiting;
 };
 
-/* pieces_wait — call w->fn when the piece is in have (err 0) or the torrent is
- * closed (ESTALE). The piece is not in have now. Never fails. The wait is over
- * when w->fn runs; in it, the piece's bytes are in memory (pieces_peek).
- * pieces_wait_cancel of a wait that is over does nothing. */
+/* pieces_wait — call w->fn when the piece is in have (err 0), the torrent is
+ * closed (ESTALE), or the store cannot stage it (its error). The piece is not
+ * in have now. Never fails. The wait is over when w->fn runs; in it, the bytes
+ * are in memory (pieces_peek) unless the piece was staged. pieces_wait_cancel of
+ * a wait that is over does nothing. */
 void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w);
 void pieces_wait_cancel(struct pieces *ps, struct piece_wait *w);
 bool pieces_is_waited(const struct pieces *ps, uint32_t ix);

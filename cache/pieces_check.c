@@ -8,6 +8,7 @@
 
 #include <assert.h>
 
+#include "cache/stage.h"
 #include "core/hmap.h"
 #include "core/metainfo.h"
 
@@ -16,10 +17,8 @@ static void check_slot(const struct slot *s, enum piece_state state)
 	bool is_written = !s->is_counted;
 
 	assert(!(s->is_recent && s->is_counted) && !s->is_adrift);
-	assert((s->blk == NULL) <= (state == PIECE_SETTLING && is_written));
+	assert(s->blk == NULL || s->stage == NULL);
 	assert(s->is_recent == (s->blk != NULL && is_written));
-	assert(s->has_job ==
-	       (state == PIECE_CHECKING || state == PIECE_SETTLING));
 	assert(!s->is_unkept || state == PIECE_CLEAN);
 	switch (state) {
 	case PIECE_ABSENT:
@@ -28,12 +27,19 @@ static void check_slot(const struct slot *s, enum piece_state state)
 		break;
 	case PIECE_FETCHING:
 	case PIECE_CHECKING:
-		assert(s->is_counted);
+		assert(s->is_counted == (s->blk != NULL));
+		assert(s->is_counted == (s->stage == NULL));
+		assert(s->has_job ==
+		       (state == PIECE_CHECKING && s->stage == NULL));
+		if (s->stage != NULL)
+			stage_check(s->stage, state == PIECE_CHECKING);
 		break;
 	case PIECE_SETTLING:
+		assert(s->stage == NULL && s->has_job);
+		assert(s->blk != NULL || is_written);
 		break;
 	case PIECE_CLEAN:
-		assert(is_written);
+		assert(s->blk != NULL && is_written && !s->has_job);
 		break;
 	}
 }

@@ -1,4 +1,5 @@
-/* pieces_internal — what pieces.c, pieces_read.c and piece_mem.c share. */
+/* pieces_internal — what pieces.c, pieces_read.c, piece_mem.c and stage.c share.
+ */
 #ifndef SHOAL_CACHE_PIECES_INTERNAL_H
 #define SHOAL_CACHE_PIECES_INTERNAL_H
 
@@ -10,38 +11,49 @@
 #include "cache/verify_job.h"
 #include "core/loop.h"
 #include "core/queue.h"
+#include "core/siphash.h"
 
 struct hmap;
 struct slot;
+struct stage;
 
 TAILQ_HEAD(slot_list, slot);
 TAILQ_HEAD(starved_list, pieces);
+LIST_HEAD(slot_drift, slot);
 LIST_HEAD(piece_waits, piece_wait);
 
-/* The memory of a piece that has a buffer or a job. All others are one byte in
- * pieces->marks.
+/* The memory of a piece that has a buffer, a stage or a job. All others are one
+ * byte in pieces->marks.
  *
- *   piece is        in slots  blk  counted  recent   has_job  unkept
- *   FETCHING        yes       yes  yes      no       no       no
- *   CHECKING        yes       yes  yes      no       hash     no
+ *   piece is        in slots  holds  counted  recent   has_job  unkept
+ *   FETCHING        yes       one    iff blk  no       no       no
+ *   CHECKING        yes       one    iff blk  no       iff blk  no
  *   SETTLING
- *     not written   yes       yes  yes      no       put      no
- *     written       yes       any  no       iff blk  put      no
- *   CLEAN           iff blk   yes  no       yes      no       any
+ *     not written   yes       blk    yes      no       put      no
+ *     written       yes       blk,   no       iff blk  put      no
+ *                             none
+ *   CLEAN           iff blk   blk    no       yes      no       any
  *   lost while
- *     SETTLING      no        no   no       no       put      no
- *   any, closed     no        any  no       no       yes      no
- */
+ *     SETTLING      no        none   no       no       put      no
+ *   adrift          no        any    no       no       blk: yes no
+ *
+ * One: a blk, or a stage, which counts for itself and has its own jobs. A stage
+ * that is adrift still writes: its slot is in pieces->drift, and the piece
+ * cannot begin anew before it is out. */
 struct slot {
 	struct pieces *ps; /* Owner */
 	uint32_t ix;
 	struct blk *blk;
-	bool is_counted; /* in piece_mem's unverified_bytes */
+	struct stage *stage;
+	uint64_t *digests; /* room for them; NULL: there was no memory */
+	bool was_wrong;
+	bool is_counted; /* blk, in piece_mem's unverified_bytes */
 	bool is_recent;	 /* in piece_mem's recent */
 	bool has_job;
 	bool is_unkept; /* the store does not have it */
-	bool is_adrift; /* not in pieces->slots: lost, or closed */
+	bool is_adrift; /* not in pieces->slots: lost, given up, or closed */
 	TAILQ_ENTRY(slot) recent;
+	LIST_ENTRY(slot) drift;
 	struct verify_job verify;
 };
 
@@ -49,6 +61,9 @@ struct piece_mem {
 	struct blk_pool *pool;
 	uint64_t max_unverified_bytes;
 	uint64_t max_recent_bytes;
+	uint32_t whole_max_bytes;
+	uint32_t segment_bytes;
+	struct siphash_key key; /* of digests */
 	uint64_t unverified_bytes;
 	uint64_t recent_bytes;
 	struct slot_list recent; /* least recently used first */
@@ -66,6 +81,9 @@ struct pieces {
 	uint8_t *marks;		  /* a byte a piece */
 	struct bits have;
 	struct hmap *slots; /* piece index -> struct slot */
+	struct slot_drift drift;
+	int stage_err;	    /* why nothing is staged … */
+	uint64_t rest_us;   /* … before this time */
 	struct piece_waits waits[PIECES_WAIT_LISTS]; /* by index */
 	uint64_t n_hashed;
 	unsigned n_jobs; /* whatever still calls back, the open too */
@@ -88,10 +106,14 @@ static inline enum piece_state piece_state(const struct pieces *ps, uint32_t ix)
 
 /* ---- piece_mem.c ---- */
 
-/* piece_mem_count — `s` has unverified bytes from now on. EAGAIN over the cap;
- * its pieces are starved then. */
-int piece_mem_count(struct piece_mem *pm, struct pieces *ps, uint32_t len);
-void piece_mem_uncount(struct slot *s);
+/* piece_mem_count — so many bytes more are unverified. EAGAIN over the cap; the
+ * pieces are starved then. _force: whatever the cap says. */
+int piece_mem_count(struct piece_mem *pm, struct pieces *ps, uint64_t bytes);
+void piece_mem_force(struct piece_mem *pm, uint64_t bytes);
+void piece_mem_uncount(struct piece_mem *pm, uint64_t bytes);
+
+/* piece_mem_uncount_slot — those of its blk, if they are counted. */
+void piece_mem_uncount_slot(struct slot *s);
 void piece_mem_unstarve(struct pieces *ps);
 
 /* piece_mem_keep — the slot's buffer is recent now. _use: was used. _forget:
@@ -107,11 +129,41 @@ void piece_mem_trim(struct piece_mem *pm);
 
 struct slot *pieces_slot(const struct pieces *ps, uint32_t ix);
 
+/* pieces_slot_new — in the table, with nothing in it. NULL: no memory. */
+struct slot *pieces_slot_new(struct pieces *ps, uint32_t ix);
+
+/* pieces_slot_release — out of the table; freed now, or by its last job. */
+void pieces_slot_release(struct slot *s);
+void pieces_slot_job_begin(struct slot *s);
+void pieces_slot_job_end(struct slot *s);
+
+/* pieces_on_stage_gone — stage.h's on_gone. */
+void pieces_on_stage_gone(struct slot *s);
+
+/* pieces_move — a move of the table in pieces.h. */
+void pieces_move(struct pieces *ps, uint32_t ix, enum piece_state to);
+
+/* pieces_settle — the whole piece is right: SETTLING. */
+void pieces_settle(struct slot *s);
+
+/* pieces_settle_staged — the same of a staged one; or an error, and then
+ * nothing has changed. */
+int pieces_settle_staged(struct slot *s);
+
+/* pieces_call_waiters — end all waits for the piece. */
+void pieces_call_waiters(struct pieces *ps, uint32_t ix, int err);
+
 /* pieces_drop_recent — the buffer made room: what that means for its piece. */
 void pieces_drop_recent(struct slot *s);
 
 /* pieces_lose — a read of the piece failed; no buffer has it. */
 void pieces_lose(struct pieces *ps, uint32_t ix);
+
+/* pieces_drop_digests — there are none of this piece. */
+void pieces_drop_digests(struct slot *s);
+
+/* pieces_job_begin — there is one more. */
+void pieces_job_begin(struct pieces *ps);
 
 /* pieces_job_end — one of n_jobs is over; `ps` may be gone after this turn. */
 void pieces_job_end(struct pieces *ps);

@@ -57,6 +57,17 @@ int store_read(struct store_torrent *st, uint64_t off_bytes, uint32_t len_bytes,
 	return st->store->ops->read(st, off_bytes, len_bytes, dst, done, arg);
 }
 
+int store_stage(struct store_torrent *st, uint32_t piece_ix, uint32_t at_bytes,
+		struct blk *data, store_done_fn *done, void *arg)
+{
+	return st->store->ops->stage(st, piece_ix, at_bytes, data, done, arg);
+}
+
+void store_unstage(struct store_torrent *st, uint32_t piece_ix)
+{
+	st->store->ops->unstage(st, piece_ix);
+}
+
 int store_put(struct store_torrent *st, uint32_t piece_ix, struct blk *data,
 	      store_put_fn *done, void *arg)
 {

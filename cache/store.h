@@ -95,7 +95,20 @@ int store_read_now(struct store_torrent *st, uint64_t off_bytes,
 int store_read(struct store_torrent *st, uint64_t off_bytes, uint32_t len_bytes,
 	       uint8_t *dst, store_read_fn *done, void *arg);
 
-/* store_put — keep a verified piece. Holds its own reference to `data`. */
+/* store_stage — write `data`, not verified, to byte `at` of a piece, where
+ * store_read finds it: for pieces that memory is too small for. Nothing claims
+ * these bytes; a crash leaves them as garbage. Parts of a piece do not overlap,
+ * and the same part comes anew only when its last `done` has run. Holds its own
+ * reference to `data` until `done`: ENOSPC, or an error as above. No cancel. */
+int store_stage(struct store_torrent *st, uint32_t piece_ix, uint32_t at_bytes,
+		struct blk *data, store_done_fn *done, void *arg);
+
+/* store_unstage — what was staged of the piece is needed no more. None of its
+ * store_stage is under way. */
+void store_unstage(struct store_torrent *st, uint32_t piece_ix);
+
+/* store_put — keep a verified piece. Holds its own reference to `data`; NULL:
+ * all of it was staged. */
 int store_put(struct store_torrent *st, uint32_t piece_ix, struct blk *data,
 	      store_put_fn *done, void *arg);
 
@@ -116,8 +129,8 @@ const struct bits *store_pinned(const struct store_torrent *st);
  * when the store has failed; ENOMEM. What fails later is logged. */
 int store_keep_pins(struct store_torrent *st, const struct bits *files);
 
-/* store_close — no call is under way but puts and reads whose `done` still
- * runs. The handle is dead after this; memory goes when the last of them is
+/* store_close — no call is under way but puts, stages and reads whose `done`
+ * still runs. The handle is dead after this; memory goes when the last of them is
  * through. */
 void store_close(struct store_torrent *st TAKES);
 

@@ -94,6 +94,7 @@ static void torrent_free(struct disk_torrent *t)
 {
 	blobs_set_fini(&t->blobs);
 	bits_fini(&t->base.pinned);
+	bits_fini(&t->claimed);
 	LIST_REMOVE(t, link);
 	mem_free(t);
 }
@@ -139,13 +140,25 @@ static bool is_open(const struct disk *d, const struct torrent_id *id)
 	return false;
 }
 
+/* Whoever hears of it may close it at once. */
+static void say_opened(struct disk_open *o)
+{
+	struct blob_set *set = &o->t->blobs;
+
+	o->disk->stats.held_bytes -= o->dropped_bytes;
+	o->t->claimed = o->held;
+	o->held = (struct bits){0};
+	blobs_set_hold(set);
+	o->done(o->arg, 0, &o->t->base, &o->t->claimed);
+	blobs_set_drop(set);
+}
+
 static void on_opened(struct job *job)
 {
 	struct disk_open *o = CONTAINER_OF(job, struct disk_open, job);
 
 	if (o->err == 0) {
-		o->disk->stats.held_bytes -= o->dropped_bytes;
-		o->done(o->arg, 0, &o->t->base, &o->held);
+		say_opened(o);
 	} else {
 		if (o->t != NULL)
 			torrent_free(o->t);
@@ -153,6 +166,34 @@ static void on_opened(struct job *job)
 	}
 	bits_fini(&o->held);
 	mem_free(o);
+}
+
+/* Its last handle is closed, and writes of it are under way that nobody has
+ * verified: they must not come behind a write of the new one. */
+static bool is_staging(const struct disk *d, const struct torrent_id *id)
+{
+	const struct disk_torrent *t;
+
+	LIST_FOREACH (t, &d->torrents, link)
+		if (t->is_closed && t->n_staging > 0 &&
+		    torrent_id_matches(&t->id, id))
+			return true;
+	return false;
+}
+
+void disk_unpark(struct disk *d)
+{
+	struct disk_opens parked = STAILQ_HEAD_INITIALIZER(parked);
+	struct disk_open *o;
+
+	STAILQ_CONCAT(&parked, &d->parked);
+	while ((o = STAILQ_FIRST(&parked)) != NULL) {
+		STAILQ_REMOVE_HEAD(&parked, parked);
+		if (is_staging(d, &o->t->id))
+			STAILQ_INSERT_TAIL(&d->parked, o, parked);
+		else
+			workers_submit(d->thread, &o->job);
+	}
 }
 
 static int disk_open(struct store *s, const struct metainfo *mi,
@@ -182,7 +223,10 @@ static int disk_open(struct store *s, const struct metainfo *mi,
 	o->now_s = clock_wall_s();
 	o->done = done;
 	o->arg = arg;
-	workers_submit(d->thread, &o->job);
+	if (o->err == 0 && is_staging(d, &mi->id))
+		STAILQ_INSERT_TAIL(&d->parked, o, parked);
+	else
+		workers_submit(d->thread, &o->job);
 	return 0;
 free_open:
 	bits_fini(&o->held);
@@ -225,6 +269,23 @@ static int disk_read(struct store_torrent *st, uint64_t off_bytes,
 			  arg);
 }
 
+static int disk_stage(struct store_torrent *st, uint32_t piece_ix,
+		      uint32_t at_bytes, struct blk *data, store_done_fn *done,
+		      void *arg)
+{
+	struct disk_torrent *t = torrent_of(st);
+
+	ASSERT_LOOP(t->disk->loop);
+	assert(at_bytes + data->len <= metainfo_piece_bytes(t->mi, piece_ix));
+	return staging_start(t, piece_ix, at_bytes, data, done, arg);
+}
+
+/* A blob that somebody may have open is not punched: the bytes stay, as
+ * garbage, until the piece comes again. */
+static void disk_unstage(struct store_torrent *st, uint32_t piece_ix)
+{
+}
+
 static int disk_put(struct store_torrent *st, uint32_t piece_ix,
 		    struct blk *data, store_put_fn *done, void *arg)
 {
@@ -232,19 +293,24 @@ static int disk_put(struct store_torrent *st, uint32_t piece_ix,
 
 	ASSERT_LOOP(t->disk->loop);
 	assert(piece_ix < t->mi->n_pieces);
-	assert(data->len >= metainfo_piece_bytes(t->mi, piece_ix));
+	assert(data == NULL ||
+	       data->len >= metainfo_piece_bytes(t->mi, piece_ix));
 	return batch_put(t, piece_ix, data, done, arg);
 }
 
 static void on_forgotten(struct job *job)
 {
 	struct disk_forget *f = CONTAINER_OF(job, struct disk_forget, job);
+	struct blob_set *set = &f->t->blobs;
 
 	f->disk->stats.held_bytes -= f->dropped_bytes;
 	if (f->err != 0)
 		log_warn("store: piece %u is still in the index: %s",
 			 f->piece_ix, err_text(f->err));
+	else
+		bits_clear(&f->t->claimed, f->piece_ix);
 	mem_free(f);
+	blobs_set_drop(set);
 }
 
 static void disk_forget(struct store_torrent *st, uint32_t piece_ix)
@@ -263,7 +329,9 @@ static void disk_forget(struct store_torrent *st, uint32_t piece_ix)
 	}
 	f->job = (struct job){.run = store_disk_job_forget,
 			      .done = on_forgotten};
+	blobs_set_hold(&t->blobs);
 	f->disk = d;
+	f->t = t;
 	f->index = d->index;
 	f->row = t->row;
 	f->piece_ix = piece_ix;
@@ -369,6 +437,8 @@ static const struct store_ops disk_ops = {
 	.free = disk_free,
 	.read_now = disk_read_now,
 	.read = disk_read,
+	.stage = disk_stage,
+	.unstage = disk_unstage,
 	.put = disk_put,
 	.forget = disk_forget,
 	.keep_pins = disk_keep_pins,
@@ -420,6 +490,7 @@ int store_disk_new(const struct store_disk_cfg *cfg, struct store **out,
 	d->workers = cfg->workers;
 	d->thread = cfg->thread;
 	LIST_INIT(&d->torrents);
+	STAILQ_INIT(&d->parked);
 	blobs_init(&d->blobs, cfg->workers);
 	err = batch_init(d);
 	if (err != 0)

@@ -1,6 +1,6 @@
 /* store_disk_internal — what the files of the disk store share: store_disk.c
- * (its life and its torrents), batch.c (puts until they are durable) and their
- * jobs. */
+ * (its life and its torrents), batch.c (puts until they are durable), staging.c
+ * (bytes that are not verified) and their jobs. */
 #ifndef SHOAL_CACHE_STORE_DISK_INTERNAL_H
 #define SHOAL_CACHE_STORE_DISK_INTERNAL_H
 
@@ -43,7 +43,9 @@ struct put {
 	int64_t row; /* of the torrent */
 	uint32_t piece_ix;
 	uint32_t piece_bytes;
+	bool is_staged; /* written before, by store_stage */
 	/* loop */
+	bool was_claimed; /* when it went into the commit */
 	enum put_stage stage;
 	TAILQ_ENTRY(put) link;	 /* disk->puts, by seq */
 	STAILQ_ENTRY(put) queue; /* by stage */
@@ -90,11 +92,18 @@ struct disk_torrent {
 	char hex[TORRENT_HEX_BYTES];
 	int64_t row;
 	struct blob_set blobs;
+	/* Pieces of which the index may have a row: nothing that is not
+	 * verified is ever written where one of them lies. */
+	struct bits claimed;
+	unsigned n_staging; /* store_stage under way */
 	bool is_closed;
 	LIST_ENTRY(disk_torrent) link;
 };
 
 LIST_HEAD(disk_torrents, disk_torrent);
+
+struct disk_open;
+STAILQ_HEAD(disk_opens, disk_open);
 
 struct disk {
 	struct store base;
@@ -108,6 +117,7 @@ struct disk {
 	int err; /* sticky */
 	struct blobs blobs;
 	struct disk_torrents torrents;
+	struct disk_opens parked; /* until a closed handle stages no more */
 	struct store_stats stats;
 	/* batch.c's */
 	struct put_list puts; /* all, by seq */
@@ -125,6 +135,14 @@ struct disk {
 
 /* disk_fail — the store has stopped believing itself; said once. */
 void disk_fail(struct disk *d, const char *what, int err);
+
+/* disk_unpark — a closed torrent's last store_stage has ended. */
+void disk_unpark(struct disk *d);
+
+/* ---- staging.c ---- */
+
+int staging_start(struct disk_torrent *t, uint32_t piece_ix, uint32_t at_bytes,
+		  struct blk *data, store_done_fn *done, void *arg);
 
 /* ---- batch.c ---- */
 
@@ -188,6 +206,7 @@ struct disk_open {
 	int64_t now_s;
 	store_open_fn *done;
 	void *arg;
+	STAILQ_ENTRY(disk_open) parked;
 	/* reply */
 	struct bits held;
 	uint64_t dropped_bytes;
@@ -197,6 +216,7 @@ struct disk_open {
 struct disk_forget {
 	struct job job;
 	struct disk *disk;
+	struct disk_torrent *t; /* held */
 	struct index_db *index;
 	int64_t row;
 	uint32_t piece_ix;

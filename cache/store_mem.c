@@ -5,15 +5,18 @@
  *
  * Words. Record: what is remembered of a torrent, its info dictionary and its
  * pieces; lives as long as the store. Handle: an open torrent; one a record.
- * Call: an answer on its way. Answers are given on the loop's next turn, so
- * that a user of this store sees the same order of events as with a disk.
+ * Staged: parts of a piece that is not verified yet; they count as the store's
+ * memory like what is held, and go with the handle. Call: an answer on its
+ * way. Answers are given on the loop's next turn, so that a user of this store
+ * sees the same order of events as with a disk.
  *
  * Failure modes: ENOMEM, and ENOSPC when the pieces' sum would pass max_bytes;
  * nothing is thrown away to make room. A read of what is not there is EIO, as
  * a lost blob would be.
  *
  * Invariants: held_bytes = the sum of the lengths of all pieces of all
- * records. Every call is in `calls` until its `done` runs.
+ * records; used_bytes is that and all that is staged. No piece is in both
+ * maps. Every call is in `calls` until its `done` runs.
  *
  * Threads: loop only. */
 #include "cache/store_mem.h"
@@ -22,6 +25,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cache/mem_piece.h"
 #include "cache/store_ops.h"
 #include "core/blk.h"
 #include "core/hmap.h"
@@ -37,7 +41,8 @@ struct record {
 	size_t info_len;
 	uint32_t piece_bytes;
 	uint64_t total_bytes;
-	struct hmap *pieces;	   /* piece index -> struct blk */
+	struct hmap *pieces;	   /* piece index -> struct mem_piece */
+	struct hmap *staged;	   /* the same, while is_open */
 	const struct metainfo *mi; /* while is_open */
 	bool is_open;
 	LIST_ENTRY(record) link;
@@ -57,7 +62,7 @@ struct call {
 		store_open_fn *open;
 		store_read_fn *read;
 		store_put_fn *put;
-		store_done_fn *flush;
+		store_done_fn *done;
 	} done;
 };
 
@@ -68,6 +73,7 @@ struct mem_store {
 	struct store base;
 	struct loop *loop;
 	uint64_t max_bytes;
+	uint64_t used_bytes;
 	struct store_stats stats;
 	struct record_list records;
 	struct call_list calls; /* in the order they were made */
@@ -130,14 +136,20 @@ static struct record *record_find(struct mem_store *m,
 	return NULL;
 }
 
-static void record_free(struct record *r)
+static void map_free(struct hmap *map)
 {
-	struct blk *b;
+	struct mem_piece *p;
 	size_t pos = 0;
 
-	while (r->pieces != NULL && (b = hmap_next(r->pieces, &pos)) != NULL)
-		blk_drop(b);
-	hmap_free(r->pieces);
+	while (map != NULL && (p = hmap_next(map, &pos)) != NULL)
+		mem_piece_free(p);
+	hmap_free(map);
+}
+
+static void record_free(struct record *r)
+{
+	map_free(r->pieces);
+	map_free(r->staged);
 	mem_free(r->info);
 	mem_free(r);
 }
@@ -155,7 +167,8 @@ static struct record *record_new(struct mem_store *m, const struct metainfo *mi)
 	r->total_bytes = mi->total_bytes;
 	r->info_len = mi->info.len;
 	r->info = mem_dup(mi->info.ptr, mi->info.len);
-	if (r->info == NULL || hmap_new(sizeof(uint32_t), &r->pieces) != 0) {
+	if (r->info == NULL || hmap_new(sizeof(uint32_t), &r->pieces) != 0 ||
+	    hmap_new(sizeof(uint32_t), &r->staged) != 0) {
 		record_free(r);
 		return NULL;
 	}
@@ -245,34 +258,56 @@ static int mem_open(struct store *s, const struct metainfo *mi,
 	return 0;
 }
 
+static void drop_staged(struct record *r, uint32_t ix)
+{
+	struct mem_piece *p = hmap_del(r->staged, &ix);
+
+	if (p == NULL)
+		return;
+	r->store->used_bytes -= mem_piece_bytes(p);
+	mem_piece_free(p);
+}
+
 static void mem_close(struct store_torrent *st)
 {
 	struct record *r = record_of(st);
 
 	ASSERT_LOOP(r->store->loop);
+	for (uint32_t ix = 0; hmap_count(r->staged) > 0; ix++)
+		drop_staged(r, ix);
 	r->is_open = false;
 	r->mi = NULL;
 }
 
 /* ---- pieces ---- */
 
-/* Copy what lies in one piece; `*n` gets how much that was. */
+/* How long the piece is where v2 lets files end in mid-piece. */
+static uint32_t piece_len(const struct record *r, uint32_t ix)
+{
+	return r->mi != NULL ? metainfo_piece_bytes(r->mi, ix) : r->piece_bytes;
+}
+
+/* Copy what lies in one part of one piece; `*n` gets how much that was. */
 static int read_piece(const struct record *r, uint64_t off_bytes,
 		      uint32_t len_bytes, uint8_t *dst, uint32_t *n)
 {
 	uint32_t ix = (uint32_t)(off_bytes / r->piece_bytes);
 	uint32_t at = (uint32_t)(off_bytes % r->piece_bytes);
-	const struct blk *b = hmap_get(r->pieces, &ix);
-	size_t in_blk;
+	const struct mem_piece *p = hmap_get(r->pieces, &ix);
 
-	if (b == NULL)
+	if (p == NULL)
+		p = hmap_get(r->staged, &ix);
+	if (p == NULL)
 		return EIO;
-	*n = r->piece_bytes - at < len_bytes ? r->piece_bytes - at : len_bytes;
-	in_blk = at < b->len ? b->len - at : 0;
-	if (in_blk > *n)
-		in_blk = *n;
-	memcpy(dst, b->data + at, in_blk);
-	memset(dst + in_blk, 0, *n - in_blk); /* behind a v2 file's end */
+	if (len_bytes > r->piece_bytes - at)
+		len_bytes = r->piece_bytes - at;
+	*n = mem_piece_read(p, at, len_bytes, dst);
+	if (*n > 0)
+		return 0;
+	if (at < piece_len(r, ix))
+		return EIO;
+	memset(dst, 0, len_bytes); /* behind a v2 file's end */
+	*n = len_bytes;
 	return 0;
 }
 
@@ -315,6 +350,67 @@ static int mem_read(struct store_torrent *st, uint64_t off_bytes,
 	return 0;
 }
 
+static void say_done(struct call *c)
+{
+	c->done.done(c->arg, c->err);
+}
+
+/* The piece in this map, made if it is not there. */
+static int find_or_make(struct hmap *map, uint32_t ix, struct mem_piece **out)
+{
+	int err;
+
+	*out = hmap_get(map, &ix);
+	if (*out != NULL)
+		return 0;
+	err = mem_piece_new(out);
+	if (err != 0)
+		return err;
+	err = hmap_put(map, &ix, *out);
+	if (err != 0)
+		mem_piece_free(*out);
+	return err;
+}
+
+static int stage(struct record *r, uint32_t ix, uint32_t at, struct blk *data)
+{
+	struct mem_store *m = r->store;
+	const struct mem_piece *old = hmap_get(r->staged, &ix);
+	uint32_t old_len = old != NULL ? mem_piece_has(old, at) : 0;
+	struct mem_piece *p;
+	int err;
+
+	if (data->len > m->max_bytes - m->used_bytes + old_len)
+		return ENOSPC;
+	err = find_or_make(r->staged, ix, &p);
+	if (err == 0)
+		err = mem_piece_put(p, at, data);
+	if (err == 0)
+		m->used_bytes += data->len - old_len;
+	return err;
+}
+
+static int mem_stage(struct store_torrent *st, uint32_t piece_ix,
+		     uint32_t at_bytes, struct blk *data, store_done_fn *done,
+		     void *arg)
+{
+	struct record *r = record_of(st);
+	struct call *c = call_new(r->store, say_done, arg);
+
+	ASSERT_LOOP(r->store->loop);
+	if (c == NULL)
+		return ENOMEM;
+	c->done.done = done;
+	c->err = stage(r, piece_ix, at_bytes, data);
+	call_queue(c);
+	return 0;
+}
+
+static void mem_unstage(struct store_torrent *st, uint32_t piece_ix)
+{
+	drop_staged(record_of(st), piece_ix);
+}
+
 static void say_put(struct call *c)
 {
 	if (c->err == 0)
@@ -325,17 +421,44 @@ static void say_put(struct call *c)
 static int keep(struct record *r, uint32_t ix, struct blk *data)
 {
 	struct mem_store *m = r->store;
+	struct mem_piece *p;
 	int err;
 
 	if (hmap_get(r->pieces, &ix) != NULL)
 		return 0;
-	if (data->len > m->max_bytes - m->stats.held_bytes)
+	if (data->len > m->max_bytes - m->used_bytes)
 		return ENOSPC;
-	err = hmap_put(r->pieces, &ix, data);
+	err = find_or_make(r->pieces, ix, &p);
 	if (err != 0)
 		return err;
-	blk_hold(data);
+	err = mem_piece_put(p, 0, data);
+	if (err != 0) {
+		hmap_del(r->pieces, &ix);
+		mem_piece_free(p);
+		return err;
+	}
+	m->used_bytes += data->len;
 	m->stats.held_bytes += data->len;
+	return 0;
+}
+
+/* What was staged is held now. */
+static int keep_staged(struct record *r, uint32_t ix)
+{
+	struct mem_piece *p = hmap_get(r->staged, &ix);
+	int err;
+
+	if (p == NULL)
+		return EIO;
+	if (hmap_get(r->pieces, &ix) != NULL) {
+		drop_staged(r, ix);
+		return 0;
+	}
+	err = hmap_put(r->pieces, &ix, p);
+	if (err != 0)
+		return err;
+	hmap_del(r->staged, &ix);
+	r->store->stats.held_bytes += mem_piece_bytes(p);
 	return 0;
 }
 
@@ -351,7 +474,8 @@ static int mem_put(struct store_torrent *st, uint32_t piece_ix,
 		return ENOMEM;
 	c->done.put = done;
 	c->piece_ix = piece_ix;
-	c->err = keep(r, piece_ix, data);
+	c->err = data != NULL ? keep(r, piece_ix, data)
+			      : keep_staged(r, piece_ix);
 	r->store->stats.puts++;
 	call_queue(c);
 	return 0;
@@ -360,29 +484,25 @@ static int mem_put(struct store_torrent *st, uint32_t piece_ix,
 static void mem_forget(struct store_torrent *st, uint32_t piece_ix)
 {
 	struct record *r = record_of(st);
-	struct blk *b = hmap_del(r->pieces, &piece_ix);
+	struct mem_piece *p = hmap_del(r->pieces, &piece_ix);
 
 	ASSERT_LOOP(r->store->loop);
-	if (b == NULL)
+	if (p == NULL)
 		return;
-	r->store->stats.held_bytes -= b->len;
-	blk_drop(b);
+	r->store->stats.held_bytes -= mem_piece_bytes(p);
+	r->store->used_bytes -= mem_piece_bytes(p);
+	mem_piece_free(p);
 }
 
 /* ---- the whole store ---- */
 
-static void say_flush(struct call *c)
-{
-	c->done.flush(c->arg, 0);
-}
-
 static int mem_flush(struct store *s, store_done_fn *done, void *arg)
 {
-	struct call *c = call_new(mem_of(s), say_flush, arg);
+	struct call *c = call_new(mem_of(s), say_done, arg);
 
 	if (c == NULL)
 		return ENOMEM;
-	c->done.flush = done;
+	c->done.done = done;
 	call_queue(c);
 	return 0;
 }
@@ -425,6 +545,8 @@ static const struct store_ops mem_ops = {
 	.free = mem_store_free,
 	.read_now = mem_read_now,
 	.read = mem_read,
+	.stage = mem_stage,
+	.unstage = mem_unstage,
 	.put = mem_put,
 	.forget = mem_forget,
 	.close = mem_close,

@@ -21,6 +21,10 @@ struct store_ops {
 	int (*read)(struct store_torrent *st, uint64_t off_bytes,
 		    uint32_t len_bytes, uint8_t *dst, store_read_fn *done,
 		    void *arg);
+	int (*stage)(struct store_torrent *st, uint32_t piece_ix,
+		     uint32_t at_bytes, struct blk *data, store_done_fn *done,
+		     void *arg);
+	void (*unstage)(struct store_torrent *st, uint32_t piece_ix);
 	int (*put)(struct store_torrent *st, uint32_t piece_ix,
 		   struct blk *data, store_put_fn *done, void *arg);
 	void (*forget)(struct store_torrent *st, uint32_t piece_ix);

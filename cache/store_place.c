@@ -10,7 +10,7 @@
  * that a wrong path is said early; what is opened later is a blob's business.
  *
  * Failure modes: a file that vanished or was cut is EIO to the reader.
- * store_put is EROFS, and a forget does nothing.
+ * store_put and store_stage are EROFS, and a forget does nothing.
  *
  * Threads: loop; answers that need no job take the way through a worker all
  * the same, so that they come later, and in order. */
@@ -61,7 +61,7 @@ struct answer {
 		store_info_fn *info;
 		store_open_fn *open;
 		store_put_fn *put;
-		store_done_fn *flush;
+		store_done_fn *done;
 	} done;
 };
 
@@ -216,6 +216,30 @@ static int place_read(struct store_torrent *st, uint64_t off_bytes,
 	return blobs_read(&p->set, p->mi, off_bytes, len_bytes, dst, done, arg);
 }
 
+static void say_done(struct answer *a)
+{
+	a->done.done(a->arg, a->err);
+}
+
+static int place_stage(struct store_torrent *st, uint32_t piece_ix,
+		       uint32_t at_bytes, struct blk *data, store_done_fn *done,
+		       void *arg)
+{
+	struct place *p = CONTAINER_OF(st, struct place, handle);
+	struct answer *a = answer_new(p, say_done, arg);
+
+	if (a == NULL)
+		return ENOMEM;
+	a->done.done = done;
+	a->err = EROFS;
+	answer_send(a);
+	return 0;
+}
+
+static void place_unstage(struct store_torrent *st, uint32_t piece_ix)
+{
+}
+
 static void say_put(struct answer *a)
 {
 	a->done.put(a->arg, a->piece_ix, STORE_DURABLE, EROFS);
@@ -259,18 +283,13 @@ static int place_load_info(struct store *s, const struct torrent_id *id,
 	return 0;
 }
 
-static void say_flush(struct answer *a)
-{
-	a->done.flush(a->arg, 0);
-}
-
 static int place_flush(struct store *s, store_done_fn *done, void *arg)
 {
-	struct answer *a = answer_new(place_of(s), say_flush, arg);
+	struct answer *a = answer_new(place_of(s), say_done, arg);
 
 	if (a == NULL)
 		return ENOMEM;
-	a->done.flush = done;
+	a->done.done = done;
 	answer_send(a);
 	return 0;
 }
@@ -317,6 +336,8 @@ static const struct store_ops place_ops = {
 	.free = place_free,
 	.read_now = place_read_now,
 	.read = place_read,
+	.stage = place_stage,
+	.unstage = place_unstage,
 	.put = place_put,
 	.forget = place_forget,
 	.close = place_close,

@@ -1,15 +1,29 @@
-/* verify_job — hash a piece by a worker.
+/* verify_job — hash a piece by a worker, whole or part by part.
  *
- * Thread: verify_job_start loop; the rest a worker. */
+ * Digests: of each 16 KiB of a piece, keyed (core/siphash.h); what tells later
+ * which of two versions' blocks differ. They are made while the bytes are warm.
+ *
+ * Thread: verify_…_start loop; the rest a worker. */
 #ifndef SHOAL_CACHE_VERIFY_JOB_H
 #define SHOAL_CACHE_VERIFY_JOB_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/siphash.h"
 #include "core/worker.h"
 
 struct metainfo;
+struct piececheck;
+
+enum { VERIFY_BLOCK_BYTES = 16 << 10 };
+
+/* Where digests go, one a block; or NULL for none. */
+struct verify_digests {
+	uint64_t *out;
+	struct siphash_key key;
+	bool also_if_right;
+};
 
 /* Embedded in its owner. */
 struct verify_job {
@@ -18,6 +32,7 @@ struct verify_job {
 	const struct metainfo *mi; /* kept until `done` */
 	const uint8_t *data;	   /* kept until `done` */
 	uint32_t piece_ix;
+	struct verify_digests digests;
 	/* reply */
 	bool is_right;
 };
@@ -26,5 +41,23 @@ struct verify_job {
  * back. Never fails. */
 void verify_job_start(struct verify_job *v, struct workers *w,
 		      void (*done)(struct job *job));
+
+/* A part of a piece. Parts are multiples of 16 KiB but for the last, and come
+ * in order, one at a time. */
+struct verify_part {
+	struct job job;
+	/* set before hand-over, then read only */
+	struct piececheck *check; /* NULL: digests only */
+	const uint8_t *data;	  /* kept until `done` */
+	uint32_t len_bytes;
+	bool is_first;
+	bool is_last;
+	struct verify_digests digests; /* of this part; made if there is `out` */
+	/* reply, to the last one */
+	bool is_right;
+};
+
+void verify_part_start(struct verify_part *v, struct workers *w,
+		       void (*done)(struct job *job));
 
 #endif

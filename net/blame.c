@@ -22,15 +22,14 @@
  * the most bytes of; if he leaves, another takes over, and then the piece has
  * several senders again, which only means another round.
  *
- * The digest is keyed (core/siphash.h): a liar cannot prepare wrong bytes that
- * collide with right ones. */
+ * The digests are keyed, so that a liar cannot prepare wrong bytes that collide
+ * with right ones; they are made where the piece is hashed (pieces_digests). */
 #include "net/blame.h"
 
 #include <string.h>
 
 #include "cache/pieces.h"
 #include "core/bits.h"
-#include "core/blk.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
@@ -71,49 +70,32 @@ static bool has_one_sender(const struct intake_piece *ip)
 	return true;
 }
 
-static uint64_t digest(const struct intake *in, const struct blk *buffer,
-		       uint32_t block)
-{
-	size_t at = (size_t)block * WIRE_BLOCK_BYTES;
-	size_t len = buffer->len - at;
-
-	if (len > WIRE_BLOCK_BYTES)
-		len = WIRE_BLOCK_BYTES;
-	return siphash(&in->key, buffer->data + at, len);
-}
-
 /* Without memory for the evidence nobody is convicted by it; that the piece
  * is fetched from one peer alone still finds the liar. */
-static void keep_evidence(struct intake *in, struct intake_piece *ip,
-			  const struct blk *buffer)
+static void keep_evidence(struct intake *in, struct intake_piece *ip)
 {
-	uint32_t i;
+	const uint64_t *digests = pieces_digests(in->sw->t->ps, ip->ix);
 
-	if (ip->bad_sender == NULL)
-		ip->bad_sender =
-			mem_zalloc(ip->n_blocks, sizeof(*ip->bad_sender));
-	if (ip->bad_digest == NULL)
-		ip->bad_digest = mem_zalloc(ip->n_blocks, sizeof(uint64_t));
-	if (ip->bad_sender == NULL || ip->bad_digest == NULL)
+	mem_free(ip->bad_sender);
+	mem_free(ip->bad_digest);
+	ip->bad_sender = NULL;
+	ip->bad_digest = NULL;
+	if (digests == NULL)
 		return;
-	memcpy(ip->bad_sender, ip->sender, ip->n_blocks * sizeof(*ip->sender));
-	for (i = 0; i < ip->n_blocks; i++)
-		ip->bad_digest[i] = digest(in, buffer, i);
+	ip->bad_sender =
+		mem_dup(ip->sender, ip->n_blocks * sizeof(*ip->sender));
+	ip->bad_digest = mem_dup(digests, ip->n_blocks * sizeof(*digests));
 }
 
 void blame_on_bad(struct intake *in, struct intake_piece *ip)
 {
-	struct blk *buffer = pieces_buffer(in->sw->t->ps, ip->ix);
 	struct intake_sender liar = ip->sender[0];
 
-	blk_drop(ip->data);
-	ip->data = NULL;
 	if (has_one_sender(ip)) {
 		convict(in, &liar, ip->ix);
 		return;
 	}
-	if (buffer != NULL)
-		keep_evidence(in, ip, buffer);
+	keep_evidence(in, ip);
 	if (!ip->is_suspect) {
 		ip->is_suspect = true;
 		in->n_suspects++;
@@ -123,13 +105,13 @@ void blame_on_bad(struct intake *in, struct intake_piece *ip)
 
 void blame_on_good(struct intake *in, struct intake_piece *ip)
 {
+	const uint64_t *digests = pieces_digests(in->sw->t->ps, ip->ix);
 	uint32_t i;
 
-	if (ip->data == NULL || ip->bad_sender == NULL ||
-	    ip->bad_digest == NULL)
+	if (digests == NULL || ip->bad_sender == NULL || ip->bad_digest == NULL)
 		return;
 	for (i = 0; i < ip->n_blocks; i++)
-		if (digest(in, ip->data, i) != ip->bad_digest[i])
+		if (digests[i] != ip->bad_digest[i])
 			convict(in, &ip->bad_sender[i], ip->ix);
 }
 

@@ -9,7 +9,7 @@ struct intake;
 struct intake_piece;
 struct peer;
 
-/* blame_on_bad — the piece's bytes, still in its buffer, do not match. */
+/* blame_on_bad — the piece's bytes do not match. */
 void blame_on_bad(struct intake *in, struct intake_piece *ip);
 
 /* blame_on_good — they do now: compare them with what was wrong before. */

@@ -108,8 +108,14 @@ static int listen_for_peers(struct engine *e, char why[160])
 
 static int make_parts(struct engine *e)
 {
-	int r = piece_mem_new(e->cfg.pool, e->cfg.unverified_bytes,
-			      e->cfg.recent_bytes, &e->mem);
+	const struct piece_mem_cfg mem = {
+		.pool = e->cfg.pool,
+		.unverified_bytes = e->cfg.unverified_bytes,
+		.recent_bytes = e->cfg.recent_bytes,
+		.whole_max_bytes = e->cfg.whole_max_bytes,
+		.segment_bytes = e->cfg.segment_bytes,
+	};
+	int r = piece_mem_new(&mem, &e->mem);
 
 	if (r == 0)
 		r = http_new(e->cfg.loop, &e->http);

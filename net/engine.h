@@ -42,6 +42,9 @@ struct engine_cfg {
 	bool no_pex;		   /* no peer exchange */
 	uint64_t unverified_bytes; /* cap on memory of pieces under way */
 	uint64_t recent_bytes;	   /* verified pieces kept for readers */
+	/* Longer pieces are staged, in segments of so many bytes. 0: as
+	 * cache_limits.h has it. */
+	uint32_t whole_max_bytes, segment_bytes;
 };
 
 /* engine_new — 0; EADDRINUSE and the like for the port (then `why` says which

@@ -1,16 +1,17 @@
 /* intake — from the socket into the piece.
  *
- * Words. Place: a block's own bytes in the buffer of its piece. Holder: the
- * peer to which a place was last handed out. Copy: a block that is asked of
- * several peers because the first is late.
+ * Words. Segment: a run of blocks that has its memory together; most pieces are
+ * one (cache/pieces.h). Place: a block's own bytes in the memory of its segment.
+ * Holder: the peer to which a place was last handed out. Copy: a block that is
+ * asked of several peers because the first is late.
  *
  * Happy path
- *   1. The picker opens a piece: its buffer is made (intake_open).
+ *   1. The picker opens a segment: its memory is made (intake_open).
  *   2. A peer is about to read and asks where the next blocks go: in place.
  *   3. A block is whole: the picker is told, copies elsewhere are cancelled,
  *      the sender is noted.
- *   4. The last block came: nobody writes into the buffer any more, and it is
- *      handed over to be hashed.
+ *   4. The last block of a segment came: nobody writes into its memory any
+ *      more, and it is handed over, to be hashed or to be staged.
  *   5. Verified: the record goes. Bad: blame.c.
  *
  * Invariants
@@ -22,27 +23,27 @@
  *      end if the block is still missing then.
  *   2. Once a block has arrived no place is handed out for it, and who was
  *      half way through it is made to forget its place first.
- *   3. So when a piece is whole no peer writes into its buffer; all are told
- *      to forget it all the same before pieces_filled.
- *   4. A buffer is given up (abandon) only after every peer forgot it.
+ *   3. So when a segment is whole no peer writes into it; all are told to
+ *      forget it all the same before pieces_filled.
+ *   4. Memory is given up (abandon, shut) only after every peer forgot it.
  *
  * Failure modes. No memory, or the cap on unverified bytes is reached:
  * is_short, the pass has others give some back (reclaim.c) and tries again,
- * else waits for pieces' on_room. A block that nobody asked for is dropped and
- * counted; too many end the peer. */
+ * else waits for pieces' on_room. The store cannot stage a piece: it is given
+ * up; for a while nothing is begun in its place, and nobody says when that ends.
+ * A block that nobody asked for is dropped and counted; too many end the peer.
+ */
 #include "net/intake.h"
 
 #include <string.h>
 
 #include "cache/pieces.h"
-#include "core/blk.h"
 #include "core/err.h"
 #include "core/hmap.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
-#include "core/rng.h"
 #include "net/blame.h"
 #include "net/fetch.h"
 #include "net/net_limits.h"
@@ -62,7 +63,6 @@ int intake_new(struct swarm *sw, struct intake **out)
 		return ENOMEM;
 	in->sw = sw;
 	LIST_INIT(&in->pieces);
-	rng_bytes(&in->key, sizeof(in->key));
 	r = hmap_new(sizeof(uint32_t), &in->by_ix);
 	if (r != 0) {
 		mem_free(in);
@@ -76,9 +76,9 @@ static void piece_free(struct intake_piece *ip)
 {
 	mem_free(ip->holder);
 	mem_free(ip->sender);
+	mem_free(ip->n_missing);
 	mem_free(ip->bad_sender);
 	mem_free(ip->bad_digest);
-	blk_drop(ip->data);
 	mem_free(ip);
 }
 
@@ -108,19 +108,54 @@ static struct pieces *pieces_of(const struct intake *in)
 
 /* ---- opening and giving up ---- */
 
+static uint32_t n_segments(const struct intake_piece *ip)
+{
+	return (ip->n_blocks + ip->segment_blocks - 1) / ip->segment_blocks;
+}
+
+/* Nothing of segment `i` has arrived. */
+static void empty_segment(struct intake_piece *ip, uint32_t i)
+{
+	uint32_t b = i * ip->segment_blocks;
+	uint32_t n = ip->n_blocks - b;
+
+	if (n > ip->segment_blocks)
+		n = ip->segment_blocks;
+	ip->n_arrived -= n - ip->n_missing[i];
+	ip->n_missing[i] = n;
+	memset(ip->holder + b, 0, n * sizeof(*ip->holder));
+}
+
+static int make_records(struct intake_piece *ip)
+{
+	uint32_t i;
+
+	ip->holder = mem_zalloc(ip->n_blocks, sizeof(*ip->holder));
+	ip->sender = mem_zalloc(ip->n_blocks, sizeof(*ip->sender));
+	ip->n_missing = mem_zalloc(n_segments(ip), sizeof(*ip->n_missing));
+	if (ip->holder == NULL || ip->sender == NULL || ip->n_missing == NULL)
+		return ENOMEM;
+	ip->n_arrived = ip->n_blocks;
+	for (i = 0; i < n_segments(ip); i++)
+		empty_segment(ip, i);
+	return 0;
+}
+
+static uint32_t n_blocks(uint32_t bytes)
+{
+	return (bytes + WIRE_BLOCK_BYTES - 1) / WIRE_BLOCK_BYTES;
+}
+
 static struct intake_piece *piece_new(struct intake *in, uint32_t ix)
 {
-	uint32_t len = metainfo_piece_bytes(in->sw->t->mi, ix);
 	struct intake_piece *ip = mem_new(struct intake_piece);
 
 	if (ip == NULL)
 		return NULL;
 	ip->ix = ix;
-	ip->n_blocks = (len + WIRE_BLOCK_BYTES - 1) / WIRE_BLOCK_BYTES;
-	ip->holder = mem_zalloc(ip->n_blocks, sizeof(*ip->holder));
-	ip->sender = mem_zalloc(ip->n_blocks, sizeof(*ip->sender));
-	if (ip->holder == NULL || ip->sender == NULL ||
-	    hmap_put(in->by_ix, &ix, ip) != 0) {
+	ip->n_blocks = n_blocks(metainfo_piece_bytes(in->sw->t->mi, ix));
+	ip->segment_blocks = n_blocks(pieces_segment_bytes(pieces_of(in), ix));
+	if (make_records(ip) != 0 || hmap_put(in->by_ix, &ix, ip) != 0) {
 		piece_free(ip);
 		return NULL;
 	}
@@ -137,60 +172,137 @@ static void piece_drop(struct intake *in, struct intake_piece *ip)
 	piece_free(ip);
 }
 
-bool intake_open(struct intake *in, uint32_t piece_ix)
+/* EAGAIN is what others can help with, and ENOMEM maybe. EBUSY passes by
+ * itself. Whatever else the store says, only time will tell. */
+static void note_failure(struct intake *in, uint32_t piece_ix, int err)
 {
-	enum piece_state state = pieces_state(pieces_of(in), piece_ix);
-	struct intake_piece *ip;
 	enum want_class c;
-	int r;
 
-	if (state != PIECE_ABSENT && state != PIECE_WANTED)
-		return false;
-	ip = piece_new(in, piece_ix);
-	r = ip == NULL ? ENOMEM : pieces_begin(pieces_of(in), piece_ix);
-	if (r == 0)
-		return true;
-	if (ip != NULL)
-		piece_drop(in, ip);
+	if (err == EBUSY)
+		return;
+	if (err != EAGAIN)
+		in->is_nomem = true;
+	if (err != EAGAIN && err != ENOMEM)
+		return;
 	in->is_short = true;
-	in->is_nomem = in->is_nomem || r != EAGAIN;
 	c = picker_class(in->sw->picker, piece_ix);
 	if (c > in->short_for)
 		in->short_for = c;
-	return false;
 }
 
-static void forget_everywhere(struct intake *in, const struct blk *buffer)
+static int begin(struct intake *in, uint32_t piece_ix)
+{
+	struct intake_piece *ip = piece_new(in, piece_ix);
+	int r;
+
+	if (ip == NULL)
+		return ENOMEM;
+	r = pieces_begin(pieces_of(in), piece_ix);
+	if (r != 0) {
+		piece_drop(in, ip);
+		return r;
+	}
+	r = pieces_open(pieces_of(in), piece_ix, 0);
+	if (r != 0) {
+		piece_drop(in, ip);
+		pieces_abandon(pieces_of(in), piece_ix);
+	}
+	return r;
+}
+
+bool intake_open(struct intake *in, uint32_t piece_ix, uint32_t at_bytes)
+{
+	enum piece_state state = pieces_state(pieces_of(in), piece_ix);
+	int r;
+
+	if (state == PIECE_ABSENT || state == PIECE_WANTED)
+		r = begin(in, piece_ix);
+	else if (state == PIECE_FETCHING)
+		r = pieces_open(pieces_of(in), piece_ix, at_bytes);
+	else
+		return false;
+	if (r != 0)
+		note_failure(in, piece_ix, r);
+	return r == 0;
+}
+
+/* Nobody writes into the memory of segment `i` any more. */
+static void forget_segment(struct intake *in, const struct intake_piece *ip,
+			   uint32_t i)
+{
+	uint32_t at = i * ip->segment_blocks * WIRE_BLOCK_BYTES;
+	uint32_t len = metainfo_piece_bytes(in->sw->t->mi, ip->ix) - at;
+	const uint8_t *place = pieces_place(pieces_of(in), ip->ix, at);
+	struct peer *p;
+
+	if (place == NULL)
+		return;
+	if (len > ip->segment_blocks * WIRE_BLOCK_BYTES)
+		len = ip->segment_blocks * WIRE_BLOCK_BYTES;
+	TAILQ_FOREACH (p, &in->sw->peers, link)
+		peerio_forget_dst(p->io, place, len);
+}
+
+static void cancel_everywhere(struct intake *in, uint32_t piece_ix)
 {
 	struct peer *p;
 
 	TAILQ_FOREACH (p, &in->sw->peers, link)
-		peerio_forget_dst(p->io, buffer->data, buffer->len);
+		peer_ask_cancel_piece(p, piece_ix);
+	webseed_cancel_piece(in->sw, piece_ix);
 }
 
 static void abandon(struct intake *in, struct intake_piece *ip)
 {
-	struct blk *buffer = pieces_buffer(pieces_of(in), ip->ix);
-	uint32_t ix = ip->ix;
-	struct peer *p;
+	uint32_t ix = ip->ix, i;
 
-	if (buffer == NULL)
+	if (pieces_state(pieces_of(in), ix) != PIECE_FETCHING)
 		return; /* being hashed: too late, and no harm */
-	TAILQ_FOREACH (p, &in->sw->peers, link)
-		peer_ask_cancel_piece(p, ix);
-	webseed_cancel_piece(in->sw, ix);
-	forget_everywhere(in, buffer);
+	cancel_everywhere(in, ix);
+	for (i = 0; i < n_segments(ip); i++)
+		forget_segment(in, ip, i);
 	piece_drop(in, ip);
 	picker_close(in->sw->picker, ix);
 	pieces_abandon(pieces_of(in), ix);
+}
+
+/* Of a staged piece, what is in memory and not full. False: nothing is. */
+static bool shut(struct intake *in, struct intake_piece *ip)
+{
+	uint32_t before = ip->n_arrived, i;
+	bool any = false;
+
+	if (n_segments(ip) == 1)
+		return false;
+	for (i = 0; i < n_segments(ip); i++)
+		any = any || picker_is_hot(in->sw->picker, ip->ix,
+					   i * ip->segment_blocks *
+						   WIRE_BLOCK_BYTES);
+	if (!any)
+		return false;
+	cancel_everywhere(in, ip->ix);
+	for (i = 0; i < n_segments(ip); i++) {
+		if (ip->n_missing[i] == 0)
+			continue;
+		forget_segment(in, ip, i);
+		empty_segment(ip, i);
+	}
+	in->sw->waste_bytes +=
+		(uint64_t)(before - ip->n_arrived) * WIRE_BLOCK_BYTES;
+	picker_shut(in->sw->picker, ip->ix);
+	pieces_shut(pieces_of(in), ip->ix);
+	return true;
 }
 
 bool intake_give_back(struct intake *in, uint32_t piece_ix)
 {
 	struct intake_piece *ip = intake_find(in, piece_ix);
 
-	if (ip == NULL || pieces_buffer(pieces_of(in), piece_ix) == NULL)
+	if (ip == NULL ||
+	    pieces_state(pieces_of(in), piece_ix) != PIECE_FETCHING)
 		return false;
+	if (shut(in, ip))
+		return true;
 	in->sw->waste_bytes += (uint64_t)ip->n_arrived * WIRE_BLOCK_BYTES;
 	abandon(in, ip);
 	return true;
@@ -199,26 +311,20 @@ bool intake_give_back(struct intake *in, uint32_t piece_ix)
 void intake_unwant(struct intake *in, uint32_t piece_ix)
 {
 	struct intake_piece *ip = intake_find(in, piece_ix);
-	struct peer *p;
 
 	if (ip == NULL)
 		return;
-	if (ip->n_arrived == 0) {
+	if (ip->n_arrived == 0)
 		abandon(in, ip);
-		return;
-	}
-	TAILQ_FOREACH (p, &in->sw->peers, link)
-		peer_ask_cancel_piece(p, piece_ix);
-	webseed_cancel_piece(in->sw, piece_ix);
+	else
+		cancel_everywhere(in, piece_ix);
 }
 
 /* ---- where the bytes go ---- */
 
 static uint8_t *place_of(struct intake *in, const struct wire_block *b)
 {
-	struct blk *buffer = pieces_buffer(pieces_of(in), b->piece_ix);
-
-	return buffer == NULL ? NULL : buffer->data + b->begin_bytes;
+	return pieces_place(pieces_of(in), b->piece_ix, b->begin_bytes);
 }
 
 void intake_begin_slots(struct peer *p)
@@ -326,14 +432,16 @@ static void cancel_copies(struct swarm *sw, uint32_t id,
 			peer_ask_cancel(o, b);
 }
 
-static void whole(struct intake *in, struct intake_piece *ip)
+static void count_block(struct intake *in, struct intake_piece *ip,
+			uint32_t block)
 {
-	struct blk *buffer = pieces_buffer(pieces_of(in), ip->ix);
+	uint32_t i = block / ip->segment_blocks;
 
-	forget_everywhere(in, buffer);
-	if (ip->is_suspect) /* blame looks at it when the hash is known */
-		ip->data = blk_hold(buffer);
-	pieces_filled(pieces_of(in), ip->ix);
+	ip->n_arrived++;
+	if (--ip->n_missing[i] > 0)
+		return;
+	forget_segment(in, ip, i);
+	pieces_filled(pieces_of(in), ip->ix, block * WIRE_BLOCK_BYTES);
 }
 
 /* The bytes are at `dst` and the block is missing: it is ours. */
@@ -343,23 +451,21 @@ static void take_block(struct intake *in, const struct intake_sender *from,
 {
 	struct swarm *sw = in->sw;
 	uint8_t *place = place_of(in, b);
+	uint32_t block = b->begin_bytes / WIRE_BLOCK_BYTES;
 	struct peer *writer = writer_of(in, ip, b, from->id);
 	uint32_t others[PICKER_COPIES_MAX];
-	enum picker_arrival was;
 	unsigned n_others = 0;
 
 	if (writer != NULL)
 		peerio_forget_dst(writer->io, place, b->len_bytes);
 	if (dst != place)
 		memcpy(place, dst, b->len_bytes);
-	ip->holder[b->begin_bytes / WIRE_BLOCK_BYTES] = 0;
-	ip->sender[b->begin_bytes / WIRE_BLOCK_BYTES] = *from;
-	ip->n_arrived++;
-	was = picker_on_arrived(sw->picker, from->id, b, others, &n_others);
+	ip->holder[block] = 0;
+	ip->sender[block] = *from;
+	(void)picker_on_arrived(sw->picker, from->id, b, others, &n_others);
 	cancel_copies(sw, from->id, b, others, n_others);
 	fetch_on_block(sw->t->fetch, b->piece_ix, loop_now_us(sw->loop));
-	if (was == PICKER_WHOLE)
-		whole(in, ip);
+	count_block(in, ip, block);
 }
 
 void intake_on_block(struct peer *p, const struct wire_block *b, uint8_t *dst)
@@ -437,6 +543,7 @@ static void disbelieve(struct intake *in, struct intake_piece *ip, uint32_t i)
 	picker_take_back(in->sw->picker, &b);
 	ip->sender[i] = (struct intake_sender){.id = 0};
 	ip->n_arrived--;
+	ip->n_missing[i / ip->segment_blocks]++;
 	in->sw->waste_bytes += b.len_bytes;
 }
 
@@ -446,10 +553,10 @@ void intake_disbelieve(struct intake *in, const struct intake_sender *from)
 	uint32_t i;
 
 	LIST_FOREACH (ip, &in->pieces, link) {
-		if (ip->n_arrived == ip->n_blocks)
-			continue; /* being hashed */
+		/* What is full is being hashed, or staged. */
 		for (i = 0; i < ip->n_blocks; i++)
-			if (ip->sender[i].id != 0 &&
+			if (ip->n_missing[i / ip->segment_blocks] > 0 &&
+			    ip->sender[i].id != 0 &&
 			    intake_is_same(&ip->sender[i], from))
 				disbelieve(in, ip, i);
 	}
@@ -501,10 +608,22 @@ void intake_on_bad(struct intake *in, uint32_t piece_ix)
 	log_debug("%s: piece %u is wrong", torrent_name(in->sw->t), piece_ix);
 	picker_restart(in->sw->picker, piece_ix);
 	blame_on_bad(in, ip);
-	for (i = 0; i < ip->n_blocks; i++) {
-		ip->holder[i] = 0;
+	for (i = 0; i < n_segments(ip); i++)
+		empty_segment(ip, i);
+	for (i = 0; i < ip->n_blocks; i++)
 		ip->sender[i] = (struct intake_sender){.id = 0};
+	swarm_kick(in->sw);
+}
+
+void intake_on_failed(struct intake *in, uint32_t piece_ix)
+{
+	struct intake_piece *ip = intake_find(in, piece_ix);
+
+	if (ip == NULL) {
+		pieces_abandon(pieces_of(in), piece_ix);
+		return;
 	}
-	ip->n_arrived = 0;
+	in->sw->waste_bytes += (uint64_t)ip->n_arrived * WIRE_BLOCK_BYTES;
+	abandon(in, ip);
 	swarm_kick(in->sw);
 }

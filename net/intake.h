@@ -9,11 +9,9 @@
 
 #include "core/addr.h"
 #include "core/queue.h"
-#include "core/siphash.h"
 #include "net/picker.h"
 #include "net/wire.h"
 
-struct blk;
 struct hmap;
 struct peer;
 struct swarm;
@@ -27,20 +25,22 @@ struct intake_sender {
 };
 
 /* A piece under way. `holder` of a block: the id of the peer to which its
- * place in the buffer was last handed out; 0: nobody. `sender`: who delivered
- * what lies there now. The suspect part is blame.c's. */
+ * place was last handed out; 0: nobody. `sender`: who delivered what lies there
+ * now. `n_missing` of a segment: its blocks that have not arrived. The suspect
+ * part is blame.c's. */
 struct intake_piece {
 	LIST_ENTRY(intake_piece) link;
 	uint32_t ix, n_blocks, n_arrived;
 	uint32_t *holder;
 	struct intake_sender *sender;
+	uint32_t segment_blocks;
+	uint32_t *n_missing;
 
 	bool is_suspect;
 	uint32_t only_peer; /* the one peer that is asked; 0: a suspect piece
 			       waits for one, any other is everybody's */
 	struct intake_sender *bad_sender; /* of the version that was wrong */
 	uint64_t *bad_digest;
-	struct blk *data; /* the version that is being hashed, held */
 };
 
 struct intake {
@@ -52,17 +52,17 @@ struct intake {
 	bool is_short;	/* a piece could not be opened for want of memory, */
 	bool is_nomem;	/* and nobody will say when there is some again; */
 	enum want_class short_for; /* the best such piece's */
-	struct siphash_key key;
 };
 
 int intake_new(struct swarm *sw, struct intake **out);
 void intake_free(struct intake *in);
 
 /* intake_open — picker_open_fn's work. */
-bool intake_open(struct intake *in, uint32_t piece_ix);
+bool intake_open(struct intake *in, uint32_t piece_ix, uint32_t at_bytes);
 
 /* intake_give_back — the memory of a piece that is under way; what has come of
- * it is lost, its demand is not. False: it is too late, it is being hashed. */
+ * it is lost, its demand is not. A staged piece loses what is in memory; asked
+ * again, all. False: it is too late, it is being hashed. */
 bool intake_give_back(struct intake *in, uint32_t piece_ix);
 
 /* intake_unwant — nobody wants the piece any more: keep what has come, give
@@ -92,6 +92,9 @@ bool intake_is_same(const struct intake_sender *a,
 /* intake_on_verified / intake_on_bad — what the hash of a piece said. */
 void intake_on_verified(struct intake *in, uint32_t piece_ix);
 void intake_on_bad(struct intake *in, uint32_t piece_ix);
+
+/* intake_on_failed — it cannot be staged: give it up. */
+void intake_on_failed(struct intake *in, uint32_t piece_ix);
 
 struct intake_piece *intake_find(const struct intake *in, uint32_t piece_ix);
 

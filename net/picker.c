@@ -4,11 +4,12 @@
  * block is asked of is decided in picker_assign.c.
  *
  * Words: a piece is *wanted* while it has a class, *open* once its blocks
- * exist (one was picked, so its buffer exists). Pieces that readers want are
- * one sorted list; open pieces that nobody wants any more are another, from
- * which the owner takes memory back. The background may want every piece of a
- * large torrent: those that are not open are kept by rarity.c, at no cost for
- * the lists, and those that are open are the third list.
+ * exist (one was picked, so some of its memory exists), a segment *hot* while
+ * it is open and not full. Pieces that readers want are one sorted list; open
+ * pieces that nobody wants any more are another, from which the owner takes
+ * memory back. The background may want every piece of a large torrent: those
+ * that are not open are kept by rarity.c, at no cost for the lists, and those
+ * that are open are the third list.
  *
  * A request is known by (peer, block). The picker forgets requests when their
  * piece is restarted or dropped; a peer that answers such a one later is
@@ -85,6 +86,7 @@ static void free_piece(struct picker *p, struct pick_piece *pp)
 		forget_requests(p, &pp->blocks[i]);
 	(void)hmap_del(p->by_ix, &pp->ix);
 	mem_free(pp->blocks);
+	mem_free(pp->segments);
 	mem_free(pp);
 }
 
@@ -247,21 +249,93 @@ bool picker_is_open(const struct picker *p, uint32_t piece_ix)
 	return pp && pp->blocks;
 }
 
-bool picker_open(struct picker *p, struct pick_piece *pp)
-{
-	struct pick_block *blocks;
+/* ---- segments ---- */
 
-	if (pp->blocks)
-		return true;
-	blocks = mem_zalloc(pp->n_blocks, sizeof(*blocks));
-	if (!blocks)
-		return false;
-	if (!p->cfg.open(p->cfg.arg, pp->ix)) {
-		mem_free(blocks);
+static uint32_t n_segments(const struct pick_piece *pp)
+{
+	return (pp->n_blocks + pp->segment_blocks - 1) / pp->segment_blocks;
+}
+
+static void set_open(struct pick_piece *pp, struct pick_segment *seg,
+		     bool is_open)
+{
+	seg->is_open = is_open;
+	pp->n_hot += is_open ? 1u : UINT32_MAX;
+}
+
+static bool is_hot(const struct pick_segment *seg)
+{
+	return seg->is_open && seg->n_free + seg->n_asked > 0;
+}
+
+static void close_records(struct pick_piece *pp)
+{
+	mem_free(pp->blocks);
+	mem_free(pp->segments);
+	pp->blocks = NULL;
+	pp->segments = NULL;
+	pp->n_hot = 0;
+}
+
+static bool make_records(struct picker *p, struct pick_piece *pp)
+{
+	uint32_t bytes = p->cfg.segment(p->cfg.arg, pp->ix);
+	uint32_t n, i;
+
+	pp->segment_blocks = (bytes + WIRE_BLOCK_BYTES - 1) / WIRE_BLOCK_BYTES;
+	n = n_segments(pp);
+	pp->blocks = mem_zalloc(pp->n_blocks, sizeof(*pp->blocks));
+	pp->segments = mem_zalloc(n, sizeof(*pp->segments));
+	if (!pp->blocks || !pp->segments) {
+		close_records(pp);
 		return false;
 	}
-	pp->blocks = blocks;
+	for (i = 0; i < pp->n_blocks; i = picker_segment_end(pp, i))
+		picker_segment(pp, i)->n_free = picker_segment_end(pp, i) - i;
 	return true;
+}
+
+bool picker_open(struct picker *p, struct pick_piece *pp)
+{
+	if (pp->blocks)
+		return true;
+	if (!make_records(p, pp))
+		return false;
+	if (picker_open_segment(p, pp, 0))
+		return true;
+	close_records(pp);
+	return false;
+}
+
+bool picker_open_segment(struct picker *p, struct pick_piece *pp, uint32_t i)
+{
+	struct pick_segment *seg = picker_segment(pp, i);
+
+	if (seg->is_open)
+		return true;
+	if (!p->cfg.open(p->cfg.arg, pp->ix, i * WIRE_BLOCK_BYTES))
+		return false;
+	set_open(pp, seg, true);
+	return true;
+}
+
+/* All its blocks are free, and its memory is gone. */
+static void empty_segment(struct picker *p, struct pick_piece *pp, uint32_t i)
+{
+	struct pick_segment *seg = picker_segment(pp, i);
+	uint32_t end = picker_segment_end(pp, i);
+
+	pp->n_arrived -= seg->n_arrived;
+	pp->n_asked -= seg->n_asked;
+	if (is_hot(seg))
+		set_open(pp, seg, false);
+	*seg = (struct pick_segment){.n_free = end - i};
+	if (i < pp->first_free)
+		pp->first_free = i;
+	for (; i < end; i++) {
+		forget_requests(p, &pp->blocks[i]);
+		pp->blocks[i].has_arrived = false;
+	}
 }
 
 struct pick_piece *picker_open_background(struct picker *p, uint32_t piece_ix)
@@ -298,13 +372,27 @@ void picker_restart(struct picker *p, uint32_t piece_ix)
 
 	if (!pp || !pp->blocks)
 		return;
-	for (uint32_t i = 0; i < pp->n_blocks; i++) {
-		forget_requests(p, &pp->blocks[i]);
-		pp->blocks[i].has_arrived = false;
-	}
-	pp->n_arrived = 0;
-	pp->n_asked = 0;
-	pp->first_free = 0;
+	for (uint32_t i = 0; i < pp->n_blocks; i = picker_segment_end(pp, i))
+		empty_segment(p, pp, i);
+}
+
+void picker_shut(struct picker *p, uint32_t piece_ix)
+{
+	struct pick_piece *pp = picker_find(p, piece_ix);
+
+	if (!pp || !pp->blocks)
+		return;
+	for (uint32_t i = 0; i < pp->n_blocks; i = picker_segment_end(pp, i))
+		if (is_hot(picker_segment(pp, i)))
+			empty_segment(p, pp, i);
+}
+
+bool picker_is_hot(const struct picker *p, uint32_t piece_ix, uint32_t at_bytes)
+{
+	const struct pick_piece *pp = picker_find(p, piece_ix);
+
+	return pp && pp->blocks &&
+	       is_hot(picker_segment(pp, at_bytes / WIRE_BLOCK_BYTES));
 }
 
 void picker_close(struct picker *p, uint32_t piece_ix)
@@ -321,19 +409,23 @@ void picker_close(struct picker *p, uint32_t piece_ix)
 		return;
 	}
 	picker_restart(p, piece_ix);
-	mem_free(pp->blocks);
-	pp->blocks = NULL;
+	close_records(pp);
 }
 
 uint32_t picker_first_idle(const struct picker *p)
 {
 	const struct pick_piece *pp;
+	uint32_t found = UINT32_MAX;
 
 	TAILQ_FOREACH (pp, &p->idle, link) {
-		if (pp->n_asked == 0 && pp->n_arrived < pp->n_blocks)
+		if (pp->n_asked > 0 || pp->n_arrived == pp->n_blocks)
+			continue;
+		if (pp->n_hot > 0)
 			return pp->ix;
+		if (found == UINT32_MAX)
+			found = pp->ix;
 	}
-	return UINT32_MAX;
+	return found;
 }
 
 uint32_t picker_last_background(const struct picker *p)
@@ -342,7 +434,7 @@ uint32_t picker_last_background(const struct picker *p)
 
 	TAILQ_FOREACH_REVERSE(pp, &p->background, pick_list, link)
 	{
-		if (pp->n_arrived < pp->n_blocks)
+		if (pp->n_hot > 0)
 			return pp->ix;
 	}
 	return UINT32_MAX;
@@ -356,7 +448,7 @@ uint32_t picker_last_window(const struct picker *p)
 	{
 		if (pp->class != WANT_WINDOW)
 			break;
-		if (pp->blocks && pp->n_arrived < pp->n_blocks)
+		if (pp->n_hot > 0)
 			return pp->ix;
 	}
 	return UINT32_MAX;
@@ -397,6 +489,23 @@ static struct pick_block *find_block(const struct picker *p,
 	return &pp->blocks[i];
 }
 
+static void note_arrival(struct pick_piece *pp, const struct pick_block *pb)
+{
+	struct pick_segment *seg =
+		picker_segment(pp, (uint32_t)(pb - pp->blocks));
+
+	if (pb->n_out > 0) {
+		pp->n_asked--;
+		seg->n_asked--;
+	} else {
+		seg->n_free--;
+	}
+	pp->n_arrived++;
+	seg->n_arrived++;
+	if (seg->is_open && seg->n_free + seg->n_asked == 0)
+		pp->n_hot--;
+}
+
 enum picker_arrival picker_on_arrived(struct picker *p, uint32_t peer_id,
 				      const struct wire_block *b,
 				      uint32_t others[PICKER_COPIES_MAX],
@@ -408,8 +517,7 @@ enum picker_arrival picker_on_arrived(struct picker *p, uint32_t peer_id,
 	*n_others = 0;
 	if (!pb || pb->has_arrived)
 		return PICKER_UNWANTED;
-	if (pb->n_out > 0)
-		pp->n_asked--;
+	note_arrival(pp, pb);
 	for (unsigned i = 0; i < pb->n_out; i++) {
 		if (pb->peer[i] != peer_id)
 			others[(*n_others)++] = pb->peer[i];
@@ -417,7 +525,6 @@ enum picker_arrival picker_on_arrived(struct picker *p, uint32_t peer_id,
 	forget_requests(p, pb);
 	picker_earn(p, b->len_bytes);
 	pb->has_arrived = true;
-	pp->n_arrived++;
 	return pp->n_arrived == pp->n_blocks ? PICKER_WHOLE : PICKER_BLOCK;
 }
 
@@ -443,6 +550,8 @@ void picker_on_gone(struct picker *p, uint32_t peer_id,
 	}
 	pp->n_asked--;
 	i = b->begin_bytes / WIRE_BLOCK_BYTES;
+	picker_segment(pp, i)->n_asked--;
+	picker_segment(pp, i)->n_free++;
 	if (i < pp->first_free)
 		pp->first_free = i;
 }
@@ -457,6 +566,8 @@ void picker_take_back(struct picker *p, const struct wire_block *b)
 		return;
 	pb->has_arrived = false;
 	pp->n_arrived--;
+	picker_segment(pp, i)->n_arrived--;
+	picker_segment(pp, i)->n_free++;
 	if (i < pp->first_free)
 		pp->first_free = i;
 }
@@ -474,23 +585,52 @@ uint32_t picker_outstanding(const struct picker *p)
 	return p->n_out;
 }
 
-static void check_piece(const struct pick_piece *pp, uint32_t *n_out,
-			uint32_t *n_copies)
+static void check_block(const struct pick_piece *pp, uint32_t i)
 {
-	uint32_t n_arrived = 0, n_asked = 0;
+	const struct pick_block *b = &pp->blocks[i];
 
-	for (uint32_t i = 0; pp->blocks && i < pp->n_blocks; i++) {
+	assert(!b->has_arrived || b->n_out == 0);
+	assert(b->n_out <= PICKER_COPIES_MAX);
+	assert(i >= pp->first_free || b->has_arrived || b->n_out > 0);
+}
+
+/* One segment from block `i` on. */
+static void check_segment(const struct pick_piece *pp, uint32_t i,
+			  uint32_t *n_out, uint32_t *n_copies)
+{
+	const struct pick_segment *seg = picker_segment(pp, i);
+	uint32_t n_arrived = 0, n_asked = 0, n = picker_segment_end(pp, i) - i;
+
+	for (uint32_t end = i + n; i < end; i++) {
 		const struct pick_block *b = &pp->blocks[i];
 
-		assert(!b->has_arrived || b->n_out == 0);
-		assert(b->n_out <= PICKER_COPIES_MAX);
-		assert(i >= pp->first_free || b->has_arrived || b->n_out > 0);
+		check_block(pp, i);
 		n_arrived += b->has_arrived;
 		n_asked += b->n_out > 0;
 		*n_out += b->n_out;
 		*n_copies += b->n_out > 1 ? b->n_out - 1u : 0u;
 	}
+	assert(n_arrived == seg->n_arrived && n_asked == seg->n_asked);
+	assert(n - n_arrived - n_asked == seg->n_free);
+	assert(seg->is_open || seg->n_asked == 0);
+}
+
+static void check_piece(const struct pick_piece *pp, uint32_t *n_out,
+			uint32_t *n_copies)
+{
+	uint32_t n_arrived = 0, n_asked = 0, n_hot = 0, i = 0;
+
+	while (pp->blocks && i < pp->n_blocks) {
+		const struct pick_segment *seg = picker_segment(pp, i);
+
+		check_segment(pp, i, n_out, n_copies);
+		n_arrived += seg->n_arrived;
+		n_asked += seg->n_asked;
+		n_hot += is_hot(seg);
+		i = picker_segment_end(pp, i);
+	}
 	assert(n_arrived == pp->n_arrived && n_asked == pp->n_asked);
+	assert(n_hot == pp->n_hot);
 }
 
 void picker_check(const struct picker *p)

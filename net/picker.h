@@ -40,15 +40,21 @@ enum want_class { WANT_NONE, WANT_BACKGROUND, WANT_WINDOW, WANT_URGENT };
 
 enum { PICKER_COPIES_MAX = 3 };
 
-/* Asked when the first block of a piece is about to be picked: is there memory
- * for it? False leaves the piece for a later pass. */
-typedef bool picker_open_fn(void *arg, uint32_t piece_ix);
+/* A piece lies in memory by segments, in most cases one; in very long ones only
+ * a few are there at a time. Asked when the first block of a segment is about
+ * to be picked: is there memory for what begins at byte `at`? False leaves it
+ * for a later pass; segments that are open are filled meanwhile. */
+typedef bool picker_open_fn(void *arg, uint32_t piece_ix, uint32_t at_bytes);
+
+/* How long the segments of a piece are that is about to be opened. */
+typedef uint32_t picker_segment_fn(void *arg, uint32_t piece_ix);
 
 /* The length in bytes of a piece. */
 typedef uint32_t picker_len_fn(void *arg, uint32_t piece_ix);
 
 struct picker_cfg {
 	picker_open_fn *open;
+	picker_segment_fn *segment;
 	picker_len_fn *len;
 	void *arg;
 };
@@ -79,17 +85,27 @@ bool picker_is_open(const struct picker *p, uint32_t piece_ix);
 /* picker_drop — forget the piece and its blocks (done, or abandoned). */
 void picker_drop(struct picker *p, uint32_t piece_ix);
 
-/* picker_restart — its bytes were wrong: every block is free again. */
+/* picker_restart — its bytes were wrong: every block is free again, and every
+ * segment must be opened anew. */
 void picker_restart(struct picker *p, uint32_t piece_ix);
 
 /* picker_close — its bytes are given back: all its blocks are free and its
  * demand is what it was; without demand it is forgotten. */
 void picker_close(struct picker *p, uint32_t piece_ix);
 
+/* picker_shut — the memory of the segments that are open and not full is given
+ * back: their blocks are free. What is full stays. */
+void picker_shut(struct picker *p, uint32_t piece_ix);
+
+/* picker_is_hot — the segment of this block is open and not full. */
+bool picker_is_hot(const struct picker *p, uint32_t piece_ix,
+		   uint32_t at_bytes);
+
 /* Candidates for giving memory back, never a piece that is whole. first_idle:
- * open with WANT_NONE and no request out. last_background: the open BACKGROUND
- * piece that was begun last. last_window: the open WINDOW piece whose deadline
- * is the latest. UINT32_MAX: none. */
+ * open with WANT_NONE and no request out, one with a segment that is not full
+ * before one without. last_background: the BACKGROUND piece with such a segment
+ * that was begun last. last_window: the WINDOW piece with one whose deadline is
+ * the latest. UINT32_MAX: none. */
 uint32_t picker_first_idle(const struct picker *p);
 uint32_t picker_last_background(const struct picker *p);
 uint32_t picker_last_window(const struct picker *p);

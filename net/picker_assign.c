@@ -67,10 +67,13 @@ static void ask(struct pick_pass *ps, struct pick_piece *pp, uint32_t i,
 		ps->p->n_out--;
 		ps->p->n_copies--;
 	}
-	if (out->is_copy)
+	if (out->is_copy) {
 		ps->p->n_copies++;
-	else
+	} else {
 		pp->n_asked++;
+		picker_segment(pp, i)->n_asked++;
+		picker_segment(pp, i)->n_free--;
+	}
 	if (!out->is_copy || ps->now_us + us < b->due_us ||
 	    ps->now_us > b->due_us)
 		b->due_us = ps->now_us + us;
@@ -85,32 +88,62 @@ static void ask(struct pick_pass *ps, struct pick_piece *pp, uint32_t i,
 
 /* ---- free blocks ---- */
 
+/* Is there a block to ask for in the segment of block `i`? Where one could not
+ * be opened no other is tried: they are opened in order. */
+static bool is_askable(struct pick_pass *ps, struct pick_piece *pp, uint32_t i,
+		       bool *is_full)
+{
+	struct pick_segment *seg = picker_segment(pp, i);
+
+	if (seg->n_free == 0)
+		return false;
+	if (!seg->is_open && !*is_full)
+		*is_full = !picker_open_segment(ps->p, pp, i);
+	return seg->is_open;
+}
+
+/* Of whom the free block is asked; n_peers: of nobody, and then `*waits`. */
+static unsigned choose(struct pick_pass *ps, const struct pick_piece *pp,
+		       uint32_t i, uint64_t *us, bool *waits)
+{
+	uint32_t len = picker_block(pp, i).len_bytes;
+
+	*waits = false;
+	if (pp->class == WANT_URGENT)
+		return picker_choose_urgent(ps, len, us, waits);
+	return picker_choose_any(ps, len, us);
+}
+
 static void ask_free_blocks(struct pick_pass *ps, struct pick_piece *pp)
 {
 	uint32_t i = pp->first_free, first_free = UINT32_MAX;
-	unsigned n_waiting = 0;
+	unsigned n_waiting = 0, peer_ix;
+	bool is_full = false, waits;
+	uint64_t us;
 
-	for (; i < pp->n_blocks && ps->n < ps->max && ps->room > 0; i++) {
+	while (i < pp->n_blocks && ps->n < ps->max && ps->room > 0) {
 		struct pick_block *b = &pp->blocks[i];
-		uint32_t len = picker_block(pp, i).len_bytes;
-		bool waits = false;
-		unsigned peer_ix;
-		uint64_t us;
 
-		if (b->has_arrived || b->n_out > 0)
-			continue;
-		if (pp->class == WANT_URGENT)
-			peer_ix = picker_choose_urgent(ps, len, &us, &waits);
-		else
-			peer_ix = picker_choose_any(ps, len, &us);
-		if (peer_ix != ps->n_peers) {
-			ask(ps, pp, i, peer_ix, us);
+		if (!is_askable(ps, pp, i, &is_full)) {
+			if (first_free > i && picker_segment(pp, i)->n_free > 0)
+				first_free = i;
+			i = picker_segment_end(pp, i);
 			continue;
 		}
-		if (first_free == UINT32_MAX)
+		if (b->has_arrived || b->n_out > 0) {
+			i++;
+			continue;
+		}
+		peer_ix = choose(ps, pp, i, &us, &waits);
+		if (peer_ix != ps->n_peers) {
+			ask(ps, pp, i++, peer_ix, us);
+			continue;
+		}
+		if (first_free > i)
 			first_free = i;
 		if (!waits || ++n_waiting == WAITING_MAX)
 			break;
+		i++;
 	}
 	pp->first_free = i < first_free ? i : first_free;
 }
@@ -145,7 +178,9 @@ static void ask_instead(struct pick_pass *ps, struct pick_piece *pp)
 {
 	bool is_urgent = pp->class == WANT_URGENT;
 
-	for (uint32_t i = 0; i < pp->n_blocks && ps->n < ps->max; i++) {
+	for (uint32_t i = picker_next_out(pp, 0);
+	     i < pp->n_blocks && ps->n < ps->max;
+	     i = picker_next_out(pp, i + 1)) {
 		struct pick_block *b = &pp->blocks[i];
 		unsigned peer_ix;
 		uint64_t us;
@@ -210,7 +245,9 @@ static void ask_late_blocks(struct pick_pass *ps, struct pick_piece *pp)
 	uint64_t us, still;
 	unsigned peer_ix;
 
-	for (uint32_t i = 0; i < pp->n_blocks && ps->n < ps->max; i++) {
+	for (uint32_t i = picker_next_out(pp, 0);
+	     i < pp->n_blocks && ps->n < ps->max;
+	     i = picker_next_out(pp, i + 1)) {
 		struct pick_block *b = &pp->blocks[i];
 
 		if (b->n_out == 0)

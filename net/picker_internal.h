@@ -28,6 +28,14 @@ struct pick_block {
 	bool has_arrived;
 };
 
+/* A run of blocks that gets its memory together. Its blocks are counted by
+ * state, so that a pass looks only at segments where there is something to do:
+ * the blocks of a long piece are many. */
+struct pick_segment {
+	uint32_t n_free, n_asked, n_arrived;
+	bool is_open;
+};
+
 /* A piece with demand, or open, or both. On one of the picker's lists:
  * `wanted` (URGENT before WINDOW, then by deadline, then by index),
  * `background` (open, BACKGROUND, in the order in which they became both) or
@@ -43,7 +51,10 @@ struct pick_piece {
 	uint32_t first_free; /* no free block lies before it */
 	uint64_t deadline_us;
 	enum want_class class;
-	struct pick_block *blocks; /* NULL: not open */
+	struct pick_block *blocks; /* NULL: not open, and then … */
+	struct pick_segment *segments; /* … NULL */
+	uint32_t segment_blocks;
+	uint32_t n_hot; /* segments that are open and not full */
 };
 
 TAILQ_HEAD(pick_list, pick_piece);
@@ -67,6 +78,33 @@ struct picker {
  * picker_open_background — of one that is in `rarity`; NULL: no memory. */
 bool picker_open(struct picker *p, struct pick_piece *pp);
 struct pick_piece *picker_open_background(struct picker *p, uint32_t piece_ix);
+
+/* picker_open_segment — is block `i`'s segment open, or can it be? */
+bool picker_open_segment(struct picker *p, struct pick_piece *pp, uint32_t i);
+
+static inline struct pick_segment *picker_segment(const struct pick_piece *pp,
+						  uint32_t i)
+{
+	return &pp->segments[i / pp->segment_blocks];
+}
+
+/* The first block behind the segment of block `i`. */
+static inline uint32_t picker_segment_end(const struct pick_piece *pp,
+					  uint32_t i)
+{
+	uint32_t end = (i / pp->segment_blocks + 1) * pp->segment_blocks;
+
+	return end < pp->n_blocks ? end : pp->n_blocks;
+}
+
+/* From block `i` on, the first in whose segment something is out; n_blocks: none
+ * is. */
+static inline uint32_t picker_next_out(const struct pick_piece *pp, uint32_t i)
+{
+	while (i < pp->n_blocks && picker_segment(pp, i)->n_asked == 0)
+		i = picker_segment_end(pp, i);
+	return i;
+}
 
 /* ---- a pass ---- */
 

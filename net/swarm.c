@@ -176,11 +176,18 @@ void swarm_start(struct swarm *sw)
 	dialer_run(sw);
 }
 
-static bool open_piece(void *arg, uint32_t piece_ix)
+static bool open_segment(void *arg, uint32_t piece_ix, uint32_t at_bytes)
 {
 	struct swarm *sw = arg;
 
-	return intake_open(sw->intake, piece_ix);
+	return intake_open(sw->intake, piece_ix, at_bytes);
+}
+
+static uint32_t segment_len(void *arg, uint32_t piece_ix)
+{
+	const struct swarm *sw = arg;
+
+	return pieces_segment_bytes(sw->t->ps, piece_ix);
 }
 
 static uint32_t piece_len(void *arg, uint32_t piece_ix)
@@ -192,8 +199,10 @@ static uint32_t piece_len(void *arg, uint32_t piece_ix)
 
 int swarm_on_ready(struct swarm *sw)
 {
-	struct picker_cfg cfg = {
-		.open = open_piece, .len = piece_len, .arg = sw};
+	struct picker_cfg cfg = {.open = open_segment,
+				 .segment = segment_len,
+				 .len = piece_len,
+				 .arg = sw};
 	struct peer *p, *next;
 	int r;
 

@@ -325,6 +325,14 @@ static void on_bad(void *arg, uint32_t piece_ix)
 	intake_on_bad(t->swarm->intake, piece_ix);
 }
 
+static void on_stage_failed(void *arg, uint32_t piece_ix, int err)
+{
+	struct torrent *t = arg;
+
+	(void)err;
+	intake_on_failed(t->swarm->intake, piece_ix);
+}
+
 static void on_room(void *arg)
 {
 	struct torrent *t = arg;
@@ -344,6 +352,7 @@ static void on_lost(void *arg, uint32_t piece_ix)
 static const struct pieces_ops pieces_ops = {
 	.on_verified = on_verified,
 	.on_bad = on_bad,
+	.on_failed = on_stage_failed,
 	.on_room = on_room,
 	.on_lost = on_lost,
 };

@@ -1,5 +1,5 @@
-/* store_fault — a store that wraps another one and makes its n-th put or read
- * fail. Owns what it wraps. For tests; header only, so that any test may have
+/* store_fault — a store that wraps another one and makes its n-th put, stage or
+ * read fail. Owns what it wraps. For tests; header only, so that any test may have
  * it. */
 #ifndef SHOAL_TESTS_STORE_FAULT_H
 #define SHOAL_TESTS_STORE_FAULT_H
@@ -18,6 +18,8 @@ enum fault_at {
 	FAULT_PUT_START,   /* store_put itself says err */
 	FAULT_PUT_WRITTEN, /* in the place of WRITTEN */
 	FAULT_PUT_DURABLE, /* WRITTEN is said; in the place of DURABLE */
+	FAULT_STAGE_START, /* store_stage itself says err */
+	FAULT_STAGE,	   /* in the place of its done's 0 */
 	FAULT_READ,	   /* store_read's done, and read_now says EAGAIN */
 };
 
@@ -38,6 +40,11 @@ struct fault {
 	bool holds_reads;
 	unsigned n_held_reads;
 	struct fault_call *held_reads;
+	/* hold back what stages say until fault_release_stages */
+	bool holds_stages;
+	unsigned n_held_stages;
+	struct fault_call *held_stages;
+	unsigned n_stages, n_unstages;
 	store_open_fn *open_done;
 	void *open_arg;
 };
@@ -50,6 +57,7 @@ struct fault_call {
 	uint32_t ix;
 	store_put_fn *put;
 	store_read_fn *read;
+	store_done_fn *done;
 	void *arg;
 };
 
@@ -63,9 +71,19 @@ static inline struct fault *fault_of_torrent(struct store_torrent *st)
 	return CONTAINER_OF(st, struct fault, handle);
 }
 
-static inline int fault_take(struct fault *f, bool is_read)
+enum fault_call_kind { FAULT_OF_PUT, FAULT_OF_STAGE, FAULT_OF_READ };
+
+static inline enum fault_call_kind fault_kind(enum fault_at at)
 {
-	if (f->at == FAULT_NEVER || is_read != (f->at == FAULT_READ))
+	if (at == FAULT_READ)
+		return FAULT_OF_READ;
+	return at == FAULT_STAGE || at == FAULT_STAGE_START ? FAULT_OF_STAGE
+							    : FAULT_OF_PUT;
+}
+
+static inline int fault_take(struct fault *f, enum fault_call_kind kind)
+{
+	if (f->at == FAULT_NEVER || kind != fault_kind(f->at))
 		return 0;
 	if (f->in > 0) {
 		f->in--;
@@ -183,13 +201,76 @@ static inline int fault_put(struct store_torrent *st, uint32_t ix,
 	c->put = done;
 	c->arg = arg;
 	c->at = f->at;
-	c->err = fault_take(f, false);
+	c->err = fault_take(f, FAULT_OF_PUT);
 	err = c->err != 0 && c->at == FAULT_PUT_START
 		      ? c->err
 		      : store_put(f->st, ix, data, fault_on_put, c);
 	if (err != 0)
 		mem_free(c);
 	return err;
+}
+
+static inline void fault_on_stage(void *arg, int err)
+{
+	struct fault_call *c = arg;
+	struct fault *f = c->f;
+
+	if (c->err == 0)
+		c->err = err;
+	if (f->holds_stages) {
+		c->next = f->held_stages;
+		f->held_stages = c;
+		f->n_held_stages++;
+		return;
+	}
+	c->done(c->arg, c->err);
+	mem_free(c);
+}
+
+/* Say what was held back; what is staged from now on is held back as before. */
+static inline void fault_release_stages(struct fault *f)
+{
+	struct fault_call *c, *next = f->held_stages;
+
+	f->held_stages = NULL;
+	f->n_held_stages = 0;
+	while ((c = next) != NULL) {
+		next = c->next;
+		c->done(c->arg, c->err);
+		mem_free(c);
+	}
+}
+
+static inline int fault_stage(struct store_torrent *st, uint32_t ix,
+			      uint32_t at, struct blk *data,
+			      store_done_fn *done, void *arg)
+{
+	struct fault *f = fault_of_torrent(st);
+	struct fault_call *c = mem_new(struct fault_call);
+	int err;
+
+	if (c == NULL)
+		return ENOMEM;
+	c->f = f;
+	c->done = done;
+	c->arg = arg;
+	c->at = f->at;
+	c->err = fault_take(f, FAULT_OF_STAGE);
+	f->n_stages++;
+	err = c->err != 0 && c->at == FAULT_STAGE_START
+		      ? c->err
+		      : store_stage(f->st, ix, at, data, fault_on_stage, c);
+	if (err != 0)
+		mem_free(c);
+	return err;
+}
+
+static inline void fault_unstage(struct store_torrent *st, uint32_t ix)
+{
+	struct fault *f = fault_of_torrent(st);
+
+	f->n_unstages++;
+	store_unstage(f->st, ix);
 }
 
 static inline int fault_read(struct store_torrent *st, uint64_t off,
@@ -205,7 +286,7 @@ static inline int fault_read(struct store_torrent *st, uint64_t off,
 	c->f = f;
 	c->read = done;
 	c->arg = arg;
-	c->err = fault_take(f, true);
+	c->err = fault_take(f, FAULT_OF_READ);
 	err = store_read(f->st, off, len, dst, fault_on_read, c);
 	if (err != 0)
 		mem_free(c);
@@ -276,6 +357,8 @@ static const struct store_ops fault_ops = {
 	.free = fault_free,
 	.read_now = fault_read_now,
 	.read = fault_read,
+	.stage = fault_stage,
+	.unstage = fault_unstage,
 	.put = fault_put,
 	.forget = fault_forget,
 	.keep_pins = fault_keep_pins,

@@ -23,6 +23,7 @@ struct fix {
 	struct metainfo *mi;
 	struct store *mem_store;
 	struct fault *fault;
+	struct piece_mem_cfg mem_cfg;
 	struct piece_mem *mem;
 	struct pieces *ps;
 	bool is_open, is_gone;
@@ -69,7 +70,8 @@ static void on_bad(void *arg, uint32_t ix)
 	struct fix *f = arg;
 
 	say(f, 'b', ix);
-	assert_non_null(pieces_buffer(f->ps, ix));
+	assert_non_null(pieces_place(f->ps, ix, 0));
+	assert_non_null(pieces_digests(f->ps, ix));
 }
 
 static void on_room(void *arg)
@@ -85,7 +87,12 @@ static void on_lost(void *arg, uint32_t ix)
 	assert_int_equal(pieces_state(f->ps, ix), PIECE_ABSENT);
 }
 
-static const struct pieces_ops ops = {on_verified, on_bad, on_room, on_lost};
+static const struct pieces_ops ops = {
+	.on_verified = on_verified,
+	.on_bad = on_bad,
+	.on_room = on_room,
+	.on_lost = on_lost,
+};
 
 static void on_open(void *arg, int err, struct pieces *ps)
 {
@@ -135,7 +142,10 @@ static void close_pieces(struct fix *f)
 static void set_mem(struct fix *f, uint64_t unverified, uint64_t recent)
 {
 	piece_mem_free(f->mem);
-	fix_must(piece_mem_new(f->l.pool, unverified, recent, &f->mem), "mem");
+	f->mem_cfg.pool = f->l.pool;
+	f->mem_cfg.unverified_bytes = unverified;
+	f->mem_cfg.recent_bytes = recent;
+	fix_must(piece_mem_new(&f->mem_cfg, &f->mem), "mem");
 }
 
 static int set_up(void **state)
@@ -170,14 +180,15 @@ static int tear_down(void **state)
 
 static void fill(struct fix *f, uint32_t ix, bool right)
 {
-	struct blk *b = pieces_buffer(f->ps, ix);
+	uint32_t len = metainfo_piece_bytes(f->mi, ix);
+	uint8_t *data = pieces_place(f->ps, ix, 0);
 
-	assert_non_null(b);
-	assert_int_equal(b->len, metainfo_piece_bytes(f->mi, ix));
-	fix_fill(b->data, (uint64_t)ix * FIX_PIECE_BYTES, b->len);
+	assert_non_null(data);
+	assert_int_equal(pieces_segment_bytes(f->ps, ix), len);
+	fix_fill(data, (uint64_t)ix * FIX_PIECE_BYTES, len);
 	if (!right)
-		b->data[b->len / 2] ^= 1;
-	pieces_filled(f->ps, ix);
+		data[len / 2] ^= 1;
+	pieces_filled(f->ps, ix, 0);
 	assert_int_equal(pieces_state(f->ps, ix), PIECE_CHECKING);
 	pieces_check(f->ps);
 }
@@ -271,7 +282,7 @@ static void goes_all_the_way(void **state)
 	assert_null(pieces_peek(f->ps, 1));
 	f->fault->holds_durable = true;
 	fill(f, 1, true);
-	assert_null(pieces_buffer(f->ps, 1));
+	assert_null(pieces_place(f->ps, 1, 0));
 	assert_int_equal(read_now(f, FIX_PIECE_BYTES, 1), ENOENT);
 	settle(f);
 	assert_string_equal(f->said, "vww");

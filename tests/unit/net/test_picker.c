@@ -21,13 +21,15 @@ struct fixture {
 	struct pick_peer peer[3];
 	struct pick out[MAX];
 	unsigned open_left;
+	uint32_t segment; /* bytes; 0: the piece */
 };
 
-static bool fix_open(void *arg, uint32_t ix)
+static bool fix_open(void *arg, uint32_t ix, uint32_t at)
 {
 	struct fixture *f = arg;
 
 	(void)ix;
+	(void)at;
 	if (f->open_left == 0)
 		return false;
 	f->open_left--;
@@ -41,10 +43,20 @@ static uint32_t fix_len(void *arg, uint32_t ix)
 	return ix == N_PIECES - 1 ? WIRE_BLOCK_BYTES + 100 : PIECE;
 }
 
+static uint32_t fix_segment(void *arg, uint32_t ix)
+{
+	struct fixture *f = arg;
+
+	return f->segment != 0 ? f->segment : fix_len(arg, ix);
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct picker_cfg cfg = {.open = fix_open, .len = fix_len, .arg = f};
+	struct picker_cfg cfg = {.open = fix_open,
+				 .segment = fix_segment,
+				 .len = fix_len,
+				 .arg = f};
 
 	f->open_left = 100;
 	assert_int_equal(picker_new(&cfg, &f->p), 0);

@@ -1,0 +1,284 @@
+/* pieces_fill — from the first block of a piece to the verdict.
+ *
+ * Purpose: memory to whoever fills pieces (net/), and the hash of what came.
+ * A piece that is not too long has one blk and one job for its hash; a long
+ * one has a stage (stage.c), of which this is the owner.
+ *
+ * Which of the two is decided by pieces_begin and stays so. A store that would
+ * not take a staged piece (a full disk, a failed sync) is not asked again for
+ * STAGE_REST_MS: pieces that the cap has room for are whole in memory
+ * meanwhile, like any whose put fails; who waits for longer ones gets the
+ * error. Without that rest the same bytes would be fetched again and again.
+ *
+ * Failure modes: as the contracts have them. on_failed comes for a stage that
+ * is stuck; whoever hears of it abandons the piece, whose slot is adrift until
+ * the writes under way have ended. */
+#include "cache/pieces_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "cache/stage.h"
+#include "core/blk.h"
+#include "core/err.h"
+#include "core/hmap.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+
+/* ---- beginning ---- */
+
+static bool is_resting(const struct pieces *ps)
+{
+	return ps->stage_err != 0 && loop_now_us(ps->cfg.loop) < ps->rest_us;
+}
+
+/* Does it fit into memory, if it must? */
+static bool fits(const struct pieces *ps, uint32_t ix)
+{
+	return metainfo_piece_bytes(ps->cfg.mi, ix) <=
+	       ps->cfg.mem->max_unverified_bytes;
+}
+
+static bool is_for_stage(const struct pieces *ps, uint32_t ix)
+{
+	if (metainfo_piece_bytes(ps->cfg.mi, ix) <=
+	    ps->cfg.mem->whole_max_bytes)
+		return false;
+	return !is_resting(ps) || !fits(ps, ix);
+}
+
+/* The piece was given up, and is still being written to. */
+static bool is_drifting(const struct pieces *ps, uint32_t ix)
+{
+	const struct slot *s;
+
+	LIST_FOREACH (s, &ps->drift, drift)
+		if (s->ix == ix)
+			return true;
+	return false;
+}
+
+static int make_whole(struct slot *s)
+{
+	struct piece_mem *pm = s->ps->cfg.mem;
+	uint32_t len = metainfo_piece_bytes(s->ps->cfg.mi, s->ix);
+	int err = piece_mem_count(pm, s->ps, len);
+
+	if (err != 0)
+		return err;
+	s->blk = blk_new(pm->pool, len);
+	if (s->blk == NULL) {
+		piece_mem_uncount(pm, len);
+		return ENOMEM;
+	}
+	s->is_counted = true;
+	return 0;
+}
+
+static const struct stage_ops stage_ops;
+
+int pieces_begin(struct pieces *ps, uint32_t ix)
+{
+	bool is_staged = is_for_stage(ps, ix);
+	struct slot *s;
+	int err;
+
+	ASSERT_LOOP(ps->cfg.loop);
+	pieces_check_piece(ps, ix);
+	if (is_staged && is_resting(ps))
+		return ps->stage_err;
+	if (is_drifting(ps, ix))
+		return EBUSY;
+	s = pieces_slot_new(ps, ix);
+	if (s == NULL)
+		return ENOMEM;
+	err = is_staged ? stage_new(s, &stage_ops, &s->stage) : make_whole(s);
+	if (err != 0) {
+		pieces_slot_release(s);
+		return err;
+	}
+	pieces_move(ps, ix, PIECE_FETCHING);
+	return 0;
+}
+
+/* ---- its memory ---- */
+
+static struct slot *fetching(const struct pieces *ps, uint32_t ix)
+{
+	pieces_check_piece(ps, ix);
+	if (piece_state(ps, ix) != PIECE_FETCHING)
+		return NULL;
+	return pieces_slot(ps, ix);
+}
+
+uint32_t pieces_segment_bytes(const struct pieces *ps, uint32_t ix)
+{
+	const struct slot *s = fetching(ps, ix);
+
+	if (s != NULL && s->stage != NULL)
+		return stage_segment_bytes(s->stage);
+	if (s == NULL && is_for_stage(ps, ix))
+		return ps->cfg.mem->segment_bytes;
+	return metainfo_piece_bytes(ps->cfg.mi, ix);
+}
+
+int pieces_open(struct pieces *ps, uint32_t ix, uint32_t at_bytes)
+{
+	struct slot *s = fetching(ps, ix);
+
+	ASSERT_LOOP(ps->cfg.loop);
+	assert(s != NULL);
+	return s->stage != NULL ? stage_open(s->stage, at_bytes) : 0;
+}
+
+uint8_t *pieces_place(const struct pieces *ps, uint32_t ix, uint32_t at_bytes)
+{
+	const struct slot *s = fetching(ps, ix);
+
+	if (s == NULL)
+		return NULL;
+	return s->stage != NULL ? stage_place(s->stage, at_bytes)
+				: s->blk->data + at_bytes;
+}
+
+void pieces_shut(struct pieces *ps, uint32_t ix)
+{
+	struct slot *s = fetching(ps, ix);
+
+	ASSERT_LOOP(ps->cfg.loop);
+	if (s != NULL && s->stage != NULL)
+		stage_shut(s->stage);
+}
+
+void pieces_abandon(struct pieces *ps, uint32_t ix)
+{
+	ASSERT_LOOP(ps->cfg.loop);
+	pieces_check_piece(ps, ix);
+	pieces_move(ps, ix,
+		    pieces_is_waited(ps, ix) ? PIECE_WANTED : PIECE_ABSENT);
+	pieces_slot_release(pieces_slot(ps, ix));
+}
+
+/* ---- the hash ---- */
+
+const uint64_t *pieces_digests(const struct pieces *ps, uint32_t ix)
+{
+	const struct slot *s = pieces_slot(ps, ix);
+
+	return s != NULL && s->was_wrong ? s->digests : NULL;
+}
+
+static void on_wrong(struct slot *s)
+{
+	struct pieces *ps = s->ps;
+
+	s->was_wrong = true;
+	pieces_move(ps, s->ix, PIECE_FETCHING);
+	ps->cfg.ops->on_bad(ps->cfg.arg, s->ix);
+}
+
+static void on_right(struct slot *s)
+{
+	struct pieces *ps = s->ps;
+	uint32_t ix = s->ix;
+
+	ps->cfg.ops->on_verified(ps->cfg.arg, ix);
+	s = ps->is_closed ? NULL : pieces_slot(ps, ix);
+	if (s != NULL)
+		pieces_drop_digests(s);
+	if (!ps->is_closed)
+		pieces_call_waiters(ps, ix, 0);
+}
+
+static void on_hashed(struct job *job)
+{
+	struct slot *s = CONTAINER_OF(job, struct slot, verify.job);
+	struct pieces *ps = s->ps;
+
+	pieces_check_piece(ps, s->ix);
+	pieces_slot_job_end(s);
+	ps->n_hashed++;
+	if (s->is_adrift) {
+		pieces_slot_release(s);
+		return;
+	}
+	if (!s->verify.is_right) {
+		on_wrong(s);
+		return;
+	}
+	pieces_settle(s);
+	on_right(s);
+}
+
+static void hash(struct slot *s)
+{
+	struct pieces *ps = s->ps;
+
+	pieces_slot_job_begin(s);
+	s->verify.mi = ps->cfg.mi;
+	s->verify.data = s->blk->data;
+	s->verify.piece_ix = s->ix;
+	s->verify.digests = (struct verify_digests){
+		.out = s->digests,
+		.key = ps->cfg.mem->key,
+		.also_if_right = s->was_wrong,
+	};
+	verify_job_start(&s->verify, ps->cfg.workers, on_hashed);
+}
+
+void pieces_filled(struct pieces *ps, uint32_t ix, uint32_t at_bytes)
+{
+	struct slot *s = fetching(ps, ix);
+
+	ASSERT_LOOP(ps->cfg.loop);
+	assert(s != NULL);
+	if (s->stage != NULL && !stage_filled(s->stage, at_bytes))
+		return;
+	pieces_move(ps, ix, PIECE_CHECKING);
+	if (s->stage == NULL)
+		hash(s);
+}
+
+/* ---- what the stage says ---- */
+
+static void on_stage_failed(struct slot *s, int err)
+{
+	struct pieces *ps = s->ps;
+	uint32_t ix = s->ix;
+	bool is_hopeless = !fits(ps, ix);
+
+	log_debug("piece %u is not staged: %s", ix, err_text(err));
+	ps->stage_err = err;
+	ps->rest_us = loop_now_us(ps->cfg.loop) + STAGE_REST_MS * UINT64_C(1000);
+	if (piece_state(ps, ix) == PIECE_CHECKING)
+		pieces_move(ps, ix, PIECE_FETCHING);
+	ps->cfg.ops->on_failed(ps->cfg.arg, ix, err);
+	if (is_hopeless && !ps->is_closed)
+		pieces_call_waiters(ps, ix, err);
+}
+
+static void on_stage_right(struct slot *s)
+{
+	int err;
+
+	s->ps->n_hashed++;
+	err = pieces_settle_staged(s);
+	if (err != 0)
+		on_stage_failed(s, err);
+	else
+		on_right(s);
+}
+
+static void on_stage_wrong(struct slot *s)
+{
+	s->ps->n_hashed++;
+	on_wrong(s);
+}
+
+static const struct stage_ops stage_ops = {
+	.on_right = on_stage_right,
+	.on_wrong = on_stage_wrong,
+	.on_failed = on_stage_failed,
+	.on_gone = pieces_on_stage_gone,
+};

@@ -1,0 +1,67 @@
+/* stage — a piece that memory is too small for: its segments, from the first
+ * byte to the verdict. For pieces.c, whose slot owns it.
+ *
+ *   segment   memory        counted  write under way  in the store
+ *   EMPTY     none          no       no               no
+ *   HOT       being filled  yes      no               no
+ *   WRITING   whole         yes      yes              no
+ *   STAGED    while it is   iff      no               yes
+ *             hashed        memory
+ *
+ *   EMPTY   -> HOT      stage_open
+ *   HOT     -> EMPTY    stage_shut
+ *   HOT     -> WRITING  stage_filled
+ *   WRITING -> STAGED   the store has written it
+ *   any     -> EMPTY    the piece was wrong
+ *
+ * Thread: loop. */
+#ifndef SHOAL_CACHE_STAGE_H
+#define SHOAL_CACHE_STAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct slot;
+struct stage;
+
+/* What a stage tells its owner, always on a turn of its own. */
+struct stage_ops {
+	/* All of it is in the store, and right. */
+	void (*on_right)(struct slot *s);
+	/* It is not. All segments are EMPTY. */
+	void (*on_wrong)(struct slot *s);
+	/* It cannot be staged: nothing more happens to it until stage_free. */
+	void (*on_failed)(struct slot *s, int err);
+	/* After stage_free: the last job is over and the memory gone. */
+	void (*on_gone)(struct slot *s);
+};
+
+/* stage_new — EAGAIN when the cap on unverified bytes is reached, ENOMEM. `s`
+ * and `ops` are kept. */
+int stage_new(struct slot *s, const struct stage_ops *ops, struct stage **out);
+
+/* stage_free — drop its memory as soon as no job needs it; then on_gone, from
+ * inside this call if there is none. */
+void stage_free(struct stage *g);
+
+/* stage_open — memory for the segment of byte `at`. 0, also when it has some
+ * or needs none; EAGAIN (the cap; see pieces_open), EBUSY (too many segments
+ * of this piece are HOT), ENOMEM. */
+int stage_open(struct stage *g, uint32_t at_bytes);
+
+/* stage_place — where byte `at` goes; NULL when its segment is not HOT. */
+uint8_t *stage_place(const struct stage *g, uint32_t at_bytes);
+
+/* stage_filled — the segment of byte `at`, HOT, is whole. True: so is the
+ * piece. */
+bool stage_filled(struct stage *g, uint32_t at_bytes);
+
+/* stage_shut — all HOT segments are EMPTY again. */
+void stage_shut(struct stage *g);
+
+uint32_t stage_segment_bytes(const struct stage *g);
+
+/* stage_check — the table. `is_whole`: every segment was filled. */
+void stage_check(const struct stage *g, bool is_whole);
+
+#endif

@@ -1,0 +1,124 @@
+/* staging — bytes that nobody has verified, on their way into blobs.
+ *
+ * Purpose: a piece that memory is too small for waits for its hash where it
+ * will stay if it is right (store_stage). That nothing claims such bytes is
+ * the whole of the art:
+ *
+ *   1. No row speaks of them: rows are written by puts.
+ *   2. No row speaks of the place. A piece that was held and got lost has a row
+ *      until its forget is through; so whoever comes for a claimed piece waits
+ *      for his turn on the store thread, behind that forget, and looks again.
+ *   3. They do not come late. An owner does not stage a part anew before he
+ *      heard of the last write (store.h), and a torrent is not opened again
+ *      while its closed handle writes (disk_open parks it).
+ *
+ * What was staged is synced with the batch of its put: the writes have made
+ * its blobs dirty, and they stay so, or were synced by a batch that has ended.
+ *
+ * Failure modes: a write fails: that part gets the error, what it wrote is
+ * garbage. The store is FAILED: EIO, nothing is written. The piece is still
+ * claimed after its turn (its forget failed): EIO, for good.
+ *
+ * Not here: how fast. A worker waits where the kernel throttles who dirties
+ * pages, and its owner's memory waits with it. */
+#include "cache/store_disk_internal.h"
+
+#include <errno.h>
+
+#include "core/blk.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+
+struct staging {
+	struct job turn; /* on the store thread */
+	struct disk_torrent *t;
+	struct blk *blk;
+	struct blob_io *io;
+	store_done_fn *done;
+	void *arg;
+	uint32_t piece_ix;
+	int err;
+};
+
+static void on_written(struct blob_io *io)
+{
+	struct staging *g = io->arg;
+	struct disk_torrent *t = g->t;
+	struct disk *d = t->disk;
+	int err = g->err != 0 ? g->err : io->err != 0 ? io->err : d->err;
+
+	t->n_staging--;
+	g->done(g->arg, err);
+	blk_drop(g->blk);
+	mem_free(g);
+	mem_free(io);
+	if (t->is_closed && t->n_staging == 0)
+		disk_unpark(d);
+}
+
+/* The answer comes by the same way when there is nothing to write. */
+static void write_now(struct staging *g, int err)
+{
+	g->err = err;
+	if (err != 0)
+		g->io->n_runs = 0;
+	blobs_io_start(g->io);
+}
+
+static void on_turn(struct job *job)
+{
+	struct staging *g = CONTAINER_OF(job, struct staging, turn);
+	struct disk_torrent *t = g->t;
+	bool is_claimed = bits_has(&t->claimed, g->piece_ix);
+
+	if (is_claimed)
+		log_debug("store: piece %u has a row, and is not written to",
+			  g->piece_ix);
+	write_now(g, is_claimed ? EIO : t->disk->err);
+	blobs_set_drop(&t->blobs);
+}
+
+static struct staging *staging_new(struct disk_torrent *t, uint32_t piece_ix,
+				   uint32_t at_bytes, uint32_t len_bytes)
+{
+	struct staging *g = mem_new(struct staging);
+
+	if (g == NULL)
+		return NULL;
+	g->io = blobs_io_new(&t->blobs, t->mi,
+			     (uint64_t)piece_ix * t->mi->piece_bytes + at_bytes,
+			     len_bytes, true);
+	if (g->io == NULL) {
+		mem_free(g);
+		return NULL;
+	}
+	return g;
+}
+
+int staging_start(struct disk_torrent *t, uint32_t piece_ix, uint32_t at_bytes,
+		  struct blk *data, store_done_fn *done, void *arg)
+{
+	struct staging *g =
+		staging_new(t, piece_ix, at_bytes, (uint32_t)data->len);
+
+	if (g == NULL)
+		return ENOMEM;
+	g->t = t;
+	g->blk = blk_hold(data);
+	g->io->src = data->data;
+	g->io->done = on_written;
+	g->io->arg = g;
+	g->done = done;
+	g->arg = arg;
+	g->piece_ix = piece_ix;
+	t->n_staging++;
+	if (!bits_has(&t->claimed, piece_ix)) {
+		write_now(g, t->disk->err);
+		return 0;
+	}
+	blobs_set_hold(&t->blobs);
+	g->turn = (struct job){.run = batch_job_nothing, .done = on_turn};
+	workers_submit(t->disk->thread, &g->turn);
+	return 0;
+}

@@ -26,6 +26,9 @@ enum {
 	/* Segments of one piece that are being filled at a time: what is on
 	 * its way at 1 Gbit/s and 100 ms, and some behind a slow peer. */
 	STAGE_HOT_MAX = 24,
+	/* Segments that are written and wait in memory to be hashed, counted
+	 * from the one whose turn it is: reading back costs more. */
+	STAGE_KEEP = 4,
 	/* What a block of such a piece costs in records, here and in net/. */
 	STAGE_BLOCK_COST = 128,
 	/* The store would not take a piece: nothing is staged for so long. */

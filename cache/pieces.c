@@ -101,8 +101,9 @@ void pieces_on_stage_gone(struct slot *s)
 	if (ps->st != NULL)
 		store_unstage(ps->st, s->ix);
 	slot_free(s);
-	if (!ps->is_closed)
+	if (ps->is_barred && !ps->is_closed)
 		loop_defer(ps->cfg.loop, &ps->room_task);
+	ps->is_barred = false;
 }
 
 /* Out of the table; freed now, or by the end of its job. */

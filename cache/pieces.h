@@ -109,8 +109,8 @@ struct pieces_ops {
 	 * up before this returns, as pieces_abandon has it. Who waits for it
 	 * gets the error then, unless memory can take it whole next time. */
 	void (*on_failed)(void *arg, uint32_t piece_ix, int err);
-	/* Memory for unverified bytes is free again after pieces_begin said
-	 * EAGAIN. Always on a turn of its own. */
+	/* What pieces_begin or pieces_open said EAGAIN for may be there now,
+	 * or EBUSY of pieces_begin. Always on a turn of its own. */
 	void (*on_room)(void *arg);
 	/* A held piece turned out unreadable, or could be kept nowhere, and
 	 * is ABSENT now. */
@@ -159,8 +159,9 @@ uint64_t pieces_hashed(const struct pieces *ps);
 /* ---- filling ---- */
 
 /* pieces_begin — ABSENT or WANTED -> FETCHING. 0; EAGAIN when the cap on
- * unverified bytes is reached (on_room will come), ENOMEM; for a piece that
- * would be staged also why the store did not take one lately: try later. */
+ * unverified bytes is reached, EBUSY when it was given up and is still being
+ * written to (on_room will come after both); ENOMEM; for a piece that would be
+ * staged also why the store did not take one lately: try later. */
 int pieces_begin(struct pieces *ps, uint32_t ix);
 
 /* pieces_segment_bytes — how long the segments of a FETCHING piece are, or

@@ -88,8 +88,10 @@ int pieces_begin(struct pieces *ps, uint32_t ix)
 	pieces_check_piece(ps, ix);
 	if (is_staged && is_resting(ps))
 		return ps->stage_err;
-	if (is_drifting(ps, ix))
+	if (is_drifting(ps, ix)) {
+		ps->is_barred = true;
 		return EBUSY;
+	}
 	s = pieces_slot_new(ps, ix);
 	if (s == NULL)
 		return ENOMEM;

@@ -88,6 +88,7 @@ struct pieces {
 	uint64_t n_hashed;
 	unsigned n_jobs; /* whatever still calls back, the open too */
 	bool is_starved; /* in piece_mem's list */
+	bool is_barred;	 /* a piece that drifts was asked to begin */
 	TAILQ_ENTRY(pieces) starved;
 	struct loop_task room_task;
 	pieces_open_fn *open_done;

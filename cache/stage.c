@@ -7,9 +7,9 @@
  * Happy path
  *   1. A segment is opened, filled from the network, and then written by the
  *      store and, when all before it were, hashed: both from the same memory.
- *   2. Written and hashed, or written and not its turn yet: its memory goes.
- *      In the second case it is read back when its turn comes, as a rule from
- *      the page cache.
+ *   2. Written and hashed, or written and its turn far off (STAGE_KEEP): its
+ *      memory goes. In the second case it is read back when its turn comes, as
+ *      a rule from the page cache.
  *   3. The last one was hashed and all are written: the verdict.
  *
  * Wrong: the piece is read back once more for its digests, which are what
@@ -178,13 +178,23 @@ static void conclude(struct stage *g)
 
 /* ---- hashing ---- */
 
-/* Its memory goes, unless somebody still reads it. */
-static void release(struct stage *g, uint32_t i)
+static bool is_kept(const struct stage *g, uint32_t i)
 {
-	struct segment *seg = &g->segments[i];
+	return i >= g->next && i - g->next < STAGE_KEEP;
+}
 
-	if (seg->state == SEGMENT_STAGED && !(g->is_hashing && g->next == i))
-		forget(g, &seg->blk);
+/* Segments that are written need no memory, unless it is hashed right now; nor
+ * do those that will be soon, if it is short. */
+static void release(struct stage *g, bool is_short)
+{
+	for (uint32_t i = 0; i < g->n_segments; i++) {
+		struct segment *seg = &g->segments[i];
+
+		if (seg->state == SEGMENT_STAGED &&
+		    !(g->is_hashing && g->next == i) &&
+		    (is_short || !is_kept(g, i)))
+			forget(g, &seg->blk);
+	}
 }
 
 static void on_hashed(struct job *job)
@@ -198,7 +208,7 @@ static void on_hashed(struct job *job)
 	if (g->part.is_last && !g->is_telling)
 		g->is_right = g->part.is_right;
 	g->next++;
-	release(g, g->next - 1);
+	release(g, false);
 	pump(g);
 	conclude(g);
 }
@@ -292,7 +302,6 @@ static void on_written(void *arg, int err)
 {
 	struct segment *seg = arg;
 	struct stage *g = seg->g;
-	uint32_t i = (uint32_t)(seg - g->segments);
 
 	seg->state = SEGMENT_STAGED;
 	g->n_staged++;
@@ -301,7 +310,7 @@ static void on_written(void *arg, int err)
 	if (!job_end(g))
 		return;
 	pump(g);
-	release(g, i);
+	release(g, false);
 	conclude(g);
 }
 
@@ -340,6 +349,10 @@ int stage_open(struct stage *g, uint32_t at_bytes)
 	if (g->n_hot >= STAGE_HOT_MAX)
 		return EBUSY;
 	err = piece_mem_count(ps->cfg.mem, ps, segment_len(g, i));
+	if (err != 0) {
+		release(g, true);
+		err = piece_mem_count(ps->cfg.mem, ps, segment_len(g, i));
+	}
 	if (err != 0)
 		return err;
 	seg->blk = blk_new(ps->cfg.mem->pool, segment_len(g, i));
@@ -354,6 +367,7 @@ int stage_open(struct stage *g, uint32_t at_bytes)
 
 void stage_shut(struct stage *g)
 {
+	release(g, true);
 	for (uint32_t i = 0; i < g->n_segments; i++) {
 		struct segment *seg = &g->segments[i];
 
@@ -447,8 +461,8 @@ void stage_check(const struct stage *g, bool is_whole)
 		n_staged += seg->state == SEGMENT_STAGED;
 		n_filled += seg->state >= SEGMENT_WRITING;
 		if (seg->state == SEGMENT_STAGED)
-			assert(seg->blk == NULL ||
-			       (g->is_hashing && g->next == i) || g->err != 0);
+			assert(seg->blk == NULL || is_kept(g, i) ||
+			       g->err != 0);
 		else
 			assert((seg->blk != NULL) ==
 			       (seg->state != SEGMENT_EMPTY));

@@ -5,8 +5,8 @@
  *   EMPTY     none          no       no               no
  *   HOT       being filled  yes      no               no
  *   WRITING   whole         yes      yes              no
- *   STAGED    while it is   iff      no               yes
- *             hashed        memory
+ *   STAGED    until it is   iff      no               yes
+ *             hashed, maybe memory
  *
  *   EMPTY   -> HOT      stage_open
  *   HOT     -> EMPTY    stage_shut
@@ -56,7 +56,8 @@ uint8_t *stage_place(const struct stage *g, uint32_t at_bytes);
  * piece. */
 bool stage_filled(struct stage *g, uint32_t at_bytes);
 
-/* stage_shut — all HOT segments are EMPTY again. */
+/* stage_shut — all HOT segments are EMPTY again, and what is STAGED has no
+ * memory. */
 void stage_shut(struct stage *g);
 
 uint32_t stage_segment_bytes(const struct stage *g);

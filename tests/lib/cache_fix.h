@@ -162,29 +162,31 @@ static inline bool fix_matches(const uint8_t *p, uint64_t off, size_t len)
 }
 
 static inline uint8_t *fix_hashes(struct fix_loop *f, uint64_t total,
-				  uint32_t *n)
+				  uint32_t piece_bytes, uint32_t *n)
 {
-	static uint8_t piece[FIX_PIECE_BYTES];
+	uint8_t *piece = mem_alloc(piece_bytes);
 	uint8_t *hashes;
 
-	*n = (uint32_t)((total + FIX_PIECE_BYTES - 1) / FIX_PIECE_BYTES);
+	*n = (uint32_t)((total + piece_bytes - 1) / piece_bytes);
 	hashes = mem_alloc((size_t)*n * HASH_SHA1_BYTES);
 	for (uint32_t i = 0; i < *n; i++) {
-		uint64_t off = (uint64_t)i * FIX_PIECE_BYTES;
-		size_t len = total - off < FIX_PIECE_BYTES
-				     ? (size_t)(total - off)
-				     : FIX_PIECE_BYTES;
+		uint64_t off = (uint64_t)i * piece_bytes;
+		size_t len = total - off < piece_bytes ? (size_t)(total - off)
+						       : piece_bytes;
 
 		fix_fill(piece, off, len);
 		hasher_once(f->hasher, HASH_SHA1, piece, len,
 			    hashes + (size_t)i * HASH_SHA1_BYTES);
 	}
+	mem_free(piece);
 	return hashes;
 }
 
 /* A v1 torrent of files of these lengths, called by `name`. */
-static inline struct metainfo *fix_torrent(struct fix_loop *f, const char *name,
-					   const uint64_t *lens, uint32_t n)
+static inline struct metainfo *fix_torrent_of(struct fix_loop *f,
+					      const char *name,
+					      const uint64_t *lens, uint32_t n,
+					      uint32_t piece_bytes)
 {
 	static char names[FIX_MAX_FILES][16];
 	static const char *paths[FIX_MAX_FILES];
@@ -193,7 +195,7 @@ static inline struct metainfo *fix_torrent(struct fix_loop *f, const char *name,
 				.files = files,
 				.n_files = n,
 				.is_single = n == 1,
-				.piece_bytes = FIX_PIECE_BYTES};
+				.piece_bytes = piece_bytes};
 	struct buf out = {0};
 	struct metainfo *mi;
 	struct mi_error why;
@@ -205,13 +207,19 @@ static inline struct metainfo *fix_torrent(struct fix_loop *f, const char *name,
 		files[i] = (struct mi_source_file){&paths[i], 1, lens[i]};
 		total += lens[i];
 	}
-	src.v1_hashes = fix_hashes(f, total, &src.n_pieces);
+	src.v1_hashes = fix_hashes(f, total, piece_bytes, &src.n_pieces);
 	fix_must(metainfo_encode_v1(&src, &out), "encode");
 	fix_must(metainfo_parse_file(out.data, out.len, f->hasher, &mi, &why),
 		 "parse");
 	buf_fini(&out);
 	mem_free((void *)(uintptr_t)src.v1_hashes);
 	return mi;
+}
+
+static inline struct metainfo *fix_torrent(struct fix_loop *f, const char *name,
+					   const uint64_t *lens, uint32_t n)
+{
+	return fix_torrent_of(f, name, lens, n, FIX_PIECE_BYTES);
 }
 
 /* A blk with the right bytes of piece `ix`. */

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -63,6 +64,12 @@ struct world {
 	uint64_t unverified_bytes; /* each engine's cap; 0: plenty */
 	struct node nodes[WORLD_NODES];
 };
+
+/* The same tests are run once more with every piece staged, block by block. */
+static inline uint32_t world_is_staged(void)
+{
+	return getenv("WORLD_STAGED") != NULL;
+}
 
 /* ---- time ---- */
 
@@ -277,6 +284,8 @@ static void node_start(struct world *w, unsigned ix, enum holds holds,
 					 w->unverified_bytes != 0
 						 ? w->unverified_bytes
 						 : 64 << 20,
+				 .whole_max_bytes = world_is_staged(),
+				 .segment_bytes = WIRE_BLOCK_BYTES,
 				 .recent_bytes = 1 << 20};
 	struct addr any;
 	char why[160];

@@ -210,8 +210,8 @@ struct piece_wait {
 /* pieces_wait — call w->fn when the piece is in have (err 0), the torrent is
  * closed (ESTALE), or the store cannot stage it (its error). The piece is not
  * in have now. Never fails. The wait is over when w->fn runs; in it, the bytes
- * are in memory (pieces_peek) unless the piece was staged. pieces_wait_cancel of
- * a wait that is over does nothing. */
+ * are in memory (pieces_peek) unless the piece was staged. pieces_wait_cancel
+ * of a wait that is over does nothing. */
 void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w);
 void pieces_wait_cancel(struct pieces *ps, struct piece_wait *w);
 bool pieces_is_waited(const struct pieces *ps, uint32_t ix);

@@ -252,7 +252,8 @@ static void on_stage_failed(struct slot *s, int err)
 
 	log_debug("piece %u is not staged: %s", ix, err_text(err));
 	ps->stage_err = err;
-	ps->rest_us = loop_now_us(ps->cfg.loop) + STAGE_REST_MS * UINT64_C(1000);
+	ps->rest_us =
+		loop_now_us(ps->cfg.loop) + STAGE_REST_MS * UINT64_C(1000);
 	if (piece_state(ps, ix) == PIECE_CHECKING)
 		pieces_move(ps, ix, PIECE_FETCHING);
 	ps->cfg.ops->on_failed(ps->cfg.arg, ix, err);

@@ -1,4 +1,5 @@
-/* pieces_internal — what pieces.c, pieces_read.c, piece_mem.c and stage.c share.
+/* pieces_internal — what pieces.c, pieces_read.c, piece_mem.c and stage.c
+ * share.
  */
 #ifndef SHOAL_CACHE_PIECES_INTERNAL_H
 #define SHOAL_CACHE_PIECES_INTERNAL_H
@@ -82,8 +83,8 @@ struct pieces {
 	struct bits have;
 	struct hmap *slots; /* piece index -> struct slot */
 	struct slot_drift drift;
-	int stage_err;	    /* why nothing is staged … */
-	uint64_t rest_us;   /* … before this time */
+	int stage_err;	  /* why nothing is staged … */
+	uint64_t rest_us; /* … before this time */
 	struct piece_waits waits[PIECES_WAIT_LISTS]; /* by index */
 	uint64_t n_hashed;
 	unsigned n_jobs; /* whatever still calls back, the open too */

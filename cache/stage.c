@@ -41,7 +41,12 @@
 #include "core/metainfo.h"
 #include "core/piececheck.h"
 
-enum segment_state { SEGMENT_EMPTY, SEGMENT_HOT, SEGMENT_WRITING, SEGMENT_STAGED };
+enum segment_state {
+	SEGMENT_EMPTY,
+	SEGMENT_HOT,
+	SEGMENT_WRITING,
+	SEGMENT_STAGED
+};
 
 struct segment {
 	struct stage *g; /* Owner */
@@ -424,8 +429,8 @@ int stage_new(struct slot *s, const struct stage_ops *ops, struct stage **out)
 	if (g == NULL)
 		return ENOMEM;
 	g->ops = ops;
-	g->cost_bytes = (uint64_t)STAGE_BLOCK_COST *
-			(len / VERIFY_BLOCK_BYTES + 1);
+	g->cost_bytes =
+		(uint64_t)STAGE_BLOCK_COST * (len / VERIFY_BLOCK_BYTES + 1);
 	err = piececheck_new(ps->cfg.mi, s->ix, &g->check);
 	if (err != 0)
 		goto free_stage;

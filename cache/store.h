@@ -130,8 +130,8 @@ const struct bits *store_pinned(const struct store_torrent *st);
 int store_keep_pins(struct store_torrent *st, const struct bits *files);
 
 /* store_close — no call is under way but puts, stages and reads whose `done`
- * still runs. The handle is dead after this; memory goes when the last of them is
- * through. */
+ * still runs. The handle is dead after this; memory goes when the last of them
+ * is through. */
 void store_close(struct store_torrent *st TAKES);
 
 #endif

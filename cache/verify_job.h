@@ -52,7 +52,8 @@ struct verify_part {
 	uint32_t len_bytes;
 	bool is_first;
 	bool is_last;
-	struct verify_digests digests; /* of this part; made if there is `out` */
+	struct verify_digests
+		digests; /* of this part; made if there is `out` */
 	/* reply, to the last one */
 	bool is_right;
 };

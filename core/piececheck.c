@@ -85,8 +85,7 @@ static bool v1_matches(struct piececheck *c)
 	uint8_t hash[HASH_SHA1_BYTES];
 
 	hasher_end(c->v1, hash);
-	return memcmp(hash,
-		      c->mi->v1_hashes + (size_t)c->ix * HASH_SHA1_BYTES,
+	return memcmp(hash, c->mi->v1_hashes + (size_t)c->ix * HASH_SHA1_BYTES,
 		      sizeof(hash)) == 0;
 }
 

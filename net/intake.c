@@ -1,9 +1,9 @@
 /* intake — from the socket into the piece.
  *
  * Words. Segment: a run of blocks that has its memory together; most pieces are
- * one (cache/pieces.h). Place: a block's own bytes in the memory of its segment.
- * Holder: the peer to which a place was last handed out. Copy: a block that is
- * asked of several peers because the first is late.
+ * one (cache/pieces.h). Place: a block's own bytes in the memory of its
+ * segment. Holder: the peer to which a place was last handed out. Copy: a block
+ * that is asked of several peers because the first is late.
  *
  * Happy path
  *   1. The picker opens a segment: its memory is made (intake_open).
@@ -30,8 +30,9 @@
  * Failure modes. No memory, or the cap on unverified bytes is reached:
  * is_short, the pass has others give some back (reclaim.c) and tries again,
  * else waits for pieces' on_room. The store cannot stage a piece: it is given
- * up; for a while nothing is begun in its place, and nobody says when that ends.
- * A block that nobody asked for is dropped and counted; too many end the peer.
+ * up; for a while nothing is begun in its place, and nobody says when that
+ * ends. A block that nobody asked for is dropped and counted; too many end the
+ * peer.
  */
 #include "net/intake.h"
 
@@ -275,9 +276,9 @@ static bool shut(struct intake *in, struct intake_piece *ip)
 	if (n_segments(ip) == 1)
 		return false;
 	for (i = 0; i < n_segments(ip); i++)
-		any = any || picker_is_hot(in->sw->picker, ip->ix,
-					   i * ip->segment_blocks *
-						   WIRE_BLOCK_BYTES);
+		any = any ||
+		      picker_is_hot(in->sw->picker, ip->ix,
+				    i * ip->segment_blocks * WIRE_BLOCK_BYTES);
 	if (!any)
 		return false;
 	cancel_everywhere(in, ip->ix);

@@ -51,7 +51,7 @@ struct pick_piece {
 	uint32_t first_free; /* no free block lies before it */
 	uint64_t deadline_us;
 	enum want_class class;
-	struct pick_block *blocks; /* NULL: not open, and then … */
+	struct pick_block *blocks;     /* NULL: not open, and then … */
 	struct pick_segment *segments; /* … NULL */
 	uint32_t segment_blocks;
 	uint32_t n_hot; /* segments that are open and not full */

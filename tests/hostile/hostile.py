@@ -306,16 +306,19 @@ class Watch:
 
 
 class Victim:
-    """shoalfs with one torrent, an honest seed, and a host for attackers."""
+    """shoalfs with one torrent (or `more`), an honest seed, and a host for
+    attackers."""
 
-    def __init__(self, hosts, torrent, options=(), seed=True, limits=()):
+    def __init__(self, hosts, torrent, options=(), seed=True, limits=(),
+                 more=()):
         self.host, self.friend, self.rogue = hosts
         self.torrent = torrent
         words = ["port=6881", *options]
         if seed:
             self.seed = start_seed(self.friend, torrent, *limits)
             words.append(f"peer={self.seed.address}")
-        self.mount = Mount(self.host, "-d", self.torrent.file, options=words, name=f"mnt{next(_ids)}")
+        self.mount = Mount(self.host, "-d", self.torrent.file, *more,
+                           options=words, name=f"mnt{next(_ids)}")
         self.path = content_path(self.mount, self.torrent)
         self.address = (self.host.ip4, 6881)
         self.watch = Watch(self.mount)

@@ -1,58 +1,143 @@
-"""Goal: unfinished pieces cannot eat the machine. Of a torrent with pieces of
-256 MiB four are read at once, from peers that send what they are asked for but
-never the last block: memory stays below one such piece and the cap on
-unverified bytes, the reads fail in time, and the mount goes on."""
+"""Goal: unfinished pieces cannot eat the machine. Of three torrents with pieces
+of 256 MiB several are read at once, from peers that send what they are asked for
+but never the last block; memory stays below a fraction of one such piece, the
+reads fail in time, and the mount goes on. Then one such piece is read whole,
+and right, from honest peers, while the others' torrents still want theirs. All
+of it in a memory cgroup of 200 MiB, page cache and all, where this may make
+one."""
 
+import hashlib
 import threading
+import time
 
 from hostile import *
 from lab import run
 from swarm import make_torrent
 
-PIECE_BYTES, PIECES, PEERS = 256 << 20, 4, 4
-CAP = PIECE_BYTES + (160 << 20)
+PIECE_BYTES, PIECES, TORRENTS, PEERS = 256 << 20, 2, 3, 4
+CAP = 200 << 20     # all that the process and its page cache may have
+
+
+def limit(lab, pid):
+    """The process has CAP from now on, with the page cache it fills. False
+    where there is no cgroup to be had, or a sanitizer needs more."""
+    with open(f"/proc/{pid}/maps") as maps:
+        if "libasan" in maps.read():
+            return False
+    for top, name in (("/sys/fs/cgroup", "memory.max"),
+                      ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")):
+        group = f"{top}/shoal-p10-{os.getpid()}"
+        try:
+            os.mkdir(group)
+        except OSError:
+            continue
+        lab.defer(lambda: remove(group))
+        try:
+            for leaf, value in ((name, CAP), ("cgroup.procs", pid)):
+                with open(f"{group}/{leaf}", "w") as out:
+                    out.write(str(value))
+            return True
+        except OSError:
+            remove(group)
+    return False
+
+
+def remove(group):
+    for _ in range(100):    # it is busy until its last process is gone
+        try:
+            os.rmdir(group)
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.1)
+
+
+def block_bytes(begin):
+    """Blocks of an honest file: no two alike."""
+    return struct.pack(">QQ", begin, ~begin & (1 << 64) - 1) * (BLOCK // 16)
+
+
+def make_huge(lab, name, fill):
+    path = lab.path("c", name)
+    with open(path, "wb") as out:
+        if fill:
+            for begin in range(0, PIECE_BYTES, BLOCK):
+                out.write(block_bytes(begin))
+        else:
+            out.truncate(PIECE_BYTES * PIECES)
+    torrent = make_torrent(path, piece=PIECE_BYTES)
+    torrent.raw = bytes.fromhex(torrent.v1)
+    return torrent
+
+
+def serve_requests(line, answer):
+    for kind, body in line.messages():
+        if kind == REQUEST:
+            data = answer(struct.unpack(">I", body[4:8])[0])
+            if data and not line.send(message(PIECE, body[:8] + data)):
+                return
 
 
 def scenario(lab):
     hosts = link_hosts(lab)
-    path = lab.path("c", "huge.bin")
     os.makedirs(lab.path("c"))
-    with open(path, "wb") as out:
-        out.truncate(PIECE_BYTES * PIECES)
-    torrent = make_torrent(path, piece=PIECE_BYTES)
-    torrent.raw = bytes.fromhex(torrent.v1)
+    bad = [make_huge(lab, f"huge{index}.bin", False)
+           for index in range(TORRENTS)]
+    good = make_huge(lab, "honest.bin", True)
     zeros = bytes(BLOCK)
+    by_hash = {torrent.raw: torrent for torrent in [*bad, good]}
 
     def serve(line):
-        greet(line, torrent, message(HAVE_ALL), message(UNCHOKE))
-        for kind, body in line.messages():
-            begin, = struct.unpack(">I", body[4:8]) if kind == REQUEST \
-                else (PIECE_BYTES - BLOCK,)
-            if begin < PIECE_BYTES - BLOCK \
-                    and not line.send(message(PIECE, body[:8] + zeros)):
-                return
+        """All of whatever torrent it is but for the bad ones' last block."""
+        hello = line.take(68)
+        torrent = by_hash.get(hello[28:48])
+        if not torrent or not line.send(handshake(torrent.raw)
+                                        + message(HAVE_ALL)
+                                        + message(UNCHOKE)):
+            return
+        if torrent is good:
+            serve_requests(line, block_bytes)
+        else:
+            serve_requests(line, lambda begin: zeros if begin
+                           < PIECE_BYTES - BLOCK else None)
 
     servers = [Server(hosts[2], serve) for _ in range(PEERS)]
-    victim = Victim(hosts, torrent, seed=False, options=[
-        "read_timeout=8", *(f"peer={server.name}" for server in servers)])
+    victim = Victim(hosts, bad[0], seed=False, options=[
+        "read_timeout=10", *(f"peer={server.name}" for server in servers)],
+        more=[torrent.file for torrent in [*bad[1:], good]])
+    print("in a cgroup" if limit(lab, victim.mount.proc.pid) else
+          "in no cgroup")
+    paths = [content_path(victim.mount, torrent) for torrent in bad]
     failed = []
 
-    def read(index):
+    def read(path, index):
         try:
-            with open(victim.path, "rb", buffering=0) as got:
+            with open(path, "rb", buffering=0) as got:
                 os.pread(got.fileno(), 4096, index * PIECE_BYTES)
         except OSError as error:
             failed.append(error)
-    readers = [threading.Thread(target=read, args=(index,))
-               for index in range(PIECES)]
+    readers = [threading.Thread(target=read, args=(path, index))
+               for path in paths for index in range(PIECES)]
     for reader in readers:
         reader.start()
+
+    digest, want = hashlib.sha1(), hashlib.sha1()
+    with open(content_path(victim.mount, good), "rb", buffering=0) as got, \
+            open(good.path, "rb") as honest:
+        for begin in range(0, PIECE_BYTES, 1 << 20):
+            os.posix_fadvise(got.fileno(), begin, 1 << 20,
+                             os.POSIX_FADV_RANDOM)
+            digest.update(got.read(1 << 20))
+            want.update(honest.read(1 << 20))
+    assert digest.digest() == want.digest()
+
     for reader in readers:
-        reader.join(50 * SLOW)
-    assert len(failed) == PIECES, failed
+        reader.join(60 * SLOW)
+    assert len(failed) == len(readers), failed
     for server in servers:
         server.close()
-    victim.survived(CAP, is_readable=False)
+    victim.survived(is_readable=False)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 /* store_fault — a store that wraps another one and makes its n-th put, stage or
- * read fail. Owns what it wraps. For tests; header only, so that any test may have
- * it. */
+ * read fail. Owns what it wraps. For tests; header only, so that any test may
+ * have it. */
 #ifndef SHOAL_TESTS_STORE_FAULT_H
 #define SHOAL_TESTS_STORE_FAULT_H
 

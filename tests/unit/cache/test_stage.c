@@ -271,8 +271,8 @@ static void assert_unreadable(struct fix *f, uint32_t ix)
 
 	assert_false(bits_has(pieces_have(f->ps), ix));
 	assert_null(pieces_peek(f->ps, ix));
-	assert_int_equal(
-		pieces_read_now(f->ps, (uint64_t)ix * PIECE, 1, &byte), ENOENT);
+	assert_int_equal(pieces_read_now(f->ps, (uint64_t)ix * PIECE, 1, &byte),
+			 ENOENT);
 	assert_int_equal(read_later(f, (uint64_t)ix * PIECE, 1), ENOENT);
 }
 

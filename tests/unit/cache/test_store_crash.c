@@ -1,4 +1,5 @@
-/* test_store_crash — kill -9 at any moment, and a disk that is full. */
+/* test_store_crash — kill -9 at any moment, and a disk that is full. Every
+ * third piece is staged, wrong at first. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,6 +30,7 @@ enum {
 	GROUP = 6, /* pieces put at once */
 	DISK_BYTES = 4 << 20,
 	PAGE_BYTES = 4096,
+	PARTS = 4, /* of a piece that is staged */
 	MAX_PIECES = 256,
 	REPORT_FD = 100,
 };
@@ -133,6 +135,11 @@ struct a_put {
 	bool is_over;
 	int report_fd;
 	unsigned *n_open;
+	/* of one that is staged */
+	struct fix *f;
+	unsigned n_parts; /* under way */
+	bool is_wrong;	  /* the bytes that are */
+	int stage_err;
 };
 
 static void on_put(void *arg, uint32_t ix, enum store_phase phase, int err)
@@ -154,12 +161,68 @@ static void on_put(void *arg, uint32_t ix, enum store_phase phase, int err)
 		_exit(9);
 }
 
+/* ---- pieces that are staged: garbage first, then what is right ---- */
+
+static void stage(struct a_put *p, bool is_wrong);
+
+static void on_staged(void *arg, int err)
+{
+	struct a_put *p = arg;
+
+	if (err != 0)
+		p->stage_err = err;
+	if (--p->n_parts > 0)
+		return;
+	if (p->stage_err != 0)
+		on_put(p, p->ix, STORE_WRITTEN, p->stage_err);
+	else if (p->is_wrong)
+		stage(p, false);
+	else
+		fix_must(store_put(p->f->open.st, p->ix, NULL, on_put, p),
+			 "store_put");
+}
+
+static void stage(struct a_put *p, bool is_wrong)
+{
+	struct blk *b = fix_piece(&p->f->l, p->f->mi, p->ix);
+	uint32_t left = (uint32_t)b->len, at = 0, part = left / PARTS + 1;
+
+	p->is_wrong = is_wrong;
+	p->n_parts = (left + part - 1) / part;
+	for (; left > 0; left -= part, at += part) {
+		struct blk *seg;
+
+		if (part > left)
+			part = left;
+		seg = blk_new(p->f->l.pool, part);
+		memcpy(seg->data, b->data + at, part);
+		if (is_wrong)
+			memset(seg->data, 0xee, part);
+		fix_must(store_stage(p->f->open.st, p->ix, at, seg, on_staged,
+				     p),
+			 "store_stage");
+		blk_drop(seg);
+	}
+	blk_drop(b);
+}
+
+static bool is_for_stage(uint32_t ix)
+{
+	return ix % 3 == 1;
+}
+
 static void put(struct fix *f, uint32_t ix, struct a_put *p, unsigned *n_open)
 {
-	struct blk *b = fix_piece(&f->l, f->mi, ix);
+	struct blk *b;
 
-	*p = (struct a_put){.ix = ix, .report_fd = -1, .n_open = n_open};
+	*p = (struct a_put){
+		.ix = ix, .report_fd = -1, .n_open = n_open, .f = f};
 	++*n_open;
+	if (is_for_stage(ix)) {
+		stage(p, true);
+		return;
+	}
+	b = fix_piece(&f->l, f->mi, ix);
 	fix_must(store_put(f->open.st, ix, b, on_put, p), "store_put");
 	blk_drop(b);
 }

@@ -91,6 +91,60 @@ static void is_bounded(void **state)
 	assert_int_equal(a.n_durable, 5);
 }
 
+static int stage(struct fix *f, uint32_t ix, uint32_t part)
+{
+	enum { PART = FIX_PIECE_BYTES / 2 };
+	struct fix_answer a = {0};
+	struct blk *b = blk_new(f->l.pool, PART);
+
+	fix_fill(b->data, (uint64_t)ix * FIX_PIECE_BYTES + part * PART, PART);
+	assert_int_equal(
+		store_stage(f->open.st, ix, part * PART, b, fix_on_done, &a),
+		0);
+	blk_drop(b);
+	assert_false(a.is_done);
+	fix_until(&f->l, fix_is_set, &a.is_done);
+	return a.err;
+}
+
+/* What is staged counts, is read back, and is held by a put or gone. */
+static void stages(void **state)
+{
+	struct fix *f = *state;
+	struct fix_answer a = {0};
+	uint8_t dst[FIX_PIECE_BYTES];
+	struct store_stats st;
+
+	for (uint32_t ix = 0; ix < 3; ix++)
+		for (uint32_t part = 2; part-- > 0;)
+			assert_int_equal(stage(f, ix, part), 0);
+	assert_int_equal(stage(f, 1, 0), 0); /* in the place of itself */
+	store_stats(f->s, &st);
+	assert_int_equal(st.held_bytes, 0);
+	fix_put(&f->l, f->open.st, f->mi, 3, &a);
+	fix_quiet(&f->l);
+	assert_int_equal(a.err, ENOSPC);
+	assert_int_equal(fix_read(&f->l, f->open.st, FIX_PIECE_BYTES,
+				  FIX_PIECE_BYTES, dst),
+			 0);
+	assert_true(fix_matches(dst, FIX_PIECE_BYTES, FIX_PIECE_BYTES));
+	assert_int_equal(store_put(f->open.st, 1, NULL, fix_on_put, &a), 0);
+	store_unstage(f->open.st, 0);
+	fix_quiet(&f->l);
+	assert_int_equal(a.n_durable, 1);
+	assert_int_equal(fix_read(&f->l, f->open.st, 0, 4, dst), EIO);
+	fix_put(&f->l, f->open.st, f->mi, 0, &a);
+	fix_quiet(&f->l);
+	assert_int_equal(a.n_durable, 2);
+	store_close(f->open.st); /* takes piece 2 with it */
+	assert_int_equal(fix_open(&f->l, f->s, f->mi, &f->open), 0);
+	assert_int_equal(f->open.held.n_set, 2);
+	assert_int_equal(blk_pool_live_bytes(f->l.pool), 2 * FIX_PIECE_BYTES);
+	assert_int_equal(
+		fix_read(&f->l, f->open.st, 9, FIX_PIECE_BYTES - 9, dst), 0);
+	assert_true(fix_matches(dst, 9, FIX_PIECE_BYTES - 9));
+}
+
 /* What is not there is EIO, never zeros. */
 static void reads_only_what_is_held(void **state)
 {
@@ -145,7 +199,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(keeps),     T(is_bounded),   T(reads_only_what_is_held),
+		T(keeps),     T(is_bounded),
+		T(stages),    T(reads_only_what_is_held),
 		T(remembers), T(free_answers),
 	};
 

@@ -7,9 +7,9 @@
  *
  * Happy path
  *   1. pieces_wait: a reader waits; the piece is WANTED.
- *   2. pieces_begin: a buffer; FETCHING. net/ fills it.
+ *   2. pieces_begin (pieces_fill.c): a buffer; FETCHING. net/ fills it.
  *   3. pieces_filled: a worker hashes it; CHECKING.
- *   4. on_hashed: it is right. have has it; the put is on its way; on_verified,
+ *   4. It is right. have has it; the put is on its way; on_verified,
  *      then the waiters are called. All before a byte reaches the disk.
  *   5. WRITTEN: its memory is no longer counted, but kept for a while.
  *   6. DURABLE: CLEAN. The slot lives as long as its buffer.
@@ -26,6 +26,9 @@
  * Failure modes: see the table. A piece that is lost while its put is under
  * way leaves its slot adrift: out of the table of slots, freed when the put
  * has ended, and its outcome does not matter any more.
+ *
+ * A staged piece that is given up leaves its slot adrift as well, until nobody
+ * writes to the store for it.
  *
  * Closing: waiters go first, then slots without a job; `gone` follows the last
  * job. A hash that ends after that is not looked at. */

@@ -109,7 +109,7 @@ void picker_free(struct picker *p)
 
 /* ---- demand ---- */
 
-static bool comes_before(const struct pick_piece *a, const struct pick_piece *b)
+bool picker_comes_before(const struct pick_piece *a, const struct pick_piece *b)
 {
 	if (a->class != b->class)
 		return a->class > b->class;
@@ -130,7 +130,7 @@ static void link_piece(struct picker *p, struct pick_piece *pp)
 	}
 	if (pp->class == WANT_URGENT) {
 		TAILQ_FOREACH (at, &p->wanted, link) {
-			if (comes_before(pp, at)) {
+			if (picker_comes_before(pp, at)) {
 				TAILQ_INSERT_BEFORE(at, pp, link);
 				return;
 			}
@@ -139,7 +139,7 @@ static void link_piece(struct picker *p, struct pick_piece *pp)
 		return;
 	}
 	at = TAILQ_LAST(&p->wanted, pick_list);
-	while (at && comes_before(pp, at))
+	while (at && picker_comes_before(pp, at))
 		at = TAILQ_PREV(at, pick_list, link);
 	if (at)
 		TAILQ_INSERT_AFTER(&p->wanted, at, pp, link);
@@ -263,11 +263,6 @@ static void set_open(struct pick_piece *pp, struct pick_segment *seg,
 	pp->n_hot += is_open ? 1u : UINT32_MAX;
 }
 
-static bool is_hot(const struct pick_segment *seg)
-{
-	return seg->is_open && seg->n_free + seg->n_asked > 0;
-}
-
 static void close_records(struct pick_piece *pp)
 {
 	mem_free(pp->blocks);
@@ -327,7 +322,7 @@ static void empty_segment(struct picker *p, struct pick_piece *pp, uint32_t i)
 
 	pp->n_arrived -= seg->n_arrived;
 	pp->n_asked -= seg->n_asked;
-	if (is_hot(seg))
+	if (picker_segment_is_hot(seg))
 		set_open(pp, seg, false);
 	*seg = (struct pick_segment){.n_free = end - i};
 	if (i < pp->first_free)
@@ -383,7 +378,7 @@ void picker_shut(struct picker *p, uint32_t piece_ix)
 	if (!pp || !pp->blocks)
 		return;
 	for (uint32_t i = 0; i < pp->n_blocks; i = picker_segment_end(pp, i))
-		if (is_hot(picker_segment(pp, i)))
+		if (picker_segment_is_hot(picker_segment(pp, i)))
 			empty_segment(p, pp, i);
 }
 
@@ -392,7 +387,8 @@ bool picker_is_hot(const struct picker *p, uint32_t piece_ix, uint32_t at_bytes)
 	const struct pick_piece *pp = picker_find(p, piece_ix);
 
 	return pp && pp->blocks &&
-	       is_hot(picker_segment(pp, at_bytes / WIRE_BLOCK_BYTES));
+	       picker_segment_is_hot(
+		       picker_segment(pp, at_bytes / WIRE_BLOCK_BYTES));
 }
 
 void picker_close(struct picker *p, uint32_t piece_ix)
@@ -583,82 +579,4 @@ bool picker_is_missing(const struct picker *p, const struct wire_block *b)
 uint32_t picker_outstanding(const struct picker *p)
 {
 	return p->n_out;
-}
-
-static void check_block(const struct pick_piece *pp, uint32_t i)
-{
-	const struct pick_block *b = &pp->blocks[i];
-
-	assert(!b->has_arrived || b->n_out == 0);
-	assert(b->n_out <= PICKER_COPIES_MAX);
-	assert(i >= pp->first_free || b->has_arrived || b->n_out > 0);
-}
-
-/* One segment from block `i` on. */
-static void check_segment(const struct pick_piece *pp, uint32_t i,
-			  uint32_t *n_out, uint32_t *n_copies)
-{
-	const struct pick_segment *seg = picker_segment(pp, i);
-	uint32_t n_arrived = 0, n_asked = 0, n = picker_segment_end(pp, i) - i;
-
-	for (uint32_t end = i + n; i < end; i++) {
-		const struct pick_block *b = &pp->blocks[i];
-
-		check_block(pp, i);
-		n_arrived += b->has_arrived;
-		n_asked += b->n_out > 0;
-		*n_out += b->n_out;
-		*n_copies += b->n_out > 1 ? b->n_out - 1u : 0u;
-	}
-	assert(n_arrived == seg->n_arrived && n_asked == seg->n_asked);
-	assert(n - n_arrived - n_asked == seg->n_free);
-	assert(seg->is_open || seg->n_asked == 0);
-}
-
-static void check_piece(const struct pick_piece *pp, uint32_t *n_out,
-			uint32_t *n_copies)
-{
-	uint32_t n_arrived = 0, n_asked = 0, n_hot = 0, i = 0;
-
-	while (pp->blocks && i < pp->n_blocks) {
-		const struct pick_segment *seg = picker_segment(pp, i);
-
-		check_segment(pp, i, n_out, n_copies);
-		n_arrived += seg->n_arrived;
-		n_asked += seg->n_asked;
-		n_hot += is_hot(seg);
-		i = picker_segment_end(pp, i);
-	}
-	assert(n_arrived == pp->n_arrived && n_asked == pp->n_asked);
-	assert(n_hot == pp->n_hot);
-}
-
-void picker_check(const struct picker *p)
-{
-	const struct pick_piece *pp, *last = NULL;
-	uint32_t n_out = 0, n_copies = 0;
-	size_t n = 0;
-
-	TAILQ_FOREACH (pp, &p->wanted, link) {
-		assert(pp->class > WANT_BACKGROUND);
-		assert(!last || comes_before(last, pp));
-		(void)last;
-		check_piece(pp, &n_out, &n_copies);
-		last = pp;
-		n++;
-	}
-	TAILQ_FOREACH (pp, &p->background, link) {
-		assert(pp->class == WANT_BACKGROUND && pp->blocks);
-		check_piece(pp, &n_out, &n_copies);
-		n++;
-	}
-	TAILQ_FOREACH (pp, &p->idle, link) {
-		assert(pp->class == WANT_NONE && pp->blocks);
-		check_piece(pp, &n_out, &n_copies);
-		n++;
-	}
-	if (p->rarity)
-		rarity_check(p->rarity);
-	assert(n == hmap_count(p->by_ix));
-	assert(n_out == p->n_out && n_copies == p->n_copies);
 }

@@ -88,6 +88,15 @@ static inline struct pick_segment *picker_segment(const struct pick_piece *pp,
 	return &pp->segments[i / pp->segment_blocks];
 }
 
+static inline bool picker_segment_is_hot(const struct pick_segment *seg)
+{
+	return seg->is_open && seg->n_free + seg->n_asked > 0;
+}
+
+/* picker_comes_before — the order of the list of wanted pieces. */
+bool picker_comes_before(const struct pick_piece *a,
+			 const struct pick_piece *b);
+
 /* The first block behind the segment of block `i`. */
 static inline uint32_t picker_segment_end(const struct pick_piece *pp,
 					  uint32_t i)
@@ -97,8 +106,8 @@ static inline uint32_t picker_segment_end(const struct pick_piece *pp,
 	return end < pp->n_blocks ? end : pp->n_blocks;
 }
 
-/* From block `i` on, the first in whose segment something is out; n_blocks: none
- * is. */
+/* From block `i` on, the first in whose segment something is out; n_blocks:
+ * none is. */
 static inline uint32_t picker_next_out(const struct pick_piece *pp, uint32_t i)
 {
 	while (i < pp->n_blocks && picker_segment(pp, i)->n_asked == 0)

@@ -115,12 +115,58 @@ static void a_read_takes_memory_from_other_torrents(void **state)
 	rogue_stop(&r);
 }
 
+/* ---- staged pieces ---- */
+
+enum { LONG = 8 * WIRE_BLOCK_BYTES };
+
+static bool has_staged_some(void *arg)
+{
+	struct node *n = arg;
+	const struct intake_piece *ip = intake_find(n->t->swarm->intake, 0);
+
+	return ip != NULL && ip->n_arrived > 0 &&
+	       picker_outstanding(n->t->swarm->picker) > 0;
+}
+
+/* A long piece nobody delivers gives back what is in memory, and then, when
+ * nobody wants it any more, all of it. */
+static void gives_back_by_segments(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[2];
+	struct intake_piece *ip;
+	struct reading rd;
+	struct rogue r;
+
+	(void)setenv("WORLD_STAGED", "1", 1);
+	world_torrent(w, 2, LONG, 2 * LONG);
+	rogue_start(&r, w, 0, MANNER_BEGIN);
+	node_start(w, 2, HOLDS_NONE, BOTH, 1, false);
+	(void)unsetenv("WORLD_STAGED");
+	node_add(n);
+	world_run(w, has_unchoked, n);
+	reading_start(&rd, n, 0, LONG);
+	world_run(w, has_staged_some, n);
+	ip = intake_find(n->t->swarm->intake, 0);
+	assert_int_equal(ip->n_missing[0], 0);
+	assert_true(intake_give_back(n->t->swarm->intake, 0));
+	assert_int_equal(ip->n_arrived, 1); /* what is full stays */
+	assert_int_equal(picker_outstanding(n->t->swarm->picker), 0);
+	assert_ptr_equal(intake_find(n->t->swarm->intake, 0), ip);
+	assert_true(intake_give_back(n->t->swarm->intake, 0));
+	assert_null(intake_find(n->t->swarm->intake, 0));
+	assert_int_equal(unverified_bytes(n), 0);
+	torrent_read_cancel(rd.rd);
+	rogue_stop(&r);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
 		T(a_read_takes_memory_from_windows),
 		T(a_read_takes_memory_from_other_torrents),
+		T(gives_back_by_segments),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -512,6 +512,77 @@ static void waste_stops_copies(void **state)
 	assert_int_equal(assign(f, 2, 200000), BLOCKS);
 }
 
+static bool is_open_at(const struct fixture *f, uint32_t ix, uint32_t block)
+{
+	return picker_is_hot(f->p, ix, block * WIRE_BLOCK_BYTES);
+}
+
+/* A long piece opens its segments in order, and asks only for blocks of those
+ * that are open. One that is shut is asked for anew; where it cannot be opened
+ * the open ones behind it go on. */
+static void segments_open_and_shut(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n_others, n;
+
+	f->segment = 2 * WIRE_BLOCK_BYTES;
+	f->open_left = 2;
+	picker_want(f->p, 0, WANT_WINDOW, 0);
+	assert_int_equal(assign(f, 1, 0), 4);
+	assert_true(is_open_at(f, 0, 0) && is_open_at(f, 0, 3));
+	assert_false(is_open_at(f, 0, 4));
+	for (unsigned i = 2; i < 4; i++)
+		assert_int_equal(f->out[i].block.begin_bytes,
+				 i * WIRE_BLOCK_BYTES);
+	arrive(f, 10, &f->out[0].block, &n_others);
+	arrive(f, 10, &f->out[1].block, &n_others);
+	assert_false(is_open_at(f, 0, 0)); /* full */
+	assert_int_equal(picker_last_window(f->p), 0);
+	picker_shut(f->p, 0);
+	picker_check(f->p);
+	assert_int_equal(picker_outstanding(f->p), 0);
+	assert_int_equal(picker_last_window(f->p), UINT32_MAX);
+	f->open_left = 3;
+	n = assign(f, 1, 0);
+	assert_int_equal(n, 6); /* what was full is there */
+	assert_int_equal(f->out[0].block.begin_bytes, 2 * WIRE_BLOCK_BYTES);
+	picker_shut(f->p, 0);
+	f->peer[0].room = 1;
+	f->open_left = 1;
+	assert_int_equal(assign(f, 1, 0), 1);
+	picker_on_gone(f->p, 10, &f->out[0].block);
+	f->peer[0].room = 9;
+	f->open_left = 0;
+	assert_int_equal(assign(f, 1, 0), 2);
+}
+
+/* Among idle pieces one that has memory to give goes first. */
+static void idle_with_memory_first(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n_others, n;
+
+	f->segment = 2 * WIRE_BLOCK_BYTES;
+	for (uint32_t ix = 0; ix < 2; ix++) {
+		f->open_left = 1;
+		f->peer[0].room = 2;
+		picker_want(f->p, ix, WANT_URGENT, 0);
+		n = assign(f, 1, 0);
+		assert_int_equal(n, 2);
+		arrive(f, 10, &f->out[0].block, &n_others);
+		if (ix == 0)
+			arrive(f, 10, &f->out[1].block, &n_others);
+		else
+			picker_on_gone(f->p, 10, &f->out[1].block);
+		picker_want(f->p, ix, WANT_NONE, 0);
+	}
+	assert_int_equal(picker_first_idle(f->p), 1);
+	picker_shut(f->p, 1);
+	assert_int_equal(picker_first_idle(f->p), 0);
+	picker_close(f->p, 0);
+	assert_int_equal(picker_first_idle(f->p), 1);
+}
+
 /* What a stranger names that is no block of ours changes nothing. */
 static void foreign_blocks_are_unwanted(void **state)
 {
@@ -654,6 +725,7 @@ static void random_walk(void **state)
 	struct fixture *f = *state;
 	unsigned seed = 4711, n_others;
 
+	f->segment = 3 * WIRE_BLOCK_BYTES;
 	assert_int_equal(picker_start_background(f->p, N_PIECES, 1), 0);
 	for (int step = 0; step < 20000; step++) {
 		uint32_t ix = (uint32_t)(rand_r(&seed) % N_PIECES);
@@ -685,6 +757,8 @@ static void random_walk(void **state)
 		case 3:
 			if (rand_r(&seed) % 20 == 0)
 				picker_restart(f->p, ix);
+			if (rand_r(&seed) % 20 == 0)
+				picker_shut(f->p, ix);
 			break;
 		case 4:
 			if (rand_r(&seed) % 10 == 0)
@@ -728,6 +802,8 @@ int main(void)
 		T(doubtful_is_as_good_as_free),
 		T(silent_peers_keep_no_block),
 		T(waste_stops_copies),
+		T(segments_open_and_shut),
+		T(idle_with_memory_first),
 		T(foreign_blocks_are_unwanted),
 		T(background_is_last),
 		T(background_rests),

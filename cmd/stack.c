@@ -21,9 +21,13 @@
 #include "core/worker.h"
 
 enum {
-	STACK_POOL_BYTES = 16 << 20,
+	/* Less costs processor time (first touches), more is only kept. */
+	STACK_POOL_BYTES = 32 << 20,
+	/* What is on its way, hashed, and written: at least four of the longest
+	 * pieces that are not staged. */
 	STACK_UNVERIFIED_BYTES = 64 << 20,
-	STACK_RECENT_BYTES = 16 << 20,
+	/* The page cache has what readers further behind want. */
+	STACK_RECENT_BYTES = 8 << 20,
 	STACK_WORKERS_MIN = 2,
 	STACK_WORKERS_MAX = 16,
 	STACK_NAMES = 4,

@@ -182,15 +182,6 @@ static int write_run(const struct blob_run *run, const uint8_t *src)
 	return 0;
 }
 
-/* On its way to the disk now: a long piece would else be one heap of dirty
- * pages at its sync, which nothing before has waited for. What goes wrong, the
- * sync says. */
-static void start_writeback(const struct blob_run *run)
-{
-	(void)sync_file_range(run->fd, (off_t)run->off_bytes,
-			      (off_t)run->len_bytes, SYNC_FILE_RANGE_WRITE);
-}
-
 static int end_brief(struct blob_run *run, bool is_write, int err)
 {
 	if (err == 0 && is_write && fdatasync(run->fd) != 0)
@@ -218,8 +209,6 @@ static int do_run(const struct blob_io *io, struct blob_run *run)
 		err = read_run(run, io->dst + run->pos_bytes);
 	else
 		err = write_run(run, io->src + run->pos_bytes);
-	if (err == 0 && io->is_early)
-		start_writeback(run);
 	if (run->how == BLOB_FD_BRIEF)
 		err = end_brief(run, io->src != NULL, err);
 	return err;

@@ -52,7 +52,6 @@ struct blob_io {
 	const struct blob_home *home;
 	uint8_t *dst;	    /* a read, or NULL: */
 	const uint8_t *src; /* a write */
-	bool is_early;	    /* written long before its sync */
 	/* loop only */
 	struct blob_set *set;
 	void (*done)(struct blob_io *io);

@@ -19,8 +19,8 @@
  * garbage. The store is FAILED: EIO, nothing is written. The piece is still
  * claimed after its turn (its forget failed): EIO, for good.
  *
- * How fast: a worker waits where the kernel throttles who dirties pages or asks
- * for them to be written, and its owner's memory waits with it. */
+ * How fast: a worker waits where the kernel throttles who dirties pages, and its
+ * owner's memory waits with it. */
 #include "cache/store_disk_internal.h"
 
 #include <errno.h>
@@ -107,7 +107,6 @@ int staging_start(struct disk_torrent *t, uint32_t piece_ix, uint32_t at_bytes,
 	g->t = t;
 	g->blk = blk_hold(data);
 	g->io->src = data->data;
-	g->io->is_early = true;
 	g->io->done = on_written;
 	g->io->arg = g;
 	g->done = done;

@@ -7,6 +7,9 @@ of it in a memory cgroup of 200 MiB, page cache and all, where this may make
 one."""
 
 import hashlib
+import shutil
+import subprocess
+import tempfile
 import threading
 import time
 
@@ -16,6 +19,15 @@ from swarm import make_torrent
 
 PIECE_BYTES, PIECES, TORRENTS, PEERS = 256 << 20, 2, 3, 4
 CAP = 200 << 20     # all that the process and its page cache may have
+
+
+def disk(lab):
+    """A directory that is not memory itself, where there is one."""
+    path = tempfile.mkdtemp(prefix="shoal-p10-", dir="/var/tmp")
+    lab.defer(lambda: shutil.rmtree(path, ignore_errors=True))
+    kind = subprocess.run(["stat", "-f", "-c", "%T", path], text=True,
+                          capture_output=True, check=True).stdout.strip()
+    return path, kind != "tmpfs"
 
 
 def limit(lab, pid):
@@ -103,11 +115,12 @@ def scenario(lab):
                            < PIECE_BYTES - BLOCK else None)
 
     servers = [Server(hosts[2], serve) for _ in range(PEERS)]
+    store, is_disk = disk(lab)
     victim = Victim(hosts, bad[0], seed=False, options=[
-        "read_timeout=10", *(f"peer={server.name}" for server in servers)],
+        "read_timeout=10", f"store={store}", *(f"peer={server.name}" for server in servers)],
         more=[torrent.file for torrent in [*bad[1:], good]])
-    print("in a cgroup" if limit(lab, victim.mount.proc.pid) else
-          "in no cgroup")
+    print("in a cgroup" if is_disk and
+          limit(lab, victim.mount.proc.pid) else "in no cgroup")
     paths = [content_path(victim.mount, torrent) for torrent in bad]
     failed = []
 

@@ -19,8 +19,8 @@
  * garbage. The store is FAILED: EIO, nothing is written. The piece is still
  * claimed after its turn (its forget failed): EIO, for good.
  *
- * How fast: a worker waits where the kernel throttles who dirties pages, and its
- * owner's memory waits with it. */
+ * How fast: a worker waits where the kernel throttles who dirties pages, and
+ * its owner's memory waits with it. */
 #include "cache/store_disk_internal.h"
 
 #include <errno.h>

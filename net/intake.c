@@ -47,6 +47,7 @@
 #include "core/metainfo.h"
 #include "net/blame.h"
 #include "net/fetch.h"
+#include "net/intake_piece.h"
 #include "net/net_limits.h"
 #include "net/peer.h"
 #include "net/slots.h"
@@ -73,16 +74,6 @@ int intake_new(struct swarm *sw, struct intake **out)
 	return 0;
 }
 
-static void piece_free(struct intake_piece *ip)
-{
-	mem_free(ip->holder);
-	mem_free(ip->sender);
-	mem_free(ip->n_missing);
-	mem_free(ip->bad_sender);
-	mem_free(ip->bad_digest);
-	mem_free(ip);
-}
-
 void intake_free(struct intake *in)
 {
 	struct intake_piece *ip;
@@ -91,7 +82,7 @@ void intake_free(struct intake *in)
 		return;
 	while ((ip = LIST_FIRST(&in->pieces)) != NULL) {
 		LIST_REMOVE(ip, link);
-		piece_free(ip);
+		intake_piece_free(ip);
 	}
 	hmap_free(in->by_ix);
 	mem_free(in);
@@ -108,70 +99,6 @@ static struct pieces *pieces_of(const struct intake *in)
 }
 
 /* ---- opening and giving up ---- */
-
-static uint32_t n_segments(const struct intake_piece *ip)
-{
-	return (ip->n_blocks + ip->segment_blocks - 1) / ip->segment_blocks;
-}
-
-/* Nothing of segment `i` has arrived. */
-static void empty_segment(struct intake_piece *ip, uint32_t i)
-{
-	uint32_t b = i * ip->segment_blocks;
-	uint32_t n = ip->n_blocks - b;
-
-	if (n > ip->segment_blocks)
-		n = ip->segment_blocks;
-	ip->n_arrived -= n - ip->n_missing[i];
-	ip->n_missing[i] = n;
-	memset(ip->holder + b, 0, n * sizeof(*ip->holder));
-}
-
-static int make_records(struct intake_piece *ip)
-{
-	uint32_t i;
-
-	ip->holder = mem_zalloc(ip->n_blocks, sizeof(*ip->holder));
-	ip->sender = mem_zalloc(ip->n_blocks, sizeof(*ip->sender));
-	ip->n_missing = mem_zalloc(n_segments(ip), sizeof(*ip->n_missing));
-	if (ip->holder == NULL || ip->sender == NULL || ip->n_missing == NULL)
-		return ENOMEM;
-	ip->n_arrived = ip->n_blocks;
-	for (i = 0; i < n_segments(ip); i++)
-		empty_segment(ip, i);
-	return 0;
-}
-
-static uint32_t n_blocks(uint32_t bytes)
-{
-	return (bytes + WIRE_BLOCK_BYTES - 1) / WIRE_BLOCK_BYTES;
-}
-
-static struct intake_piece *piece_new(struct intake *in, uint32_t ix)
-{
-	struct intake_piece *ip = mem_new(struct intake_piece);
-
-	if (ip == NULL)
-		return NULL;
-	ip->ix = ix;
-	ip->n_blocks = n_blocks(metainfo_piece_bytes(in->sw->t->mi, ix));
-	ip->segment_blocks = n_blocks(pieces_segment_bytes(pieces_of(in), ix));
-	if (make_records(ip) != 0 || hmap_put(in->by_ix, &ix, ip) != 0) {
-		piece_free(ip);
-		return NULL;
-	}
-	LIST_INSERT_HEAD(&in->pieces, ip, link);
-	return ip;
-}
-
-static void piece_drop(struct intake *in, struct intake_piece *ip)
-{
-	if (ip->is_suspect)
-		in->n_suspects--;
-	(void)hmap_del(in->by_ix, &ip->ix);
-	LIST_REMOVE(ip, link);
-	piece_free(ip);
-}
 
 /* EAGAIN is what others can help with, and ENOMEM maybe. EBUSY passes by
  * itself. Whatever else the store says, only time will tell. */
@@ -193,19 +120,19 @@ static void note_failure(struct intake *in, uint32_t piece_ix, int err)
 
 static int begin(struct intake *in, uint32_t piece_ix)
 {
-	struct intake_piece *ip = piece_new(in, piece_ix);
+	struct intake_piece *ip = intake_piece_new(in, piece_ix);
 	int r;
 
 	if (ip == NULL)
 		return ENOMEM;
 	r = pieces_begin(pieces_of(in), piece_ix);
 	if (r != 0) {
-		piece_drop(in, ip);
+		intake_piece_drop(in, ip);
 		return r;
 	}
 	r = pieces_open(pieces_of(in), piece_ix, 0);
 	if (r != 0) {
-		piece_drop(in, ip);
+		intake_piece_drop(in, ip);
 		pieces_abandon(pieces_of(in), piece_ix);
 	}
 	return r;
@@ -260,9 +187,9 @@ static void abandon(struct intake *in, struct intake_piece *ip)
 	if (pieces_state(pieces_of(in), ix) != PIECE_FETCHING)
 		return; /* being hashed: too late, and no harm */
 	cancel_everywhere(in, ix);
-	for (i = 0; i < n_segments(ip); i++)
+	for (i = 0; i < intake_segments(ip); i++)
 		forget_segment(in, ip, i);
-	piece_drop(in, ip);
+	intake_piece_drop(in, ip);
 	picker_close(in->sw->picker, ix);
 	pieces_abandon(pieces_of(in), ix);
 }
@@ -273,20 +200,20 @@ static bool shut(struct intake *in, struct intake_piece *ip)
 	uint32_t before = ip->n_arrived, i;
 	bool any = false;
 
-	if (n_segments(ip) == 1)
+	if (intake_segments(ip) == 1)
 		return false;
-	for (i = 0; i < n_segments(ip); i++)
+	for (i = 0; i < intake_segments(ip); i++)
 		any = any ||
 		      picker_is_hot(in->sw->picker, ip->ix,
 				    i * ip->segment_blocks * WIRE_BLOCK_BYTES);
 	if (!any)
 		return false;
 	cancel_everywhere(in, ip->ix);
-	for (i = 0; i < n_segments(ip); i++) {
+	for (i = 0; i < intake_segments(ip); i++) {
 		if (ip->n_missing[i] == 0)
 			continue;
 		forget_segment(in, ip, i);
-		empty_segment(ip, i);
+		intake_empty_segment(ip, i);
 	}
 	in->sw->waste_bytes +=
 		(uint64_t)(before - ip->n_arrived) * WIRE_BLOCK_BYTES;
@@ -593,7 +520,7 @@ void intake_on_verified(struct intake *in, uint32_t piece_ix)
 	if (ip != NULL) {
 		blame_on_good(in, ip);
 		credit(in, ip);
-		piece_drop(in, ip);
+		intake_piece_drop(in, ip);
 	}
 	picker_drop(in->sw->picker, piece_ix);
 }
@@ -609,8 +536,8 @@ void intake_on_bad(struct intake *in, uint32_t piece_ix)
 	log_debug("%s: piece %u is wrong", torrent_name(in->sw->t), piece_ix);
 	picker_restart(in->sw->picker, piece_ix);
 	blame_on_bad(in, ip);
-	for (i = 0; i < n_segments(ip); i++)
-		empty_segment(ip, i);
+	for (i = 0; i < intake_segments(ip); i++)
+		intake_empty_segment(ip, i);
 	for (i = 0; i < ip->n_blocks; i++)
 		ip->sender[i] = (struct intake_sender){.id = 0};
 	swarm_kick(in->sw);

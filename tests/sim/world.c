@@ -81,7 +81,7 @@ void sim_tell(struct world *w, const struct sim_peer *p,
 
 /* ---- joining ---- */
 
-static bool open_piece(void *arg, uint32_t piece_ix)
+static bool open_piece(void *arg, uint32_t piece_ix, uint32_t at_bytes)
 {
 	(void)arg;
 	(void)piece_ix;
@@ -100,8 +100,10 @@ struct sim_peer *world_add(struct world *w, const struct sim_kind *kind,
 			   uint64_t join_us)
 {
 	struct sim_peer *p = &w->peers[w->n_peers];
-	struct picker_cfg cfg = {
-		.open = open_piece, .len = piece_len, .arg = w};
+	struct picker_cfg cfg = {.open = open_piece,
+				 .segment = piece_len,
+				 .len = piece_len,
+				 .arg = w};
 	uint32_t n_blocks = w->cfg.piece_bytes / WIRE_BLOCK_BYTES;
 
 	if (w->n_peers == w->cfg.peers_max)

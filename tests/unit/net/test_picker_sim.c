@@ -74,7 +74,7 @@ struct sim {
 	bool is_kicked;
 };
 
-static bool sim_open(void *arg, uint32_t ix)
+static bool sim_open(void *arg, uint32_t ix, uint32_t at)
 {
 	(void)arg;
 	(void)ix;
@@ -93,7 +93,8 @@ static struct sim *sim_new(uint64_t seed, uint32_t piece_bytes,
 			   uint64_t line_Bps)
 {
 	struct sim *s = calloc(1, sizeof(*s));
-	struct picker_cfg cfg = {.open = sim_open, .len = sim_len, .arg = s};
+	struct picker_cfg cfg = {
+		.open = sim_open, .segment = sim_len, .len = sim_len, .arg = s};
 
 	assert_non_null(s);
 	s->seed = seed;

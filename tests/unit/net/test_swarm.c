@@ -104,7 +104,7 @@ static bool heard_extensions(void *arg)
 /* 4 + 8 blocks at once. */
 static bool has_batched(void *arg)
 {
-	return ((struct rogue *)arg)->batch_size == 16;
+	return ((struct rogue *)arg)->batch_size >= 16;
 }
 
 static bool heard_have(void *arg)

@@ -128,6 +128,11 @@ static bool has_staged_some(void *arg)
 	       picker_outstanding(n->t->swarm->picker) > 0;
 }
 
+static bool has_no_unverified(void *arg)
+{
+	return unverified_bytes(arg) == 0;
+}
+
 /* A long piece nobody delivers gives back what is in memory, and then, when
  * nobody wants it any more, all of it. */
 static void gives_back_by_segments(void **state)
@@ -155,8 +160,8 @@ static void gives_back_by_segments(void **state)
 	assert_ptr_equal(intake_find(n->t->swarm->intake, 0), ip);
 	assert_true(intake_give_back(n->t->swarm->intake, 0));
 	assert_null(intake_find(n->t->swarm->intake, 0));
-	assert_int_equal(unverified_bytes(n), 0);
 	torrent_read_cancel(rd.rd);
+	world_run(w, has_no_unverified, n); /* a worker may be at it still */
 	rogue_stop(&r);
 }
 

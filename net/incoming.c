@@ -1,7 +1,8 @@
 /* incoming — from an accepted socket to a peer of some torrent.
  *
  * A stranger is closed at once when there are too many of them, or of his host,
- * or when his address is banned; without an answer when he asks for a torrent
+ * or when his address is banned, or when his host has asked for many torrents
+ * that we do not have (probes.h); without an answer when he asks for a torrent
  * that we do not serve (so that nobody learns what we have by asking), or one
  * whose swarm is full. Else the connection goes over to the swarm, and the
  * stranger struct is done. peerio's own deadline ends the silent ones.
@@ -28,6 +29,7 @@
 #include "net/net_limits.h"
 #include "net/peer.h"
 #include "net/peerio.h"
+#include "net/probes.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
@@ -45,6 +47,7 @@ struct incoming {
 	struct strangers waiting, done;
 	unsigned n;
 	struct loop_task reap;
+	struct probes probes;
 };
 
 static void free_all(struct strangers *list)
@@ -143,8 +146,11 @@ static enum peer_end io_on_handshake(void *arg, struct peerio *io,
 	struct torrent *t = engine_by_wire(s->in->e, hs->info_hash);
 	enum peer_end why;
 
-	if (t == NULL)
+	if (t == NULL) {
+		probes_on_miss(&s->in->probes, peerio_addr(io),
+			       loop_now_us(s->in->e->cfg.loop));
 		return PEER_END_HANDSHAKE;
+	}
 	if (memcmp(hs->peer_id, s->in->e->peer_id, PEER_ID_BYTES) == 0) {
 		peerio_send_handshake(io, hs); /* word for word our own */
 		return PEER_END_NONE;
@@ -222,7 +228,8 @@ void incoming_on_accept(struct incoming *in, int fd, const struct addr *from)
 
 	if (in->n >= ENGINE_PENDING_MAX || in->e->n_peers >= ENGINE_PEERS_MAX ||
 	    bans_has(in->e->bans, from) ||
-	    is_one_too_many(from, strangers_like(in, from))) {
+	    is_one_too_many(from, strangers_like(in, from)) ||
+	    probes_is_over(&in->probes, from, loop_now_us(in->e->cfg.loop))) {
 		(void)close(fd);
 		return;
 	}

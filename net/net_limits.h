@@ -24,6 +24,9 @@ enum {
 	/* ---- the listening port ---- */
 	LISTENER_TURN = 64,	 /* connections accepted in one turn */
 	LISTENER_REST_MS = 1000, /* when descriptors have run out */
+	PROBE_HOSTS_MAX = 256,	 /* remembered for wrong info-hashes */
+	PROBE_BURST = 16,	 /* of one host, then he is not heard … */
+	PROBE_EVERY_MS = 30000,	 /* … but for one each */
 
 	/* ---- requests ---- */
 	PEER_OPENING_MAX = 8 << 10, /* a set that goes with our handshake … */

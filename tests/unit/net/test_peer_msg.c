@@ -65,6 +65,8 @@ static const struct row rows[] = {
 	{"just past what a message may have", 0, ENDS, B("\0\20\0\1")},
 	{"4 GiB, to a magnet", META, ENDS, B(NMAX)},
 	{"an extension past its limit", 0, ENDS, B("\0\4\0\1\24")},
+	{"a bitfield of more pieces than there may be", 0, ENDS,
+	 B("\0\4\0\2\5")},
 	{"a block of more than 128 KiB", 0, ENDS, B("\0\2\0\12\7")},
 	{"a block of nothing", 0, ENDS, B("\0\0\0\11\7" N0 N0)},
 	{"a block without its place", 0, ENDS, B("\0\0\0\5\7" N0)},

@@ -16,6 +16,8 @@
  * both have room for every entry, so that coming back never fails. */
 #include "net/addrbook.h"
 
+#include <string.h>
+
 #include "core/err.h"
 #include "core/heap.h"
 #include "core/hmap.h"
@@ -37,11 +39,20 @@ struct cand {
 	unsigned failures;
 };
 
+/* Who we are, as others see us: one vote a network, the oldest makes way. Port
+ * 0: not known, no vote. */
+struct selfhood {
+	struct addr self;
+	struct {
+		struct addr self, from;
+	} votes[SELF_VOTES];
+	unsigned next;
+};
+
 struct addrbook {
 	struct hmap *by_addr;
 	struct heap waiting, ripe;
-	/* We, as others see us: IPv4, IPv6; port 0 while not known. */
-	struct addr self[2], self_hint[2];
+	struct selfhood us[2]; /* IPv4, IPv6 */
 };
 
 int addrbook_new(struct addrbook **out)
@@ -84,19 +95,46 @@ static unsigned self_ix(const struct addr *a)
 	return a->sa.sa_family == AF_INET6;
 }
 
-void addrbook_on_self(struct addrbook *b, const struct addr *self)
+static bool is_same_network(const struct addr *a, const struct addr *b)
 {
-	struct addr *now = &b->self[self_ix(self)];
-	struct addr *hint = &b->self_hint[self_ix(self)];
+	if (a->sa.sa_family == AF_INET6)
+		return memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 4) == 0;
+	return memcmp(&a->in4.sin_addr, &b->in4.sin_addr, 2) == 0;
+}
 
-	if (addr_port(now) == 0 || addr_eq(hint, self))
-		*now = *self;
-	*hint = *self;
+/* The place of the vote of this network. */
+static unsigned vote_ix(struct selfhood *us, const struct addr *from)
+{
+	unsigned i;
+
+	for (i = 0; i < SELF_VOTES; i++)
+		if (addr_port(&us->votes[i].self) != 0 &&
+		    is_same_network(&us->votes[i].from, from))
+			return i;
+	return us->next++ % SELF_VOTES;
+}
+
+void addrbook_on_self(struct addrbook *b, const struct addr *self,
+		      const struct addr *from)
+{
+	struct selfhood *us = &b->us[self_ix(self)];
+	unsigned i, n = 0;
+
+	if (self_ix(from) != self_ix(self) || addr_port(self) == 0)
+		return;
+	i = vote_ix(us, from);
+	us->votes[i].self = *self;
+	us->votes[i].from = *from;
+	for (i = 0; i < SELF_VOTES; i++)
+		n += addr_port(&us->votes[i].self) != 0 &&
+		     addr_eq(&us->votes[i].self, self);
+	if (n >= SELF_VOTES_NEEDED)
+		us->self = *self;
 }
 
 uint32_t addrbook_priority(const struct addrbook *b, const struct addr *a)
 {
-	const struct addr *self = &b->self[self_ix(a)];
+	const struct addr *self = &b->us[self_ix(a)].self;
 
 	return addr_port(self) == 0 ? 0 : peerprio_of(self, a);
 }

@@ -42,11 +42,13 @@ enum addrbook_from addrbook_source(const struct cand *c);
 bool addrbook_is_gossip(const struct cand *c);
 void addrbook_forget_gossip(struct addrbook *b);
 
-/* addrbook_on_self — somebody says that this is our address, as he sees it;
- * with our port. Believed until two in a row say otherwise: it only decides
- * on the order of equals. addrbook_priority — BEP 40's of a connection between
+/* addrbook_on_self — `from` says that this is our address, as he sees it; with
+ * our port. Believed when SELF_VOTES_NEEDED of different networks (IPv4: /16,
+ * IPv6: /32) say the same: who chose it for us could choose whose connections
+ * we prefer. addrbook_priority — BEP 40's of a connection between
  * us and `a`; 0 while we do not know who we are. */
-void addrbook_on_self(struct addrbook *b, const struct addr *self);
+void addrbook_on_self(struct addrbook *b, const struct addr *self,
+		      const struct addr *from);
 uint32_t addrbook_priority(const struct addrbook *b, const struct addr *a);
 
 /* addrbook_take — the best entry that is due by now; in use from then on.

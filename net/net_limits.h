@@ -62,6 +62,8 @@ enum {
 	ENGINE_PENDING_MAX = 64, /* accepted, no handshake yet */
 	SWARM_REDIAL_MS = 5000,	 /* first back-off, doubling … */
 	SWARM_REDIAL_MAX_MS = 600000,
+	SELF_VOTES = 8,		   /* networks that told us our address … */
+	SELF_VOTES_NEEDED = 3,	   /* … and how many must agree */
 	SWARM_CANDIDATE_TRIES = 8, /* in a row, then it is forgotten */
 	SWARM_NAMED_MS = 1000,	   /* addresses that a person gave */
 	SWARM_NAMED_MAX_MS = 5000,

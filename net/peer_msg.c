@@ -271,7 +271,7 @@ static void on_yourip(struct peer *p, const struct addr *yourip)
 	struct addr self = *yourip;
 
 	addr_set_port(&self, engine_port(p->sw->e));
-	addrbook_on_self(p->sw->book, &self);
+	addrbook_on_self(p->sw->book, &self, &p->addr);
 }
 
 static void on_ext_handshake(struct peer *p, struct span body)

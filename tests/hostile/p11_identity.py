@@ -1,7 +1,7 @@
 """Goal: a name is no proof. We hang up on ourselves and do not try again; one
 address with two names is two peers at most; who borrows the honest seed's peer
-id does not push him out; and nobody learns by asking which torrents there
-are."""
+id does not push him out; nobody learns by asking which torrents there are, and
+who goes on asking is not heard at all."""
 
 import os
 
@@ -42,6 +42,9 @@ def scenario(lab):
         line.send(handshake(os.urandom(20)))
         assert line.closed(5) and not line.heard
         line.close()
+    line = victim.dial()    # he has guessed too often to hear of this one
+    assert line.closed(5) and not line.heard
+    line.close()
     assert len(victim.log()) - before < 30
     assert victim.mount.proc.text().count("ends: ourselves") <= 2
     victim.survived()

@@ -374,6 +374,21 @@ static bool has_heard_two(void *arg)
 	return n == 2;
 }
 
+/* On loopback all peers are of one network, and do not make it known. */
+static void tell_who_we_are(const struct node *n)
+{
+	static const char *const from[] = {"10.1.0.1:1", "10.2.0.1:1",
+					   "10.3.0.1:1"};
+	struct addr self, a;
+
+	assert_int_equal(addr_parse(&self, "127.0.0.1:1"), 0);
+	addr_set_port(&self, engine_port(n->engine));
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(addr_parse(&a, from[i]), 0);
+		addrbook_on_self(swarm_of(n)->book, &self, &a);
+	}
+}
+
 /* As if so many others had come in, too. */
 static void make_way_in_a_full_swarm(struct peer *p)
 {
@@ -400,6 +415,7 @@ static void the_preferred_take_the_place_of_the_idle(void **state)
 		node_add(&w->nodes[i]);
 	}
 	world_run(w, has_heard_two, &w->nodes[0]);
+	tell_who_we_are(&w->nodes[0]);
 	sw = swarm_of(&w->nodes[0]);
 	a = TAILQ_FIRST(&sw->peers);
 	b = TAILQ_NEXT(a, link);

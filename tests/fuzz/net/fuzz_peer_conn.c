@@ -36,6 +36,7 @@ enum escape {
 	DO_CLOSE,
 	DO_CANCEL_READ,
 	DO_HALF, /* of the block that was asked for */
+	DO_PIN,	 /* all is wanted, and nobody waits for it */
 	DO_N,
 };
 
@@ -144,6 +145,11 @@ static size_t escape(struct play *play, enum escape what, const uint8_t *p,
 		break;
 	case DO_CANCEL_READ:
 		cancel_read(play);
+		break;
+	case DO_PIN:
+		settle(play);
+		if (torrent_state(play->c->t) == TORRENT_READY)
+			(void)torrent_pin(play->c->t, 0);
 		break;
 	case DO_LITERAL:
 	case DO_N:

@@ -18,7 +18,8 @@ def scenario(lab):
     places = add_addresses(hosts[2], SILENT)
     peers = [(hosts[1].ip4, PEER_PORT)]
     tracker = crowd.tell(hosts[2], lambda: peers)
-    torrent = make_film(lab, 2 * SIZE, [f"http://{tracker.name}/announce"])
+    torrent = make_film(lab, 2 * SIZE,
+                        trackers=[f"http://{tracker.name}/announce"])
     servers = crowd.place(hosts[2], torrent, places)
     peers[:0] = [server.address for server in servers]
     seed = start_seed(hosts[1], torrent, "--up-limit", str(RATE),

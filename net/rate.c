@@ -322,7 +322,7 @@ void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
 
 	/* After a pause the clock of the round would count the pause. */
 	if (w->round_bytes == 0 && now_us - w->round_start_us > 2 * round_us) {
-		w->round_start_us = now_us - round_us;
+		w->round_start_us = now_us;
 		w->round_limited = true;
 	}
 	w->round_bytes += bytes;

@@ -200,6 +200,23 @@ static void limited_rounds_do_not_count(void **state)
 	assert_int_equal(w.rate_Bps, rate);
 }
 
+/* When a peer begins to send, the time before says nothing of its rate. */
+static void first_bytes_are_no_round(void **state)
+{
+	struct rate_window w;
+	uint64_t now = 1000000;
+
+	(void)state;
+	rate_window_init(&w, now);
+	rate_window_on_rtt(&w, 50000);
+	now += 400000;
+	rate_window_on_bytes(&w, 1448, false, now);
+	assert_int_equal(w.rate_Bps, 0);
+	for (unsigned i = 0; i < 50; i++)
+		rate_window_on_bytes(&w, 10000, false, now += 1000);
+	assert_in_range(w.rate_Bps, 8000000, 11000000);
+}
+
 /* What had piled up while we did not read comes faster than any line; it says
  * nothing of the peer. */
 static void deaf_rounds_do_not_count(void **state)
@@ -459,6 +476,7 @@ int main(void)
 		cmocka_unit_test(one_pause_is_no_habit),
 		cmocka_unit_test(bursts_are_not_a_rate),
 		cmocka_unit_test(meter_steady_and_silent),
+		cmocka_unit_test(first_bytes_are_no_round),
 		cmocka_unit_test(deaf_rounds_do_not_count),
 		cmocka_unit_test(bucket_holds_rate),
 		cmocka_unit_test(bucket_saves_little),

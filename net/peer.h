@@ -116,7 +116,8 @@ void peer_ask_drop_all(struct peer *p);
 void peer_ask_release(struct peer *p, const struct wire_block *b);
 
 /* peer_ask_doubt_us — if nothing has come by then of what is out, others may
- * be asked for it; UINT64_MAX: nothing is out. */
+ * be asked for it; 0: it is doubtful until something comes; UINT64_MAX: nothing
+ * is out. */
 uint64_t peer_ask_doubt_us(const struct peer *p);
 bool peer_ask_is_doubtful(const struct peer *p, uint64_t now_us);
 

@@ -21,6 +21,8 @@
  *                would run in a circle
  *   stall        nothing came for rate_window_timeout_us: all is released, the
  *                window shrinks, and nothing urgent is asked until it delivers
+ *   silence      doubtful: others are asked for what it owes. Their blocks
+ *                cancel it here, and it stays doubtful until bytes come
  *   lost         blocks come in the order of asking, so one that was passed for
  *                as long as a stall takes will not come; nor will any, when
  *                nothing came for PEER_FORGET_MS: they are forgotten, with
@@ -229,11 +231,20 @@ void peer_ask_on_promise(struct peer *p)
 	p->fruitless_us = 0;
 }
 
+/* With the last CANCEL nothing is owed any more; silence stays silence. */
+static void keep_doubt(struct peer *p)
+{
+	if (!p->choked_us && loop_now_us(p->sw->loop) >= peer_ask_doubt_us(p))
+		p->is_doubted = true;
+}
+
 void peer_ask_cancel(struct peer *p, const struct wire_block *b)
 {
-	enum peer_ask_was was = take(p, find(p, b));
+	enum peer_ask_was was;
 	struct wire_block now;
 
+	keep_doubt(p);
+	was = take(p, find(p, b));
 	if (was == PEER_ASK_NOT)
 		return;
 	if (was == PEER_ASK_OUT)
@@ -265,6 +276,7 @@ static void cancel_all(struct peer *p, is_it_fn *is_it, uint32_t arg)
 	struct wire_block now = {.piece_ix = UINT32_MAX};
 	uint32_t i = 0;
 
+	keep_doubt(p);
 	(void)peerio_receiving(p->io, &now);
 	while (i < p->asks.n) {
 		struct wire_block b = at(p, i)->block;
@@ -346,6 +358,8 @@ uint64_t peer_ask_doubt_us(const struct peer *p)
 {
 	uint64_t wait_us = rate_window_doubt_us(&p->window), us, since_us;
 
+	if (p->is_doubted)
+		return 0;
 	if (p->asks.n == p->n_released || pace_is_deaf(p->sw->e))
 		return UINT64_MAX;
 	us = p->payload_us + wait_us;
@@ -443,6 +457,7 @@ void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us)
 	p->payload_us = now_us;
 	p->owed_us = now_us;
 	p->is_snubbed = false;
+	p->is_doubted = false;
 	ask_kernel_rtt(p, now_us);
 	rate_window_on_bytes(&p->window, bytes, p->has_room, now_us);
 	rate_meter_add(&p->down, bytes, now_us);

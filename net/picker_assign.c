@@ -17,7 +17,9 @@
  *      while a peer delivers, each is merely behind what is out before it.
  *   5. New peers that nothing is asked of, beside proven ones, are asked for a
  *      copy of the piece's last blocks: else, where the proven have room for
- *      all that is urgent, nobody would come to know what they can do.
+ *      all that is urgent, nobody would come to know what they can do. So are
+ *      the doubtful once what they owed was cancelled: how else would they
+ *      be believed again.
  *   6. What room is left goes to the background: to its open pieces first, so
  *      that few are half there, then to new ones, the rarest that somebody
  *      with room has. Room left even so: there is nothing that those peers
@@ -29,8 +31,9 @@
  * WASTE_SAVED are saved up. Who is in debt makes no copies of what a proven
  * peer owes. What a peer owes that never proved itself costs nothing of that:
  * strangers cannot use up the copies. A copy of what somebody is at work on is
- * more of a bet: at most one in COPY_SHARE requests is one, and a wait below
- * COPY_FLOOR_US is not worth one. */
+ * more of a bet: at most one in COPY_SHARE requests is one, it leaves
+ * WASTE_KEPT for surer cases, and a wait below COPY_FLOOR_US is not worth one.
+ */
 #include <string.h>
 
 #include "net/picker_internal.h"
@@ -47,6 +50,7 @@ enum {
 	STREAM_US = 3000000,
 	STREAM_PAUSE_US = 1000000, /* without urgent demand: another stream */
 	WASTE_SAVED = 512 << 10,
+	WASTE_KEPT = 128 << 10, /* of that, for what the doubtful owe */
 };
 
 static void ask(struct pick_pass *ps, struct pick_piece *pp, uint32_t i,
@@ -215,20 +219,26 @@ static uint64_t bytes_before(const struct pick_peer *pr,
  * look again. */
 static uint64_t still_us(struct pick_pass *ps, const struct pick_block *b)
 {
-	uint64_t whole = b->due_us - b->asked_us;
+	uint64_t whole = b->due_us - b->asked_us, us = UINT64_MAX;
 	uint64_t look =
 		b->due_us + (whole < COPY_FLOOR_US ? COPY_FLOOR_US : whole / 2);
-	const struct pick_peer *pr;
+	const struct pick_peer *pr = picker_peer_of(ps, b->peer[b->n_out - 1]);
+	bool is_at_work = pr != NULL && pr->rate_Bps > 0 &&
+			  pr->heard_us > b->asked_us &&
+			  !picker_is_doubtful(ps, pr);
 
+	if (is_at_work)
+		us = bytes_before(pr, b) * 1000000 / pr->rate_Bps;
 	if (ps->now_us < look) {
 		look_at(ps, look);
-		return ps->now_us < b->due_us ? b->due_us - ps->now_us : 0;
+		if (ps->now_us >= b->due_us)
+			return 0;
+		return us < b->due_us - ps->now_us ? us
+						   : b->due_us - ps->now_us;
 	}
-	pr = picker_peer_of(ps, b->peer[b->n_out - 1]);
-	if (pr != NULL && pr->rate_Bps > 0 && pr->heard_us > b->asked_us &&
-	    !picker_is_doubtful(ps, pr)) {
+	if (is_at_work) {
 		look_at(ps, pr->doubt_us);
-		return bytes_before(pr, b) * 1000000 / pr->rate_Bps;
+		return us;
 	}
 	look_at(ps, ps->now_us + (ps->now_us - b->asked_us));
 	return ps->now_us - b->asked_us;
@@ -236,7 +246,7 @@ static uint64_t still_us(struct pick_pass *ps, const struct pick_block *b)
 
 static bool copies_are_left(const struct picker *p)
 {
-	return p->waste_left > 0 &&
+	return p->waste_left > WASTE_KEPT &&
 	       p->n_copies < COPY_MIN + p->n_out / COPY_SHARE;
 }
 
@@ -263,7 +273,13 @@ static void ask_late_blocks(struct pick_pass *ps, struct pick_piece *pp)
 	}
 }
 
-/* Each new peer that is idle, one of the last blocks. */
+/* A copy is how it comes to be known, or to be trusted again. */
+static bool is_probed(const struct pick_peer *pr, enum pick_tier tier)
+{
+	return tier == TIER_NEW || (tier == TIER_DOUBTFUL && pr->is_proven);
+}
+
+/* Each of those who is idle, one of the last blocks. */
 static void probe(struct pick_pass *ps, struct pick_piece *pp)
 {
 	uint32_t i = pp->n_blocks;
@@ -271,7 +287,7 @@ static void probe(struct pick_pass *ps, struct pick_piece *pp)
 	for (unsigned k = 0; k < ps->n_cand && i > 0 && ps->n < ps->max; k++) {
 		const struct pick_peer *pr = &ps->peers[ps->cand[k]];
 
-		if (ps->tier[k] != TIER_NEW || pr->room == 0 ||
+		if (!is_probed(pr, ps->tier[k]) || pr->room == 0 ||
 		    pr->out_bytes > 0 || ps->p->waste_left <= 0)
 			continue;
 		while (i > 0 && pp->blocks[i - 1].n_out != 1)

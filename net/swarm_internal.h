@@ -129,6 +129,8 @@ struct peer {
 	uint64_t hold_until_us;
 	uint32_t hold_ms; /* it rejects: ask nothing for so long */
 	bool is_proven; /* a block that it was asked for came, no stall since */
+	bool is_doubted; /* what it was silent about was cancelled, and nothing
+			    came since */
 	bool is_snubbed;
 	uint8_t *scratch; /* one block, for a copy that may not go in place */
 	struct wire_block scratch_for;

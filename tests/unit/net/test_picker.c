@@ -450,6 +450,38 @@ static void new_peers_are_tried_with_copies(void **state)
 	assert_int_equal(assign(f, 3, 1000), 0);
 }
 
+/* So is one that was silent until what it owed was cancelled, and no stranger
+ * of whom as much is known. */
+static void doubtful_are_tried_with_copies(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n;
+
+	f->peer[1].doubt_us = f->peer[2].doubt_us = 0;
+	make_new(&f->peer[1]);
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	n = assign(f, 3, 1000);
+	assert_int_equal(n, BLOCKS + 1);
+	assert_int_equal(count_peer(f, n, 0), BLOCKS);
+	assert_int_equal(f->out[n - 1].peer_ix, 2);
+	assert_true(f->out[n - 1].is_copy);
+	assert_int_equal(assign(f, 3, 2000), 0);
+}
+
+/* What was foretold by the rate of a beginner is foretold anew by what he does
+ * now, before others are asked. */
+static void a_peer_that_grew_is_not_late(void **state)
+{
+	struct fixture *f = *state;
+
+	f->peer[0].rate_Bps = 10000;
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	assert_int_equal(assign(f, 1, 0), BLOCKS);
+	f->peer[0].rate_Bps = 10000000;
+	f->peer[0].heard_us = 50000;
+	assert_int_equal(assign(f, 2, 60000), 0);
+}
+
 /* What only doubtful peers owe is asked of a proven one, in a window piece too
  * if none of them was ever proven. */
 static void doubtful_is_as_good_as_free(void **state)
@@ -799,6 +831,8 @@ int main(void)
 		T(closed_and_opened_again),
 		T(new_peers_are_probed),
 		T(new_peers_are_tried_with_copies),
+		T(doubtful_are_tried_with_copies),
+		T(a_peer_that_grew_is_not_late),
 		T(doubtful_is_as_good_as_free),
 		T(silent_peers_keep_no_block),
 		T(waste_stops_copies),

@@ -58,7 +58,7 @@ struct sim_peer {
 	uint32_t out_bytes, n_owed;
 	uint64_t payload_us, asked_us, owed_us, heard_us, probe_us, down_bytes;
 	uint64_t fruitless_us;
-	bool is_proven, is_snubbed, is_filled;
+	bool is_proven, is_doubted, is_snubbed, is_filled;
 };
 
 struct sim {
@@ -156,6 +156,8 @@ static uint64_t doubt_us(const struct sim_peer *p)
 
 	if (p->fruitless_us < PEER_FIRST_BLOCK_US)
 		since_us += PEER_FIRST_BLOCK_US - p->fruitless_us;
+	if (p->is_doubted)
+		return 0;
 	if (owed(p) == 0)
 		return UINT64_MAX;
 	return p->is_proven || us < since_us ? us : since_us;
@@ -201,6 +203,7 @@ static void cancel(struct sim *s, struct sim_peer *p,
 
 	if (a == NULL)
 		return;
+	p->is_doubted |= s->now_us >= doubt_us(p);
 	a->cancelled_us = s->now_us;
 	p->out_bytes -= b->len_bytes;
 	settle(s, p);
@@ -302,7 +305,7 @@ static void on_payload(struct sim *s, struct sim_peer *p, uint32_t bytes)
 		rate_window_on_gap(&p->w, s->now_us - p->owed_us, s->now_us);
 	p->probe_us = 0;
 	p->heard_us = p->payload_us = p->owed_us = s->now_us;
-	p->is_snubbed = false;
+	p->is_doubted = p->is_snubbed = false;
 	rate_window_on_bytes(&p->w, bytes, !p->is_filled, s->now_us);
 	p->down_bytes += bytes;
 	s->got += bytes;

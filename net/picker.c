@@ -426,14 +426,14 @@ uint32_t picker_first_idle(const struct picker *p)
 
 uint32_t picker_last_background(const struct picker *p)
 {
-	const struct pick_piece *pp;
+	const struct pick_piece *pp, *found = NULL;
 
-	TAILQ_FOREACH_REVERSE(pp, &p->background, pick_list, link)
-	{
-		if (pp->n_hot > 0)
-			return pp->ix;
+	TAILQ_FOREACH (pp, &p->background, link) {
+		if (pp->n_hot > 0 &&
+		    (!found || pp->n_arrived <= found->n_arrived))
+			found = pp;
 	}
-	return UINT32_MAX;
+	return found ? found->ix : UINT32_MAX;
 }
 
 uint32_t picker_last_window(const struct picker *p)

@@ -4,7 +4,7 @@
  *
  * Demand is per piece and has three classes: URGENT (some reader is parked on
  * it) before WINDOW (read-ahead), each by earliest deadline, before BACKGROUND
- * (somebody wants to keep it), what was begun first and then the rarest. Each
+ * (somebody wants to keep it), the rarest first, and few begun at once. Each
  * free block, in that order, goes to the peer that has the piece, has room in
  * its request window, and is predicted to deliver it first:
  *
@@ -103,10 +103,12 @@ bool picker_is_hot(const struct picker *p, uint32_t piece_ix,
 
 /* Candidates for giving memory back, never a piece that is whole. first_idle:
  * open with WANT_NONE and no request out, one with a segment that is not full
- * before one without. last_background: the BACKGROUND piece with such a segment
- * that was begun last. last_window: the WINDOW piece with one whose deadline is
- * the latest. UINT32_MAX: none. */
+ * before one without. left_background: BACKGROUND with such a segment, and for
+ * long nobody could be asked for more of it. last_background: the BACKGROUND
+ * piece with one of which the least is there. last_window: the WINDOW piece with
+ * one whose deadline is the latest. UINT32_MAX: none. */
 uint32_t picker_first_idle(const struct picker *p);
+uint32_t picker_left_background(const struct picker *p);
 uint32_t picker_last_background(const struct picker *p);
 uint32_t picker_last_window(const struct picker *p);
 
@@ -160,7 +162,8 @@ unsigned picker_assign(struct picker *p, struct pick_peer *peers,
 		       unsigned max);
 
 /* picker_next_late_us — when an urgent block will count as late and a copy
- * could be asked: the time of the next pass; UINT64_MAX: nothing is out. */
+ * could be asked, or a piece of the background as left and others be begun: the
+ * time of the next pass; UINT64_MAX: there is nothing of the kind. */
 uint64_t picker_next_late_us(const struct picker *p);
 
 /* ---- what became of it ---- */

@@ -20,11 +20,20 @@
  *      all that is urgent, nobody would come to know what they can do. So are
  *      the doubtful once what they owed was cancelled: how else would they
  *      be believed again.
- *   6. What room is left goes to the background: to its open pieces first, so
- *      that few are half there, then to new ones, the rarest that somebody
- *      with room has. Room left even so: there is nothing that those peers
- *      could be asked for, and its blocks are copied as in 3 and 4.
+ *   6. What room is left goes to the background, the rarest pieces first that
+ *      somebody with room has, and of equally rare ones those that are open.
+ *      Room left even so: there is nothing that those peers could be asked
+ *      for, and its blocks are copied as in 3 and 4.
  * The pass ends when no peer has room.
+ *
+ * Rare before begun. Who finishes first what was begun asks whoever unchokes
+ * him, a seed too, for what many have already: in a swarm where all do so the
+ * seed sends each piece many times, and nobody has what another lacks. But what
+ * is half there is memory, and nothing that can be given to others: while more
+ * than HALF_MIN pieces, and one a peer, have blocks to ask for, no other is
+ * begun. Those do not count that for LEFT_US nobody could be asked for: one who
+ * choked us in the middle of many must not keep us from everybody else. They
+ * are the first that memory is taken from (picker_left_background).
  *
  * What copies may cost. Bytes that come twice are paid from what arrives, one
  * in WASTE_SHARE, in the first STREAM_US of a stream one in STREAM_SHARE; up to
@@ -45,6 +54,8 @@ enum {
 	COPY_MIN = 4,
 	WAITING_MAX = 32,
 	RARE_SCAN = 256, /* pieces looked at in their order, a pass */
+	HALF_MIN = 16,	 /* begun ones with blocks to ask for, and one a peer */
+	LEFT_US = 20000000,
 	WASTE_SHARE = 20,
 	STREAM_SHARE = 7,
 	STREAM_US = 3000000,
@@ -81,7 +92,7 @@ static void ask(struct pick_pass *ps, struct pick_piece *pp, uint32_t i,
 	if (!out->is_copy || ps->now_us + us < b->due_us ||
 	    ps->now_us > b->due_us)
 		b->due_us = ps->now_us + us;
-	b->asked_us = ps->now_us;
+	b->asked_us = pp->hope_us = ps->now_us;
 	b->peer[b->n_out++] = pr->id;
 	ps->p->n_out++;
 	pr->out_bytes += out->block.len_bytes;
@@ -303,14 +314,12 @@ static void probe(struct pick_pass *ps, struct pick_piece *pp)
 
 /* ---- the background ---- */
 
-static bool somebody_has_room(const struct pick_pass *ps)
+/* Room alone is not enough: a new peer may have all that it is trusted with. */
+static bool somebody_takes_it(const struct pick_pass *ps)
 {
-	for (unsigned k = 0; k < ps->n_cand; k++) {
-		if (ps->peers[ps->cand[k]].room > 0 &&
-		    ps->tier[k] != TIER_GUESS)
-			return true;
-	}
-	return false;
+	uint64_t us;
+
+	return picker_choose_any(ps, WIRE_BLOCK_BYTES, &us) != ps->n_peers;
 }
 
 /* Out of the order: some piece of a peer with room, or UINT32_MAX. */
@@ -325,62 +334,149 @@ static uint32_t any_new(struct pick_pass *ps)
 		if (ix == UINT32_MAX)
 			continue;
 		picker_find_candidates(ps, ix);
-		if (somebody_has_room(ps))
+		if (somebody_takes_it(ps))
 			return ix;
 	}
 	return UINT32_MAX;
 }
 
-/* The next piece to begin, with its candidates; `at` is where the search of
- * this pass stands. The rare pieces at the head may be those of peers that are
- * busy or choke us: they are not passed over and over for each new piece. */
-static uint32_t next_new(struct pick_pass *ps, uint32_t *at)
+/* The next piece to begin that is rarer than `level`; `at` is where the search
+ * of this pass stands. The rare pieces at the head may be those of peers that
+ * are busy or choke us: they are not passed over and over for each new piece.
+ */
+static uint32_t next_new(struct pick_pass *ps, uint32_t *at, uint32_t level)
 {
 	const struct rarity *rare = ps->p->rarity;
 
 	for (; *at < rarity_count(rare) && *at < RARE_SCAN; ++*at) {
 		uint32_t ix = rarity_at(rare, *at);
 
+		if (rarity_level(rare, ix) >= level)
+			return UINT32_MAX;
 		picker_find_candidates(ps, ix);
-		if (somebody_has_room(ps))
+		if (somebody_takes_it(ps))
 			return ix;
 	}
-	return *at < rarity_count(rare) ? any_new(ps) : UINT32_MAX;
+	return level == UINT32_MAX && *at < rarity_count(rare) ? any_new(ps)
+							       : UINT32_MAX;
+}
+
+/* For long nobody could be asked for more of it: who has it chokes us, or is
+ * gone. */
+static bool is_left(const struct picker *p, const struct pick_piece *pp)
+{
+	return pp->n_asked == 0 && p->pass_us >= pp->hope_us + LEFT_US;
+}
+
+/* It was not asked for, but was that for want of peers? */
+static void look_for_hope(struct pick_pass *ps, struct pick_piece *pp)
+{
+	picker_find_candidates(ps, pp->ix);
+	for (unsigned k = 0; k < ps->n_cand; k++) {
+		if (ps->tier[k] != TIER_GUESS)
+			pp->hope_us = ps->now_us;
+	}
+}
+
+static void sink(struct pick_list *list, struct pick_piece *pp)
+{
+	struct pick_piece *at = TAILQ_PREV(pp, pick_list, link);
+
+	if (at == NULL || at->level <= pp->level)
+		return;
+	TAILQ_REMOVE(list, pp, link);
+	while (at != NULL && at->level > pp->level)
+		at = TAILQ_PREV(at, pick_list, link);
+	if (at != NULL)
+		TAILQ_INSERT_AFTER(list, at, pp, link);
+	else
+		TAILQ_INSERT_HEAD(list, pp, link);
+}
+
+/* The open pieces by level, and among equals as they were begun. They were in
+ * order at the last pass and little has changed, so this is cheap. Returns how
+ * many have blocks to ask for and are not left. */
+static unsigned sort_open(struct pick_pass *ps)
+{
+	struct picker *p = ps->p;
+	struct pick_piece *pp, *next;
+	unsigned n_half = 0;
+
+	TAILQ_FOREACH_SAFE (pp, &p->background, link, next) {
+		pp->level = rarity_level(p->rarity, pp->ix);
+		if (is_left(p, pp))
+			look_for_hope(ps, pp);
+		n_half += picker_free_blocks(pp) > 0 && !is_left(p, pp);
+		sink(&p->background, pp);
+	}
+	return n_half;
+}
+
+/* Something could be begun and may not be: that changes when a piece has been
+ * left for long enough. */
+static void look_for_left(struct pick_pass *ps)
+{
+	const struct pick_piece *pp;
+
+	TAILQ_FOREACH (pp, &ps->p->background, link) {
+		if (pp->n_asked == 0 && !is_left(ps->p, pp))
+			look_at(ps, pp->hope_us + LEFT_US);
+	}
 }
 
 /* False: the owner has no memory for another piece. */
-static bool begin_pieces(struct pick_pass *ps)
+static bool begin_piece(struct pick_pass *ps, uint32_t ix)
 {
+	struct pick_piece *pp = picker_open_background(ps->p, ix);
+
+	if (pp == NULL)
+		return false;
+	pp->level = rarity_level(ps->p->rarity, ix);
+	ask_free_blocks(ps, pp);
+	return true;
+}
+
+static struct pick_piece *next_half(struct pick_piece *pp)
+{
+	while (pp != NULL && picker_free_blocks(pp) == 0)
+		pp = TAILQ_NEXT(pp, link);
+	return pp;
+}
+
+static void ask_rarest(struct pick_pass *ps)
+{
+	unsigned n_half = sort_open(ps);
+	unsigned half_max = HALF_MIN + ps->n_peers;
+	struct pick_piece *pp = next_half(TAILQ_FIRST(&ps->p->background));
+	bool may_begin = true;
 	uint32_t at = 0, ix;
 
 	while (ps->n < ps->max && ps->room > 0) {
-		struct pick_piece *pp;
-
-		ix = next_new(ps, &at);
-		if (ix == UINT32_MAX)
-			return true;
-		pp = picker_open_background(ps->p, ix);
-		if (!pp)
-			return false;
-		ask_free_blocks(ps, pp);
+		may_begin = may_begin && n_half < half_max;
+		ix = may_begin ? next_new(ps, &at, pp ? pp->level : UINT32_MAX)
+			       : UINT32_MAX;
+		if (ix != UINT32_MAX) {
+			may_begin = begin_piece(ps, ix);
+			n_half++;
+		} else if (pp != NULL) {
+			picker_find_candidates(ps, pp->ix);
+			ask_free_blocks(ps, pp);
+			pp = next_half(TAILQ_NEXT(pp, link));
+		} else {
+			break;
+		}
 	}
-	return true;
+	if (!may_begin && ps->room > 0)
+		look_for_left(ps);
 }
 
 static void assign_background(struct pick_pass *ps)
 {
 	struct pick_piece *pp;
 
-	TAILQ_FOREACH (pp, &ps->p->background, link) {
-		if (ps->n == ps->max || ps->room == 0)
-			return;
-		if (picker_free_blocks(pp) == 0)
-			continue;
-		picker_find_candidates(ps, pp->ix);
-		ask_free_blocks(ps, pp);
-	}
-	if (ps->p->rarity && !begin_pieces(ps))
+	if (ps->p->rarity == NULL || ps->n == ps->max || ps->room == 0)
 		return;
+	ask_rarest(ps);
 	TAILQ_FOREACH (pp, &ps->p->background, link) {
 		if (ps->n == ps->max || ps->room == 0)
 			return;
@@ -391,6 +487,17 @@ static void assign_background(struct pick_pass *ps)
 			ask_instead(ps, pp);
 		ask_late_blocks(ps, pp);
 	}
+}
+
+uint32_t picker_left_background(const struct picker *p)
+{
+	const struct pick_piece *pp;
+
+	TAILQ_FOREACH (pp, &p->background, link) {
+		if (pp->n_arrived < pp->n_blocks && is_left(p, pp))
+			return pp->ix;
+	}
+	return UINT32_MAX;
 }
 
 /* ---- the pass ---- */
@@ -441,6 +548,7 @@ unsigned picker_assign(struct picker *p, struct pick_peer *peers,
 
 	picker_count_peers(&ps);
 	note_stream(p, now_us);
+	p->pass_us = now_us;
 	p->next_late_us = UINT64_MAX;
 	TAILQ_FOREACH (pp, &p->wanted, link) {
 		bool is_urgent = pp->class == WANT_URGENT;

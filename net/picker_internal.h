@@ -38,9 +38,9 @@ struct pick_segment {
 
 /* A piece with demand, or open, or both. On one of the picker's lists:
  * `wanted` (URGENT before WINDOW, then by deadline, then by index),
- * `background` (open, BACKGROUND, in the order in which they became both) or
- * `idle` (open, WANT_NONE). A BACKGROUND piece that is not open is a bit and a
- * place in `rarity`, and no pick_piece. */
+ * `background` (open, BACKGROUND; a pass puts it into its order) or `idle`
+ * (open, WANT_NONE). A BACKGROUND piece that is not open is a bit and a place
+ * in `rarity`, and no pick_piece. */
 struct pick_piece {
 	TAILQ_ENTRY(pick_piece) link;
 	uint32_t ix;
@@ -50,6 +50,8 @@ struct pick_piece {
 	uint32_t n_asked;    /* blocks, not copies */
 	uint32_t first_free; /* no free block lies before it */
 	uint64_t deadline_us;
+	uint64_t hope_us; /* when somebody last was asked, or could be */
+	uint32_t level;	  /* of rarity, in the last pass; of the background */
 	enum want_class class;
 	struct pick_block *blocks;     /* NULL: not open, and then … */
 	struct pick_segment *segments; /* … NULL */
@@ -67,6 +69,7 @@ struct picker {
 	bool is_resting;
 	uint32_t n_out;	   /* requests, copies counted */
 	uint32_t n_copies; /* of them second and third ones */
+	uint64_t pass_us;  /* the last one */
 	uint64_t next_late_us;
 	/* Bytes that may still come twice; a debt when below 0. */
 	int64_t waste_left;

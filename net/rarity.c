@@ -221,6 +221,11 @@ uint32_t rarity_at(const struct rarity *r, uint32_t at)
 	return r->order[at];
 }
 
+uint32_t rarity_level(const struct rarity *r, uint32_t ix)
+{
+	return level_of(r, ix);
+}
+
 /* The first of [from, end) that is in all three sets, a byte at a time where
  * there is none. */
 static uint32_t first_common(const struct rarity *r, const struct bits *have,

@@ -39,6 +39,10 @@ uint32_t rarity_count(const struct rarity *r);
  * and at random among equals. Any other call may change the order. */
 uint32_t rarity_at(const struct rarity *r, uint32_t at);
 
+/* rarity_level — by what the order goes: how many peers have the piece, wanted
+ * or not; many are one level. */
+uint32_t rarity_level(const struct rarity *r, uint32_t ix);
+
 /* rarity_any — some wanted piece of `have` (and of `only`, unless it is NULL),
  * from a random place on; UINT32_MAX when there is none. For when the order
  * was followed for long without finding one: it looks at words of bits. */

@@ -2,9 +2,10 @@
  * keeps its share of it until it is whole: if its peers are gone, for ever. So
  * who needs memory takes it from those who need it less, in this order:
  *
- *   1. pieces nobody wants any more
+ *   1. pieces nobody wants any more, and pieces of the background that for long
+ *      nobody could be asked for more of
  *   2. for a piece that a reader waits for or will get to: pieces of the
- *      background, the one that was begun last
+ *      background, the one of which the least is there
  *   3. for a piece that a read waits for: pieces of windows, the one that a
  *      reader would get to last
  *
@@ -59,6 +60,7 @@ bool reclaim_for(struct swarm *sw)
 	enum want_class c = sw->intake->short_for;
 
 	return take_any(sw, picker_first_idle) ||
+	       take_any(sw, picker_left_background) ||
 	       (c >= WANT_WINDOW && take_any(sw, picker_last_background)) ||
 	       (c == WANT_URGENT && take_any(sw, picker_last_window));
 }

@@ -1,54 +1,21 @@
-/* actors — the two sides of the protocol, as net/ has them: what
- * peer_ask.c, intake.c and upload.c do, over the real picker and rates.
+/* actors — the two sides of the protocol, as net/ has them: what intake.c,
+ * slots.c and upload.c do; what is asked for is in asks.c.
  *
- * What is left out: bad bytes, lost connections, memory that runs short, and
- * REJECT: who is choked drops what it has out, whatever was refused.
+ * Who does not watch pins all: every piece is the picker's background, and its
+ * availability is counted as peer.c counts it.
  *
- * Download order of who does not watch: the picker's window class with the
- * rarity as the deadline; of equally rare ones what is begun comes first, then
- * at random, in an order of each peer's own. (What is begun first of all would
- * have the seed asked for what many have: it costs a swarm half of its rate.)
- * When no block
- * is free any more (end-game) what is missing is urgent, so that late blocks
- * are asked of a second peer. */
+ * What is left out: bad bytes, lost connections, memory that runs short. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
+#include "net/rarity.h"
 #include "tests/sim/world.h"
 
-enum {
-	REQQ = 500,
-	PICKS = 64,
-	HAVE_DELAY_US = 50000,
-	FORGET_US = 20000000,
-	NEIGHBOURS_MAX = 512,
-	ENDGAME_PIECES = 16,
-	RARITY_US = 1000000, /* of deadline for each that has it */
-};
+enum { HAVE_DELAY_US = 50000 };
 
 /* ---- what is wanted ---- */
-
-static uint64_t rarity(const struct sim_peer *p, uint32_t ix)
-{
-	uint64_t mixed = (uint64_t)ix * 2654435761u + p->ix * 40503u;
-
-	mixed = (mixed ^ mixed >> 15) * 2246822519u % (RARITY_US - 1) + 1;
-	if (picker_is_open(p->picker, ix))
-		mixed = 0;
-	return (1 + (uint64_t)p->n_having[ix]) * RARITY_US + mixed;
-}
-
-static void want(struct sim_peer *p, uint32_t ix)
-{
-	enum want_class class = p->is_ending ? WANT_URGENT : WANT_WINDOW;
-
-	if (p->viewer != NULL || bits_has(&p->have, ix))
-		return;
-	if (picker_want(p->picker, ix, class, rarity(p, ix)) != 0)
-		abort();
-}
 
 static void tell_interest(struct world *w, struct sim_peer *p,
 			  struct sim_conn *c)
@@ -63,13 +30,13 @@ static void tell_interest(struct world *w, struct sim_peer *p,
 	sim_tell(w, p, c, EV_INTEREST, NULL, wants);
 }
 
-static void learn(struct world *w, struct sim_peer *p, struct sim_conn *c,
-		  uint32_t ix)
+static void learn(struct sim_peer *p, struct sim_conn *c, uint32_t ix)
 {
 	if (bits_has(&c->have, ix))
 		return;
 	bits_set(&c->have, ix);
-	p->n_having[ix]++;
+	if (picker_rarity(p->picker) != NULL && !c->is_in_all)
+		rarity_on_have(picker_rarity(p->picker), ix);
 	if (!bits_has(&p->have, ix))
 		c->useful++;
 }
@@ -105,10 +72,9 @@ static void learn_all(struct world *w, struct sim_peer *p, struct sim_conn *c)
 	const struct bits *have = &w->peers[c->peer].have;
 	uint32_t ix = bits_next(have, 0);
 
-	for (; ix < have->n; ix = bits_next(have, ix + 1)) {
-		learn(w, p, c, ix);
-		want(p, ix);
-	}
+	c->is_in_all = bits_is_full(have);
+	for (; ix < have->n; ix = bits_next(have, ix + 1))
+		learn(p, c, ix);
 	tell_interest(w, p, c);
 }
 
@@ -129,228 +95,9 @@ void actor_start(struct world *w, struct sim_peer *p)
 		return;
 	if (p->kind.views)
 		viewer_start(w, p);
-	for (uint32_t ix = 0; ix < w->cfg.n_pieces; ix++)
-		want(p, ix);
-}
-
-/* ---- asking ---- */
-
-static uint32_t find_ask(const struct sim_conn *c, const struct wire_block *b)
-{
-	uint32_t i = 0;
-
-	while (i < c->n_asks && !wire_block_eq(&c->asks[i].block, b))
-		i++;
-	return i;
-}
-
-static void take_ask(struct sim_conn *c, uint32_t i)
-{
-	c->out_bytes -= c->asks[i].block.len_bytes;
-	c->n_released -= c->asks[i].is_released;
-	c->n_asks--;
-	memmove(&c->asks[i], &c->asks[i + 1],
-		(c->n_asks - i) * sizeof(*c->asks));
-}
-
-static void set_stall(struct world *w, struct sim_peer *p, struct sim_conn *c)
-{
-	uint64_t due;
-
-	if (c->stall_is_set || c->n_asks == 0)
-		return;
-	due = c->n_asks > c->n_released
-		      ? c->payload_us +
-				rate_window_timeout_us(&c->window, c->out_bytes)
-		      : c->owed_us + FORGET_US;
-	c->stall_is_set = true;
-	events_add(&w->q,
-		   (struct event){.at_us = due > w->now_us ? due : w->now_us,
-				  .kind = EV_STALL,
-				  .peer = p->ix,
-				  .conn = (uint32_t)(c - p->conns)});
-}
-
-static void ask(struct world *w, struct sim_peer *p, struct sim_conn *c,
-		const struct wire_block *b)
-{
-	uint32_t i = find_ask(c, b);
-
-	if (c->n_asks == c->n_released)
-		c->payload_us = w->now_us;
-	if (i < c->n_asks) {
-		assert(c->asks[i].is_released);
-		c->asks[i].is_released = false;
-		c->n_released--;
-		return;
-	}
-	if (c->n_asks == 0)
-		c->owed_us = w->now_us;
-	if (c->n_asks == c->asks_room) {
-		c->asks_room = c->asks_room ? 2 * c->asks_room : 16;
-		c->asks = mem_grow(c->asks, c->asks_room, sizeof(*c->asks));
-		if (c->asks == NULL)
+	for (uint32_t ix = 0; !p->kind.views && ix < w->cfg.n_pieces; ix++)
+		if (picker_want(p->picker, ix, WANT_BACKGROUND, 0) != 0)
 			abort();
-	}
-	c->asks[c->n_asks++] = (struct sim_ask){.block = *b,
-						.ahead_bytes = c->out_bytes,
-						.asked_us = w->now_us};
-	c->out_bytes += b->len_bytes;
-	sim_tell(w, p, c, EV_REQUEST, b, 0);
-	set_stall(w, p, c);
-}
-
-static uint32_t room_of(const struct sim_conn *c)
-{
-	uint32_t room;
-
-	if (c->choked_me || c->n_asks >= REQQ ||
-	    c->out_bytes >= c->window.window_bytes)
-		return 0;
-	room = (c->window.window_bytes - c->out_bytes + WIRE_BLOCK_BYTES - 1) /
-	       WIRE_BLOCK_BYTES;
-	return room < REQQ - c->n_asks ? room : REQQ - c->n_asks;
-}
-
-/* In end-game and for a viewer lateness matters, and so do the peers without
- * room; else only those with room can change the outcome. */
-static unsigned describe(struct sim_peer *p, struct pick_peer *out, bool all,
-			 uint64_t *sum_room)
-{
-	unsigned n = 0;
-
-	*sum_room = 0;
-	for (uint32_t i = 0; i < p->n_conns && n < NEIGHBOURS_MAX; i++) {
-		struct sim_conn *c = &p->conns[i];
-		uint32_t room = room_of(c);
-
-		if (c->choked_me || c->have.n_set == 0 || (!all && room == 0))
-			continue;
-		*sum_room += room;
-		out[n++] = (struct pick_peer){.id = i,
-					      .have = &c->have,
-					      .rate_Bps = c->window.rate_Bps,
-					      .rtt_us = c->window.delay_us,
-					      .out_bytes = c->out_bytes,
-					      .room = room,
-					      .heard_us = c->heard_us,
-					      .is_snubbed = c->is_snubbed};
-	}
-	return n;
-}
-
-static bool is_all_out(const struct world *w, const struct sim_peer *p)
-{
-	uint32_t n_blocks = w->cfg.piece_bytes / WIRE_BLOCK_BYTES;
-
-	for (uint32_t ix = 0; ix < w->cfg.n_pieces; ix++) {
-		if (bits_has(&p->have, ix))
-			continue;
-		for (uint32_t i = 0; i < n_blocks; i++) {
-			struct wire_block b = {.piece_ix = ix,
-					       .begin_bytes =
-						       i * WIRE_BLOCK_BYTES,
-					       .len_bytes = WIRE_BLOCK_BYTES};
-			bool is_out = p->sender[ix * n_blocks + i] != 0;
-
-			for (uint32_t k = 0; k < p->n_conns && !is_out; k++)
-				is_out = find_ask(&p->conns[k], &b) <
-					 p->conns[k].n_asks;
-			if (!is_out)
-				return false;
-		}
-	}
-	return true;
-}
-
-/* So few are missing that it is worth to look. */
-static void begin_endgame(struct world *w, struct sim_peer *p)
-{
-	if (p->is_ending || p->viewer != NULL ||
-	    w->cfg.n_pieces - p->have.n_set > ENDGAME_PIECES ||
-	    !is_all_out(w, p))
-		return;
-	p->is_ending = true;
-	for (uint32_t ix = 0; ix < w->cfg.n_pieces; ix++)
-		want(p, ix);
-	actor_pass(w, p);
-}
-
-static void set_wake(struct world *w, struct sim_peer *p)
-{
-	uint64_t us = picker_next_late_us(p->picker);
-
-	if (p->wake_is_set || us == UINT64_MAX)
-		return;
-	p->wake_is_set = true;
-	events_add(&w->q,
-		   (struct event){.at_us = us > w->now_us ? us : w->now_us + 1,
-				  .kind = EV_WAKE,
-				  .peer = p->ix});
-}
-
-void actor_pass(struct world *w, struct sim_peer *p)
-{
-	struct pick_peer desc[NEIGHBOURS_MAX];
-	struct pick picks[PICKS];
-	bool all = p->is_ending || p->viewer != NULL;
-	uint64_t room;
-	unsigned n_peers = describe(p, desc, all, &room), n, asked = 0;
-
-	if (n_peers == 0 || bits_is_full(&p->have) || (!all && room == 0))
-		return;
-	do {
-		n = picker_assign(p->picker, desc, n_peers, w->now_us, picks,
-				  PICKS);
-		for (unsigned i = 0; i < n; i++)
-			ask(w, p, &p->conns[desc[picks[i].peer_ix].id],
-			    &picks[i].block);
-		asked += n;
-	} while (n == PICKS);
-	if (all)
-		set_wake(w, p);
-	else if (asked == 0)
-		begin_endgame(w, p);
-}
-
-/* ---- what came of it ---- */
-
-static void release(struct sim_peer *p, struct sim_conn *c, struct sim_ask *a)
-{
-	if (a->is_released)
-		return;
-	a->is_released = true;
-	c->n_released++;
-	picker_on_gone(p->picker, (uint32_t)(c - p->conns), &a->block);
-}
-
-static void drop_asks(struct sim_peer *p, struct sim_conn *c)
-{
-	while (c->n_asks > 0) {
-		release(p, c, &c->asks[0]);
-		take_ask(c, 0);
-	}
-}
-
-static void on_stall(struct world *w, struct sim_peer *p, struct sim_conn *c)
-{
-	uint64_t due = c->payload_us +
-		       rate_window_timeout_us(&c->window, c->out_bytes);
-
-	c->stall_is_set = false;
-	if (c->n_asks > 0 && c->n_asks == c->n_released &&
-	    c->owed_us + FORGET_US <= w->now_us) {
-		drop_asks(p, c);
-		actor_pass(w, p);
-	} else if (c->n_asks > c->n_released && due <= w->now_us) {
-		for (uint32_t i = 0; i < c->n_asks; i++)
-			release(p, c, &c->asks[i]);
-		c->is_snubbed = true;
-		c->payload_us = w->now_us;
-		rate_window_on_stall(&c->window, w->now_us);
-		actor_pass(w, p);
-	}
-	set_stall(w, p, c);
 }
 
 /* Every sender of the piece has earned what it sent of it. */
@@ -360,7 +107,7 @@ static void credit(struct world *w, struct sim_peer *p, uint32_t ix)
 	const uint16_t *sender = &p->sender[(size_t)ix * n_blocks];
 
 	for (uint32_t i = 0; i < n_blocks; i++) {
-		struct sim_conn *c = &p->conns[sender[i] - 1];
+		struct sim_conn *c = sim_conn_of(p, sender[i]);
 
 		rate_meter_add(&c->verified, WIRE_BLOCK_BYTES, w->now_us);
 		c->unpaid_us = 0;
@@ -373,6 +120,7 @@ static void credit(struct world *w, struct sim_peer *p, uint32_t ix)
 static void on_whole(struct world *w, struct sim_peer *p, uint32_t ix)
 {
 	picker_drop(p->picker, ix);
+	p->n_open--;
 	credit(w, p, ix);
 	bits_set(&p->have, ix);
 	for (uint32_t i = 0; i < p->n_conns; i++) {
@@ -401,7 +149,6 @@ static void take_block(struct world *w, struct sim_peer *p, struct sim_conn *c,
 		       const struct wire_block *b)
 {
 	uint32_t n_blocks = w->cfg.piece_bytes / WIRE_BLOCK_BYTES;
-	uint32_t me = (uint32_t)(c - p->conns);
 	uint32_t others[PICKER_COPIES_MAX];
 	enum picker_arrival was;
 	unsigned n_others;
@@ -409,27 +156,28 @@ static void take_block(struct world *w, struct sim_peer *p, struct sim_conn *c,
 	if (bits_has(&p->have, b->piece_ix) ||
 	    !picker_is_missing(p->picker, b)) {
 		p->waste_bytes += b->len_bytes;
+		picker_on_waste(p->picker, b->len_bytes);
 		return;
 	}
 	p->sender[(size_t)b->piece_ix * n_blocks +
-		  b->begin_bytes / WIRE_BLOCK_BYTES] = (uint16_t)(me + 1);
-	was = picker_on_arrived(p->picker, me, b, others, &n_others);
+		  b->begin_bytes / WIRE_BLOCK_BYTES] = (uint16_t)sim_id(p, c);
+	was = picker_on_arrived(p->picker, sim_id(p, c), b, others, &n_others);
 	for (unsigned i = 0; i < n_others; i++) {
-		struct sim_conn *o = &p->conns[others[i]];
-		uint32_t k = find_ask(o, b);
+		struct sim_conn *o = sim_conn_of(p, others[i]);
+		uint32_t k = asks_find(o, b);
 
 		assert(k < o->n_asks);
-		take_ask(o, k);
+		asks_take(w, o, k);
 		sim_tell(w, p, o, EV_CANCEL, b, 0);
 	}
 	/* What stalled peers owe the picker does not know of any more. */
 	for (uint32_t i = 0; i < p->n_conns; i++) {
 		struct sim_conn *o = &p->conns[i];
-		uint32_t k = o->n_released > 0 ? find_ask(o, b) : o->n_asks;
+		uint32_t k = o->n_released > 0 ? asks_find(o, b) : o->n_asks;
 
 		if (k == o->n_asks || !o->asks[k].is_released)
 			continue;
-		take_ask(o, k);
+		asks_take(w, o, k);
 		sim_tell(w, p, o, EV_CANCEL, b, 0);
 	}
 	p->down_bytes += b->len_bytes;
@@ -443,9 +191,7 @@ static void take_block(struct world *w, struct sim_peer *p, struct sim_conn *c,
 static void on_arrive(struct world *w, struct sim_peer *p, struct sim_conn *c,
 		      const struct wire_block *b)
 {
-	uint32_t i = find_ask(c, b);
-	bool is_limited =
-		c->out_bytes + WIRE_BLOCK_BYTES < c->window.window_bytes;
+	uint32_t i = asks_find(c, b);
 
 	w->flying_bytes -= b->len_bytes;
 	w->received_bytes += b->len_bytes;
@@ -453,18 +199,23 @@ static void on_arrive(struct world *w, struct sim_peer *p, struct sim_conn *c,
 	c->down_bytes += b->len_bytes;
 	rate_meter_add(&c->down, b->len_bytes, w->now_us);
 	sim_tell(w, p, c, EV_ACK, b, 0);
+	if (c->n_asks > 0)
+		rate_window_on_gap(&c->window, w->now_us - c->owed_us,
+				   w->now_us);
 	c->heard_us = c->payload_us = c->owed_us = w->now_us;
 	c->is_snubbed = false;
-	rate_window_on_bytes(&c->window, b->len_bytes, is_limited, w->now_us);
+	rate_window_on_bytes(&c->window, b->len_bytes, c->has_room, w->now_us);
 	if (i < c->n_asks) {
 		if (!c->asks[i].is_released)
 			rate_window_on_answer(
 				&c->window, w->now_us - c->asks[i].asked_us,
 				c->asks[i].ahead_bytes, w->now_us);
-		take_ask(c, i);
+		asks_take(w, c, i);
+		c->is_proven = true;
+		c->fruitless_us = 0;
 	}
 	take_block(w, p, c, b);
-	actor_pass(w, p);
+	asks_pass(w, p);
 }
 
 /* ---- serving ---- */
@@ -472,7 +223,7 @@ static void on_arrive(struct world *w, struct sim_peer *p, struct sim_conn *c,
 static void on_request(struct world *w, struct sim_peer *p, struct sim_conn *c,
 		       const struct wire_block *b)
 {
-	if (c->i_choke || c->n_serves >= REQQ)
+	if (c->i_choke || c->n_serves >= SIM_REQQ)
 		return;
 	if (c->n_serves == c->serves_room) {
 		c->serves_room = c->serves_room ? 2 * c->serves_room : 16;
@@ -533,11 +284,10 @@ static void on_have(struct world *w, struct sim_peer *teller, uint32_t ix)
 
 		if (bits_has(&c->have, ix))
 			continue;
-		learn(w, p, c, ix);
-		want(p, ix);
+		learn(p, c, ix);
 		tell_interest(w, p, c);
-		if (room_of(c) > 0)
-			actor_pass(w, p);
+		if (asks_room(p, c) > 0)
+			asks_pass(w, p);
 	}
 }
 
@@ -547,11 +297,11 @@ void actor_on_event(struct world *w, struct sim_peer *p, struct event *ev)
 
 	switch (ev->kind) {
 	case EV_STALL:
-		on_stall(w, p, c);
+		asks_on_stall(w, p, c);
 		break;
 	case EV_WAKE:
 		p->wake_is_set = false;
-		actor_pass(w, p);
+		asks_pass(w, p);
 		break;
 	case EV_ARRIVE:
 		on_arrive(w, p, c, &ev->block);
@@ -564,12 +314,12 @@ void actor_on_event(struct world *w, struct sim_peer *p, struct event *ev)
 		break;
 	case EV_CHOKE:
 		c->choked_me = true;
-		drop_asks(p, c);
-		actor_pass(w, p);
+		asks_drop(w, p, c);
+		asks_pass(w, p);
 		break;
 	case EV_UNCHOKE:
 		c->choked_me = false;
-		actor_pass(w, p);
+		asks_pass(w, p);
 		break;
 	case EV_INTEREST:
 		on_interest(w, p, c, ev->arg != 0);
@@ -606,7 +356,7 @@ void actor_check(const struct world *w, const struct sim_peer *p)
 			released += c->asks[k].is_released;
 		}
 		assert(bytes == c->out_bytes && released == c->n_released);
-		assert(c->n_asks <= REQQ && c->n_serves <= REQQ);
+		assert(c->n_asks <= SIM_REQQ && c->n_serves <= SIM_REQQ);
 		assert(!c->choked_me || c->n_asks == 0);
 		assert(!c->i_choke || c->n_serves == 0);
 		assert(c->i_want == (c->useful > 0));

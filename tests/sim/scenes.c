@@ -38,6 +38,7 @@ static struct world *build(const struct scene *s)
 		.peers_max = s->n_peers + s->n_odd + 1,
 		.conns_max = s->has_large_view ? 1000 : 64,
 		.n_dials = 25,
+		.open_max = s->open_max,
 		.has_checks = s->has_checks,
 		.bitrate_Bps = s->bitrate_Bps,
 		.scatter = s->scatter,
@@ -62,8 +63,11 @@ static void end(struct world *w, struct figures *f)
 {
 	uint64_t waste = 0;
 
-	for (uint32_t i = 0; i < w->n_peers; i++)
+	for (uint32_t i = 0; i < w->n_peers; i++) {
 		waste += w->peers[i].waste_bytes;
+		if (w->peers[i].was_open > f->open_max)
+			f->open_max = w->peers[i].was_open;
+	}
 	f->waste = w->sent_bytes ? (double)waste / (double)w->sent_bytes : 0;
 	f->hash = w->hash;
 	f->n_events = w->n_events;

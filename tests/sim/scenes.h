@@ -14,7 +14,8 @@ struct scene {
 					    some */
 	uint32_t n_peers, n_odd;
 	uint32_t n_pieces, piece_bytes;
-	bool is_mixed; /* lines of different width, else all alike */
+	uint32_t open_max; /* pieces that a peer has memory for; 0: all */
+	bool is_mixed;	   /* lines of different width, else all alike */
 	bool knows_limit;
 	bool has_checks;
 	bool has_large_view; /* odd ones know everybody */
@@ -35,6 +36,7 @@ struct figures {
 	double half_s, half_max_s;   /* of the odd: join to half the rate of
 					the others */
 	double waste;		     /* of all bytes sent */
+	uint32_t open_max;	     /* pieces begun and not whole, of a peer */
 	double start_max_s;	     /* viewers */
 	double smooth;		     /* of viewing time, without a stall */
 	uint32_t n_stalled;	     /* viewers with one */

@@ -77,6 +77,16 @@ static double half_max(const struct figures *f)
 	return f->half_max_s;
 }
 
+static double wasted(const struct figures *f)
+{
+	return 100 * f->waste;
+}
+
+static double begun_max(const struct figures *f)
+{
+	return f->open_max;
+}
+
 static double stalled(const struct figures *f)
 {
 	return 100 - 100 * f->smooth;
@@ -118,12 +128,18 @@ static const struct row rows[] = {
 	 "100 come at once, 64 MiB, lines alike; times over the fluid bound",
 	 {SWARM(100, NULL, 0, 256, 256, 512)},
 	 scene_complete,
-	 {{"mean", mean_bound}, {"last", last_bound}}},
+	 {{"mean", mean_bound},
+	  {"last", last_bound},
+	  {"waste %", wasted},
+	  {"begun", begun_max}}},
 	{"complete-mixed",
 	 "the same, lines of 64 KiB/s to 1 MiB/s",
 	 {SWARM(100, NULL, 0, 256, 256, 1024), .is_mixed = true},
 	 scene_complete,
-	 {{"mean", mean_bound}, {"last", last_bound}}},
+	 {{"mean", mean_bound},
+	  {"last", last_bound},
+	  {"waste %", wasted},
+	  {"begun", begun_max}}},
 	{"free-riders",
 	 "40 and 10 that give nothing; KiB/s, their part of the others' rate",
 	 {SWARM(40, &policy_freerider, 10, 1024, 256, 512)},

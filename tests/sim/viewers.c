@@ -167,7 +167,7 @@ void viewer_on_play(struct world *w, struct sim_peer *p)
 	if (v->played_bytes < v->read_bytes) {
 		show(w, p);
 		read_on(w, p);
-		actor_pass(w, p);
+		asks_pass(w, p);
 	} else if (v->stalled_us == 0) {
 		v->stalled_us = w->now_us;
 		v->n_stalls++;

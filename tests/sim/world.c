@@ -49,7 +49,6 @@ void world_free(struct world *w)
 		mem_free(p->conns);
 		picker_free(p->picker);
 		bits_fini(&p->have);
-		mem_free(p->n_having);
 		mem_free(p->sender);
 		viewer_free(p->viewer);
 	}
@@ -83,17 +82,24 @@ void sim_tell(struct world *w, const struct sim_peer *p,
 
 static bool open_piece(void *arg, uint32_t piece_ix, uint32_t at_bytes)
 {
-	(void)arg;
+	struct sim_peer *p = arg;
+
 	(void)piece_ix;
+	p->is_short = p->open_max > 0 && p->n_open >= p->open_max;
+	if (p->is_short)
+		return false;
+	p->n_open++;
+	if (p->n_open > p->was_open)
+		p->was_open = p->n_open;
 	return true;
 }
 
 static uint32_t piece_len(void *arg, uint32_t piece_ix)
 {
-	const struct world *w = arg;
+	const struct sim_peer *p = arg;
 
 	(void)piece_ix;
-	return w->cfg.piece_bytes;
+	return p->piece_bytes;
 }
 
 struct sim_peer *world_add(struct world *w, const struct sim_kind *kind,
@@ -103,23 +109,28 @@ struct sim_peer *world_add(struct world *w, const struct sim_kind *kind,
 	struct picker_cfg cfg = {.open = open_piece,
 				 .segment = piece_len,
 				 .len = piece_len,
-				 .arg = w};
+				 .arg = p};
 	uint32_t n_blocks = w->cfg.piece_bytes / WIRE_BLOCK_BYTES;
 
 	if (w->n_peers == w->cfg.peers_max)
 		abort();
 	p->ix = w->n_peers++;
 	p->kind = *kind;
+	p->piece_bytes = w->cfg.piece_bytes;
+	p->open_max = w->cfg.open_max;
 	shares_init(&p->upload, NULL);
 	if (p->kind.net == 0)
 		p->kind.net = 1u << 24 | p->ix;
 	p->join_us = join_us;
 	p->conns = sim_alloc(w->cfg.peers_max, sizeof(*p->conns));
-	p->n_having = sim_alloc(w->cfg.n_pieces, sizeof(*p->n_having));
 	p->sender = sim_alloc((size_t)w->cfg.n_pieces * n_blocks,
 			      sizeof(*p->sender));
 	if (bits_init(&p->have, w->cfg.n_pieces) != 0 ||
 	    picker_new(&cfg, &p->picker) != 0)
+		abort();
+	if (!kind->views && !kind->is_seed &&
+	    picker_start_background(p->picker, w->cfg.n_pieces,
+				    rng_next(&w->rng)) != 0)
 		abort();
 	if (kind->is_seed)
 		bits_set_all(&p->have);

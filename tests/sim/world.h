@@ -2,8 +2,9 @@
  * seed. See docs/TESTING.md, "The simulator".
  *
  * Real: net/choker, net/picker, net/rate, net/shares, core/bits, fs/ahead.
- * Modelled: links (links.c), the messages and what slots.c, upload.c,
- * peer_ask.c and intake.c do with them (actors.c), rivals' policies (rivals.c).
+ * Modelled: links (links.c), what peer_ask.c does (asks.c), the messages and
+ * what slots.c, upload.c and intake.c do with them (actors.c), rivals' policies
+ * (rivals.c).
  *
  * Everything here aborts without memory. */
 #ifndef SHOAL_SIM_WORLD_H
@@ -40,6 +41,8 @@ extern const struct sim_policy policy_libtorrent;
 extern const struct sim_policy policy_tyrant;
 extern const struct sim_policy policy_freerider;
 
+enum { SIM_REQQ = 500 }; /* requests that a peer takes of one other */
+
 struct sim_ask {
 	struct wire_block block;
 	uint32_t ahead_bytes;
@@ -53,13 +56,15 @@ struct sim_conn {
 	bool choked_me, i_choke, i_want, wants_me;
 	struct bits have; /* of the other, as far as it has told */
 	uint32_t useful;  /* pieces it has and we lack */
+	bool is_in_all;	  /* it had all when it came: not counted by piece */
 
 	/* what we ask of it */
 	struct sim_ask *asks;
 	uint32_t n_asks, asks_room, n_released, out_bytes;
 	struct rate_window window;
 	uint64_t heard_us, payload_us, owed_us;
-	bool is_snubbed, stall_is_set;
+	uint64_t asked_us, fruitless_us; /* owes since; did in vain */
+	bool is_snubbed, is_proven, has_room, stall_is_set;
 
 	/* what it asks of us, and the flow that carries it */
 	struct wire_block *serves;
@@ -96,9 +101,12 @@ struct sim_peer {
 	bool is_in;
 	struct bits have;
 	struct picker *picker;
-	uint32_t *n_having; /* of each piece: neighbours that have it */
-	uint16_t *sender;   /* of each block: conn + 1; 0: not arrived */
-	bool is_ending;	    /* nothing is free any more: end-game */
+	uint16_t *sender; /* of each block: sim_id; 0: not arrived */
+	/* Pieces that some block was asked of, and are not whole; the most
+	 * there were; the most there may be. */
+	uint32_t n_open, was_open, open_max;
+	uint32_t piece_bytes;
+	bool is_short; /* of memory, in this pass */
 	bool wake_is_set;
 
 	struct sim_conn *conns;
@@ -127,6 +135,7 @@ struct world_cfg {
 	uint64_t seed;
 	uint32_t n_pieces, piece_bytes, peers_max;
 	uint32_t conns_max, n_dials;
+	uint32_t open_max;    /* pieces that a peer has memory for; 0: all */
 	bool has_checks;      /* after each event, what it touched */
 	uint64_t bitrate_Bps; /* of viewers */
 	uint32_t scatter;     /* of their windows; 0: in order */
@@ -180,6 +189,32 @@ void link_on_depart(struct world *w, struct sim_peer *p, struct event *ev);
 void link_on_reach(struct world *w, struct sim_peer *p, struct event *ev);
 void link_on_ack(struct world *w, struct sim_peer *p, struct event *ev);
 
+/* ---- asks.c: what is asked of others ---- */
+
+/* sim_id — the picker's name for the other end of `c`. */
+static inline uint32_t sim_id(const struct sim_peer *p,
+			      const struct sim_conn *c)
+{
+	return (uint32_t)(c - p->conns) + 1;
+}
+
+static inline struct sim_conn *sim_conn_of(const struct sim_peer *p,
+					   uint32_t id)
+{
+	return &p->conns[id - 1];
+}
+
+void asks_pass(struct world *w, struct sim_peer *p);
+uint32_t asks_room(const struct sim_peer *p, const struct sim_conn *c);
+void asks_on_stall(struct world *w, struct sim_peer *p, struct sim_conn *c);
+
+/* asks_find — where in the queue; n_asks: it is not in. */
+uint32_t asks_find(const struct sim_conn *c, const struct wire_block *b);
+void asks_take(const struct world *w, struct sim_conn *c, uint32_t i);
+
+/* asks_drop — choked: all is gone. */
+void asks_drop(const struct world *w, struct sim_peer *p, struct sim_conn *c);
+
 /* ---- actors.c: the protocol's two sides ---- */
 
 void actor_connect(struct world *w, struct sim_peer *a, struct sim_peer *b);
@@ -188,7 +223,6 @@ void actor_on_event(struct world *w, struct sim_peer *p, struct event *ev);
 void actor_check(const struct world *w, const struct sim_peer *p);
 void actor_choke(struct world *w, struct sim_peer *p, struct sim_conn *c,
 		 bool is_choked);
-void actor_pass(struct world *w, struct sim_peer *p);
 
 /* ---- viewers.c: a person who watches ---- */
 

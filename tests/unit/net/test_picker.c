@@ -639,8 +639,8 @@ static void foreign_blocks_are_unwanted(void **state)
 	assert_int_equal(picker_outstanding(f->p), 4);
 }
 
-/* What is pinned comes after what is read ahead: first what was begun, then
- * the rarest; a piece that is wanted more for a while comes back. */
+/* What is pinned comes after what is read ahead: the rarest first, of equals
+ * what was begun; a piece that is wanted more for a while comes back. */
 static void background_is_last(void **state)
 {
 	struct fixture *f = *state;
@@ -711,7 +711,7 @@ static void background_has_an_end_game(void **state)
 }
 
 /* Memory that is taken from a piece of the background leaves it wanted; the one
- * that was begun last gives first. */
+ * of which the least is there gives first. */
 static void background_gives_memory_back(void **state)
 {
 	struct fixture *f = *state;
@@ -749,6 +749,80 @@ static void background_looks_behind_the_rare(void **state)
 	assert_int_equal(assign(f, 1, 0), BLOCKS);
 	assert_int_equal(f->out[0].block.piece_ix, MANY - 2);
 	bits_fini(&one);
+}
+
+/* What others have by now waits, though it was begun; but only so many pieces
+ * are left half done. */
+static void background_begins_few(void **state)
+{
+	enum { MANY = 100, HALF_MAX = 16 + 1 };
+	struct fixture *f = *state;
+	struct bits have;
+	unsigned n_open = 0;
+
+	assert_int_equal(bits_init(&have, MANY), 0);
+	bits_set_all(&have);
+	f->peer[0].have = &have;
+	assert_int_equal(picker_start_background(f->p, MANY, 1), 0);
+	for (uint32_t ix = 4; ix < MANY; ix++)
+		picker_want(f->p, ix, WANT_BACKGROUND, 0);
+	for (unsigned i = 0; i < HALF_MAX + 4; i++) {
+		f->peer[0].room = 1;
+		assert_int_equal(assign(f, 1, 0), 1);
+		assert_int_equal(f->out[0].block.begin_bytes == 0,
+				 i < HALF_MAX);
+		rarity_on_have(picker_rarity(f->p), f->out[0].block.piece_ix);
+	}
+	for (uint32_t ix = 0; ix < MANY; ix++)
+		n_open += picker_is_open(f->p, ix);
+	assert_int_equal(n_open, HALF_MAX);
+	bits_fini(&have);
+}
+
+/* A new peer that owes all it is trusted with is no reason to begin a piece. */
+static void background_begins_nothing_for_nobody(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(picker_start_background(f->p, N_PIECES, 1), 0);
+	picker_want(f->p, 0, WANT_BACKGROUND, 0);
+	set_busy(&f->peer[0], true);
+	f->peer[1].is_proven = false;
+	f->peer[1].out_bytes = 2 * WIRE_BLOCK_BYTES;
+	assert_int_equal(assign(f, 2, 0), 0);
+	assert_false(picker_is_open(f->p, 0));
+	f->peer[1].out_bytes = 0;
+	assert_int_equal(assign(f, 2, 0), 2);
+}
+
+/* When memory is short, a piece that nobody could be asked for in twenty
+ * seconds is in the way of others; while somebody could, it is not. */
+static void background_knows_what_is_left(void **state)
+{
+	const uint64_t left_us = 20000000;
+	struct fixture *f = *state;
+	unsigned n_others;
+
+	assert_int_equal(picker_start_background(f->p, N_PIECES, 1), 0);
+	picker_want(f->p, 0, WANT_BACKGROUND, 0);
+	f->open_left = 1;
+	f->peer[0].room = 1;
+	assert_int_equal(assign(f, 1, 0), 1);
+	(void)arrive(f, 10, &f->out[0].block, &n_others);
+	picker_want(f->p, 1, WANT_BACKGROUND, 0);
+	bits_set(&f->none, 1);
+	f->peer[1].have = &f->none;
+	assert_int_equal(assign(f, 2, left_us), 0);
+	f->peer[0].have = &f->none;
+	assert_int_equal(assign(f, 2, 2 * left_us - 1), 0);
+	assert_int_equal(picker_left_background(f->p), UINT32_MAX);
+	assert_int_equal(picker_next_late_us(f->p), 2 * left_us);
+	assert_int_equal(assign(f, 2, 2 * left_us), 0);
+	assert_int_equal(picker_left_background(f->p), 0);
+	picker_close(f->p, 0);
+	f->open_left = 1;
+	assert_int_equal(assign(f, 2, 2 * left_us), BLOCKS);
+	assert_int_equal(f->out[0].block.piece_ix, 1);
 }
 
 /* Any sequence of events keeps the invariants. */
@@ -844,6 +918,9 @@ int main(void)
 		T(background_has_an_end_game),
 		T(background_gives_memory_back),
 		T(background_looks_behind_the_rare),
+		T(background_begins_few),
+		T(background_begins_nothing_for_nobody),
+		T(background_knows_what_is_left),
 		T(random_walk),
 #undef T
 	};

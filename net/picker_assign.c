@@ -494,7 +494,7 @@ uint32_t picker_left_background(const struct picker *p)
 	const struct pick_piece *pp;
 
 	TAILQ_FOREACH (pp, &p->background, link) {
-		if (pp->n_arrived < pp->n_blocks && is_left(p, pp))
+		if (pp->n_hot > 0 && is_left(p, pp))
 			return pp->ix;
 	}
 	return UINT32_MAX;

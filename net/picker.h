@@ -105,8 +105,8 @@ bool picker_is_hot(const struct picker *p, uint32_t piece_ix,
  * open with WANT_NONE and no request out, one with a segment that is not full
  * before one without. left_background: BACKGROUND with such a segment, and for
  * long nobody could be asked for more of it. last_background: the BACKGROUND
- * piece with one of which the least is there. last_window: the WINDOW piece with
- * one whose deadline is the latest. UINT32_MAX: none. */
+ * piece with one of which the least is there. last_window: the WINDOW piece
+ * with one whose deadline is the latest. UINT32_MAX: none. */
 uint32_t picker_first_idle(const struct picker *p);
 uint32_t picker_left_background(const struct picker *p);
 uint32_t picker_last_background(const struct picker *p);

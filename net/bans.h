@@ -12,8 +12,9 @@ struct bans;
 int bans_new(struct bans **out);
 void bans_free(struct bans *b);
 
-/* bans_add_host — every port of the address. On loopback, where many peers
- * share one address, only the port at hand. */
+/* bans_add_host — every port of the address, and of all addresses of its /64
+ * if it is IPv6. On loopback, where many peers share one address, only the port
+ * at hand; of a link-local address, whose /64 is the whole line, only that. */
 void bans_add_host(struct bans *b, const struct addr *a);
 
 /* bans_add_port — this very address and port (ourselves). */

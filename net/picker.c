@@ -557,13 +557,17 @@ void picker_take_back(struct picker *p, const struct wire_block *b)
 	struct pick_piece *pp;
 	struct pick_block *pb = find_block(p, b, &pp);
 	uint32_t i = b->begin_bytes / WIRE_BLOCK_BYTES;
+	struct pick_segment *seg;
 
 	if (!pb || !pb->has_arrived)
 		return;
+	seg = picker_segment(pp, i);
+	if (seg->is_open && !picker_segment_is_hot(seg))
+		pp->n_hot++;
 	pb->has_arrived = false;
 	pp->n_arrived--;
-	picker_segment(pp, i)->n_arrived--;
-	picker_segment(pp, i)->n_free++;
+	seg->n_arrived--;
+	seg->n_free++;
 	if (i < pp->first_free)
 		pp->first_free = i;
 }

@@ -190,7 +190,7 @@ void picker_on_gone(struct picker *p, uint32_t peer_id,
  * have to be fewer. */
 void picker_on_waste(struct picker *p, uint32_t bytes);
 /* picker_take_back — a block that had arrived is not believed any more, and
- * its segment was not full: it is missing again. */
+ * its segment still has its memory: it is missing again. */
 void picker_take_back(struct picker *p, const struct wire_block *b);
 
 /* picker_is_missing — the block has not arrived; its piece is open. */

@@ -883,11 +883,37 @@ static void random_walk(void **state)
 	}
 }
 
+/* A block that is not believed any more is asked for again, and makes a whole
+ * piece one that is not. */
+static void what_is_taken_back_is_asked_again(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_block b;
+	unsigned n, n_others;
+
+	assert_int_equal(picker_want(f->p, 0, WANT_URGENT, 0), 0);
+	n = assign(f, 1, 0);
+	assert_int_equal(n, BLOCKS);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(arrive(f, 10, &f->out[i].block, &n_others),
+				 i + 1 < n ? PICKER_BLOCK : PICKER_WHOLE);
+	b = f->out[2].block;
+	assert_false(picker_is_missing(f->p, &b));
+	picker_take_back(f->p, &b);
+	picker_take_back(f->p, &b); /* once is enough */
+	picker_check(f->p);
+	assert_true(picker_is_missing(f->p, &b));
+	assert_int_equal(assign(f, 1, 1000), 1);
+	assert_true(wire_block_eq(&f->out[0].block, &b));
+	assert_int_equal(arrive(f, 10, &b, &n_others), PICKER_WHOLE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 		T(idle_without_demand),
+		T(what_is_taken_back_is_asked_again),
 		T(order_of_demand),
 		T(urgent_piece_spreads),
 		T(slow_peer_gets_no_urgent_block),

@@ -102,8 +102,9 @@ struct pieces_ops {
 	/* The piece may be read, served and announced from now on. Runs before
 	 * its waiters do. */
 	void (*on_verified)(void *arg, uint32_t piece_ix);
-	/* The bytes do not match the hash; the piece is FETCHING again with all
-	 * its blocks to be replaced. pieces_digests tells them from others. */
+	/* The bytes do not match the hash; the piece is FETCHING again. Staged
+	 * bytes are gone; others are where they were (pieces_place), to be
+	 * replaced. pieces_digests tells them from others. */
 	void (*on_bad)(void *arg, uint32_t piece_ix);
 	/* The store cannot stage the piece. It is FETCHING, and must be given
 	 * up before this returns, as pieces_abandon has it. Who waits for it

@@ -10,17 +10,22 @@
  *            peer. Wrong again: that peer is the one sender, and is banned.
  *            Right: whoever sent a block that differs from it is banned.
  * So each bad piece costs a liar at least one ban within two fetches, and
- * nobody who sent right bytes is ever banned. What else he brought, of pieces
- * that are not whole yet, is thrown away with him.
+ * nobody who sent right bytes is ever banned. What else he brought of pieces
+ * that are not hashed yet is thrown away with him. But who lies seldom brings
+ * much that is right: pieces that are whole, of peers who all sent right ones
+ * before, are hashed; if such a one is wrong, his blocks alone are fetched
+ * again, and nobody is suspect for it.
  *
  * A liar under suspicion would spoil piece after piece until he is convicted.
  * So suspect peers work alone: each is asked for pieces that nobody else has a
  * part in, and nobody else gets one. The honest among them lose nothing by it,
- * and the next lie convicts.
+ * and the next lie convicts. What they have a part in already is not hashed
+ * before they are cleared or convicted (custody.c).
  *
- * Which peer is asked: one that can be asked now, not stalled, the one we have
- * the most bytes of; if he leaves, another takes over, and then the piece has
- * several senders again, which only means another round.
+ * Which peer is asked: one that can be asked now, not stalled, who had a part
+ * in the fewest suspect pieces, of those the one we have the most bytes of; if
+ * he leaves, another takes over, and then the piece has several senders again,
+ * which only means another round.
  *
  * The digests are keyed, so that a liar cannot prepare wrong bytes that collide
  * with right ones; they are made where the piece is hashed (pieces_digests). */
@@ -34,6 +39,7 @@
 #include "core/mem.h"
 #include "core/metainfo.h"
 #include "net/bans.h"
+#include "net/custody.h"
 #include "net/engine_internal.h"
 #include "net/intake.h"
 #include "net/peer.h"
@@ -60,16 +66,6 @@ static void convict(struct intake *in, const struct intake_sender *liar,
 	swarm_ban(in->sw, &liar->addr);
 }
 
-static bool has_one_sender(const struct intake_piece *ip)
-{
-	uint32_t i;
-
-	for (i = 1; i < ip->n_blocks; i++)
-		if (!intake_is_same(&ip->sender[i], &ip->sender[0]))
-			return false;
-	return true;
-}
-
 /* Without memory for the evidence nobody is convicted by it; that the piece
  * is fetched from one peer alone still finds the liar. */
 static void keep_evidence(struct intake *in, struct intake_piece *ip)
@@ -87,11 +83,58 @@ static void keep_evidence(struct intake *in, struct intake_piece *ip)
 	ip->bad_digest = mem_dup(digests, ip->n_blocks * sizeof(*digests));
 }
 
+/* ---- suspect peers ---- */
+
+/* A piece that nobody wants is not fetched, and would never clear them. */
+static void accuse_senders(struct intake *in, const struct intake_piece *ip)
+{
+	struct peer *p;
+	uint32_t i;
+
+	if (!ip->is_suspect || ip->bad_sender == NULL ||
+	    picker_class(in->sw->picker, ip->ix) == WANT_NONE)
+		return;
+	in->mark++;
+	for (i = 0; i < ip->n_blocks; i++) {
+		p = ip->bad_sender[i].is_web
+			    ? NULL
+			    : swarm_peer(in->sw, ip->bad_sender[i].id);
+		if (p != NULL && p->mark != in->mark)
+			p->n_accused++;
+		if (p != NULL)
+			p->mark = in->mark;
+	}
+}
+
+static void find_suspects(struct intake *in)
+{
+	const struct intake_piece *ip;
+	struct peer *p;
+
+	TAILQ_FOREACH (p, &in->sw->peers, link)
+		p->n_accused = 0;
+	if (in->n_suspects > 0)
+		LIST_FOREACH (ip, &in->pieces, link)
+			accuse_senders(in, ip);
+}
+
+/* ---- what the hash said ---- */
+
+bool blame_is_convict(const struct intake *in, const struct intake_sender *from)
+{
+	const struct webseed *ws;
+
+	if (!from->is_web)
+		return bans_has(in->sw->e->bans, &from->addr);
+	ws = webseed_find(in->sw, from->id);
+	return ws != NULL && ws->is_banned;
+}
+
 void blame_on_bad(struct intake *in, struct intake_piece *ip)
 {
 	struct intake_sender liar = ip->sender[0];
 
-	if (has_one_sender(ip)) {
+	if (custody_is_alone(ip)) {
 		convict(in, &liar, ip->ix);
 		return;
 	}
@@ -101,6 +144,7 @@ void blame_on_bad(struct intake *in, struct intake_piece *ip)
 		in->n_suspects++;
 	}
 	ip->only_peer = 0;
+	find_suspects(in);
 }
 
 void blame_on_good(struct intake *in, struct intake_piece *ip)
@@ -128,6 +172,8 @@ static bool is_better(const struct peer *a, const struct peer *b)
 {
 	if (a->is_snubbed != b->is_snubbed)
 		return b->is_snubbed;
+	if (a->n_accused != b->n_accused)
+		return a->n_accused < b->n_accused;
 	return a->down_bytes > b->down_bytes;
 }
 
@@ -170,42 +216,14 @@ static void choose_for(struct intake *in, struct intake_piece *ip)
 	ip->only_peer = web != 0 ? web : best != NULL ? best->id : 0;
 }
 
-/* ---- suspect peers ---- */
-
-static void suspect_senders(struct intake *in, const struct intake_piece *ip)
-{
-	struct peer *p;
-	uint32_t i;
-
-	if (!ip->is_suspect || ip->bad_sender == NULL)
-		return;
-	for (i = 0; i < ip->n_blocks; i++) {
-		p = ip->bad_sender[i].is_web
-			    ? NULL
-			    : swarm_peer(in->sw, ip->bad_sender[i].id);
-		if (p != NULL)
-			p->is_suspect = true;
-	}
-}
-
-static void find_suspects(struct intake *in)
-{
-	const struct intake_piece *ip;
-	struct peer *p;
-
-	TAILQ_FOREACH (p, &in->sw->peers, link)
-		p->is_suspect = false;
-	if (in->n_suspects > 0)
-		LIST_FOREACH (ip, &in->pieces, link)
-			suspect_senders(in, ip);
-}
+/* ---- who works alone ---- */
 
 /* A piece that is not suspect belongs to one peer only while that is so. */
 static bool stays_alone(const struct intake *in, const struct intake_piece *ip)
 {
 	const struct peer *p = swarm_peer(in->sw, ip->only_peer);
 
-	return p != NULL && p->is_suspect && still_serves(in, ip);
+	return p != NULL && p->n_accused > 0 && still_serves(in, ip);
 }
 
 void blame_choose(struct intake *in)
@@ -259,7 +277,7 @@ const struct bits *blame_have(struct intake *in, uint32_t id,
 	memcpy(masked->data, have->data, bits_bytes(have->n));
 	masked->n_set = have->n_set;
 	LIST_FOREACH (ip, &in->pieces, link)
-		if (is_denied(ip, id, p != NULL && p->is_suspect) &&
+		if (is_denied(ip, id, p != NULL && p->n_accused > 0) &&
 		    bits_has(masked, ip->ix))
 			bits_clear(masked, ip->ix);
 	return masked;

@@ -2,11 +2,13 @@
 #ifndef SHOAL_NET_BLAME_H
 #define SHOAL_NET_BLAME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct bits;
 struct intake;
 struct intake_piece;
+struct intake_sender;
 struct peer;
 
 /* blame_on_bad — the piece's bytes do not match. */
@@ -15,8 +17,12 @@ void blame_on_bad(struct intake *in, struct intake_piece *ip);
 /* blame_on_good — they do now: compare them with what was wrong before. */
 void blame_on_good(struct intake *in, struct intake_piece *ip);
 
+/* blame_is_convict — found guilty. */
+bool blame_is_convict(const struct intake *in,
+		      const struct intake_sender *from);
+
 /* blame_choose — for each suspect piece the one peer that is asked for it; who
- * is suspect (p->is_suspect). Before each pass. */
+ * is suspect (p->n_accused). Before each pass. */
 void blame_choose(struct intake *in);
 
 /* blame_on_ask — a suspect peer was asked for a block: the piece is his alone.

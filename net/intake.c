@@ -11,7 +11,8 @@
  *   3. A block is whole: the picker is told, copies elsewhere are cancelled,
  *      the sender is noted.
  *   4. The last block of a segment came: nobody writes into its memory any
- *      more, and it is handed over, to be hashed or to be staged.
+ *      more, and it is handed over, to be hashed or to be staged; a piece of
+ *      one segment at once or in its turn (custody.c).
  *   5. Verified: the record goes. Bad: blame.c.
  *
  * Invariants
@@ -46,6 +47,7 @@
 #include "core/mem.h"
 #include "core/metainfo.h"
 #include "net/blame.h"
+#include "net/custody.h"
 #include "net/fetch.h"
 #include "net/intake_piece.h"
 #include "net/net_limits.h"
@@ -65,6 +67,7 @@ int intake_new(struct swarm *sw, struct intake **out)
 		return ENOMEM;
 	in->sw = sw;
 	LIST_INIT(&in->pieces);
+	TAILQ_INIT(&in->held);
 	r = hmap_new(sizeof(uint32_t), &in->by_ix);
 	if (r != 0) {
 		mem_free(in);
@@ -369,7 +372,10 @@ static void count_block(struct intake *in, struct intake_piece *ip,
 	if (--ip->n_missing[i] > 0)
 		return;
 	forget_segment(in, ip, i);
-	pieces_filled(pieces_of(in), ip->ix, block * WIRE_BLOCK_BYTES);
+	if (intake_segments(ip) == 1)
+		custody_on_whole(in, ip);
+	else
+		pieces_filled(pieces_of(in), ip->ix, block * WIRE_BLOCK_BYTES);
 }
 
 /* The bytes are at `dst` and the block is missing: it is ours. */
@@ -472,6 +478,7 @@ static void disbelieve(struct intake *in, struct intake_piece *ip, uint32_t i)
 	ip->sender[i] = (struct intake_sender){.id = 0};
 	ip->n_arrived--;
 	ip->n_missing[i / ip->segment_blocks]++;
+	custody_leave(in, ip);
 	in->sw->waste_bytes += b.len_bytes;
 }
 
@@ -481,9 +488,13 @@ void intake_disbelieve(struct intake *in, const struct intake_sender *from)
 	uint32_t i;
 
 	LIST_FOREACH (ip, &in->pieces, link) {
-		/* What is full is being hashed, or staged. */
+		/* What is full is staged, or the hash will tell; but what is
+		 * held is not hashed yet. */
+		bool any = ip->is_held && !custody_is_likely(in, ip);
+
 		for (i = 0; i < ip->n_blocks; i++)
-			if (ip->n_missing[i / ip->segment_blocks] > 0 &&
+			if ((any ||
+			     ip->n_missing[i / ip->segment_blocks] > 0) &&
 			    ip->sender[i].id != 0 &&
 			    intake_is_same(&ip->sender[i], from))
 				disbelieve(in, ip, i);
@@ -518,11 +529,30 @@ void intake_on_verified(struct intake *in, uint32_t piece_ix)
 	struct intake_piece *ip = intake_find(in, piece_ix);
 
 	if (ip != NULL) {
+		custody_on_hashed(in, ip, true);
 		blame_on_good(in, ip);
 		credit(in, ip);
 		intake_piece_drop(in, ip);
 	}
 	picker_drop(in->sw->picker, piece_ix);
+}
+
+/* Only what a convict brought of it: the others may well be right, and unless
+ * it was staged they are still there. */
+static bool take_out_convicts(struct intake *in, struct intake_piece *ip)
+{
+	bool had_any = false;
+	uint32_t i;
+
+	if (ip->is_suspect || pieces_place(pieces_of(in), ip->ix, 0) == NULL)
+		return false;
+	for (i = 0; i < ip->n_blocks; i++) {
+		if (!blame_is_convict(in, &ip->sender[i]))
+			continue;
+		disbelieve(in, ip, i);
+		had_any = true;
+	}
+	return had_any;
 }
 
 void intake_on_bad(struct intake *in, uint32_t piece_ix)
@@ -532,15 +562,18 @@ void intake_on_bad(struct intake *in, uint32_t piece_ix)
 
 	if (ip == NULL)
 		return;
-	in->sw->waste_bytes += metainfo_piece_bytes(in->sw->t->mi, piece_ix);
 	log_debug("%s: piece %u is wrong", torrent_name(in->sw->t), piece_ix);
+	custody_on_hashed(in, ip, false);
+	swarm_kick(in->sw);
+	if (take_out_convicts(in, ip))
+		return;
+	in->sw->waste_bytes += metainfo_piece_bytes(in->sw->t->mi, piece_ix);
 	picker_restart(in->sw->picker, piece_ix);
 	blame_on_bad(in, ip);
 	for (i = 0; i < intake_segments(ip); i++)
 		intake_empty_segment(ip, i);
 	for (i = 0; i < ip->n_blocks; i++)
 		ip->sender[i] = (struct intake_sender){.id = 0};
-	swarm_kick(in->sw);
 }
 
 void intake_on_failed(struct intake *in, uint32_t piece_ix)

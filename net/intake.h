@@ -41,6 +41,11 @@ struct intake_piece {
 			       waits for one, any other is everybody's */
 	struct intake_sender *bad_sender; /* of the version that was wrong */
 	uint64_t *bad_digest;
+
+	/* custody.c's */
+	TAILQ_ENTRY(intake_piece) held;
+	bool is_held, is_handed;
+	uint64_t whole_us;
 };
 
 struct intake {
@@ -51,7 +56,9 @@ struct intake {
 	bool has_alone; /* pieces that are not suspect have an only_peer */
 	bool is_short;	/* a piece could not be opened for want of memory, */
 	bool is_nomem;	/* and nobody will say when there is some again; */
-	enum want_class short_for; /* the best such piece's */
+	enum want_class short_for;	 /* the best such piece's */
+	TAILQ_HEAD(, intake_piece) held; /* whole, custody.c's */
+	uint64_t mark;
 };
 
 int intake_new(struct swarm *sw, struct intake **out);
@@ -81,8 +88,9 @@ void intake_on_block(struct peer *p, const struct wire_block *b, uint8_t *dst);
 void intake_on_web_block(struct webseed *ws, const struct wire_block *b,
 			 const uint8_t *bytes);
 
-/* intake_disbelieve — what this sender brought of pieces that are not whole yet
- * is missing again. */
+/* intake_disbelieve — what this sender, a convict, brought of pieces that are
+ * not hashed yet is missing again. Of those that are whole and likely right the
+ * hash tells. */
 void intake_disbelieve(struct intake *in, const struct intake_sender *from);
 
 /* intake_is_same — one and the same sender. */

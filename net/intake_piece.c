@@ -11,6 +11,7 @@
 #include "core/hmap.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
+#include "net/custody.h"
 #include "net/intake.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
@@ -84,6 +85,7 @@ void intake_piece_drop(struct intake *in, struct intake_piece *ip)
 {
 	if (ip->is_suspect)
 		in->n_suspects--;
+	custody_leave(in, ip);
 	(void)hmap_del(in->by_ix, &ip->ix);
 	LIST_REMOVE(ip, link);
 	intake_piece_free(ip);

@@ -41,7 +41,7 @@ unsigned parole_assign(struct swarm *sw, uint64_t now_us, uint64_t *late_us)
 	struct peer *p;
 
 	TAILQ_FOREACH (p, &sw->peers, link) {
-		if (!p->is_suspect || !swarm_describe(sw, p, now_us, &desc))
+		if (p->n_accused == 0 || !swarm_describe(sw, p, now_us, &desc))
 			continue;
 		assign(sw, p, &desc, now_us);
 		p->has_room = desc.room > 0;

@@ -32,6 +32,7 @@
 #include "net/bans.h"
 #include "net/blame.h"
 #include "net/crowd.h"
+#include "net/custody.h"
 #include "net/dialer.h"
 #include "net/dialpace.h"
 #include "net/engine_internal.h"
@@ -332,7 +333,7 @@ static unsigned assign(struct swarm *sw, uint64_t now_us, uint64_t *late_us)
 	TAILQ_FOREACH (p, &sw->peers, link) {
 		if (n_peers == SWARM_PEERS_MAX)
 			break;
-		if (!p->is_suspect &&
+		if (p->n_accused == 0 &&
 		    swarm_describe(sw, p, now_us, &desc[n_peers]))
 			peers[n_peers++] = p;
 	}
@@ -403,7 +404,7 @@ static void look_for_peers(struct swarm *sw)
 static void on_pass(void *arg)
 {
 	struct swarm *sw = arg;
-	uint64_t now_us = loop_now_us(sw->loop), late_us;
+	uint64_t now_us = loop_now_us(sw->loop), late_us, held_us;
 	unsigned n_peers;
 
 	swarm_check(sw);
@@ -415,7 +416,8 @@ static void on_pass(void *arg)
 		sw->intake->short_for = WANT_NONE;
 		n_peers = assign(sw, now_us, &late_us);
 	} while (sw->intake->is_short && reclaim_for(sw));
-	set_wake(sw, late_us, now_us);
+	held_us = custody_run(sw->intake, now_us);
+	set_wake(sw, held_us < late_us ? held_us : late_us, now_us);
 	if (n_peers == 0 && sw->n_dialing == 0 && fetch_is_hungry(sw->t->fetch))
 		look_for_peers(sw);
 	dialer_on_pass(sw);

@@ -95,10 +95,13 @@ struct peer {
 	struct bits masked;  /* blame.c's: have without suspect pieces */
 	struct buf early;    /* bits said before the metadata was known */
 	bool early_is_whole, early_all;
-	bool said_have;	 /* BITFIELD, HAVE_ALL or HAVE_NONE came */
-	bool has_spoken; /* any message came */
-	bool is_suspect; /* blame.c's: it had a part in a piece that was wrong
-			  */
+	bool said_have;	    /* BITFIELD, HAVE_ALL or HAVE_NONE came */
+	bool has_spoken;    /* any message came */
+	uint32_t n_accused; /* blame.c's: suspect pieces it had a part in */
+	/* custody.c's: of the pieces that it had a part in, how many are being
+	 * hashed, and were right. */
+	uint32_t n_handed, n_right;
+	uint64_t mark; /* blame.c's and custody.c's: it was seen */
 	uint32_t useful;
 	bool is_in_all; /* it had everything when it was counted (rarity.h) */
 

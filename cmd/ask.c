@@ -212,7 +212,7 @@ int ask(const char *point, json_t *request, json_t **answer,
 {
 	char path[PATH_MAX];
 	struct buf text = {0};
-	int fd, r;
+	int fd = -1, r;
 
 	r = find_socket(point, path, why);
 	if (!r) {

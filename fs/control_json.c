@@ -90,8 +90,8 @@ static json_t *peer(struct control_json *o, const struct torrent_peer_view *p)
 	control_put(o, j, "incoming", json_boolean(p->is_incoming));
 	control_put(o, j, "chokes_us", json_boolean(p->choked_us));
 	control_put(o, j, "choked", json_boolean(p->choked_them));
-	control_put(o, j, "interested_in_us", json_boolean(p->interested_us));
-	control_put(o, j, "interesting", json_boolean(p->interested_them));
+	control_put(o, j, "interested_in_us", json_boolean(p->interested_them));
+	control_put(o, j, "interesting", json_boolean(p->interested_us));
 	return j;
 }
 

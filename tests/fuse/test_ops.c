@@ -768,7 +768,7 @@ static void status_json(void **state)
 {
 	struct fixture f = setup();
 	uint64_t fh = open_file(&f, f.top | 1);
-	json_t *root, *t, *reads;
+	json_t *root, *t, *reads, *peer;
 	const char *s;
 
 	kernel_read_start(f.k, f.top | 1, fh, 700000, 4096);
@@ -781,6 +781,9 @@ static void status_json(void **state)
 			    HEX_A);
 	assert_int_equal(json_integer_value(json_object_get(t, "pieces")), 4);
 	assert_int_equal(json_array_size(json_object_get(t, "peers")), 1);
+	peer = json_array_get(json_object_get(t, "peers"), 0);
+	assert_true(json_is_true(json_object_get(peer, "interesting")));
+	assert_true(json_is_false(json_object_get(peer, "interested_in_us")));
 	reads = json_object_get(root, "reads");
 	assert_int_equal(json_array_size(reads), 1);
 	assert_string_equal(json_string_value(json_object_get(

@@ -397,12 +397,14 @@ bool torrent_piece_held(const struct torrent *t, uint32_t piece_ix)
 	return (uint64_t)(piece_ix + 1) * t->mi->piece_bytes <= t->held;
 }
 
-/* A peer whose name no terminal should see, and no JSON parser. */
+/* A peer whose name no terminal should see, and no JSON parser. We want of it,
+ * and it wants nothing of us. */
 unsigned torrent_peers(const struct torrent *t, struct torrent_peer_view *out,
 		       unsigned max)
 {
 	memset(out, 0, sizeof(*out));
 	addr_parse(&out->addr, "10.0.0.1:6881");
+	out->interested_us = true;
 	memcpy(out->client, "\x1b[31mpeer\xff", 10);
 	return max > 0;
 }

@@ -184,7 +184,7 @@ static int encode(const struct create *c, const struct content *content,
 		files[i].len_bytes = content->files[i].len_bytes;
 	}
 	src.files = files;
-	r = metainfo_encode_v1(&src, out);
+	r = metainfo_encode(&src, out);
 	mem_free(files);
 	return r;
 }

@@ -111,15 +111,25 @@ struct mi_source_file {
 	const char *const *path; /* raw elements */
 	uint32_t n_path;
 	uint64_t len_bytes;
+	unsigned attr;		 /* MI_ATTR_… */
+	const char *const *link; /* of a symlink: its target's elements, from
+				    the torrent's top */
+	uint32_t n_link;
+	/* v2, and no pad file: */
+	const uint8_t *root;  /* 32 bytes; not of an empty file */
+	const uint8_t *layer; /* 32 bytes a piece, of a file of several */
 };
 
 struct mi_source {
 	const char *name;
-	bool is_single;
+	bool is_single; /* then files[0].path is the name */
+	/* Sorted by path, element by element as bytes, but for the pad files,
+	 * which stand where a hybrid needs them. */
 	const struct mi_source_file *files;
 	uint32_t n_files;
 	uint32_t piece_bytes;
-	const uint8_t *v1_hashes; /* 20 bytes a piece */
+	bool has_v2;
+	const uint8_t *v1_hashes; /* 20 bytes a piece; NULL: no v1 */
 	uint32_t n_pieces;
 	const char *const *trackers; /* each its own tier */
 	uint32_t n_trackers;
@@ -129,7 +139,8 @@ struct mi_source {
 
 struct buf;
 
-/* metainfo_encode_v1 — a v1 .torrent into `out`. 0 or ENOMEM. */
-int metainfo_encode_v1(const struct mi_source *src, struct buf *out);
+/* metainfo_encode — a .torrent of v1, v2 or both into `out`: the info
+ * dictionary has the bytes that libtorrent gives it. 0 or ENOMEM. */
+int metainfo_encode(const struct mi_source *src, struct buf *out);
 
 #endif

@@ -204,11 +204,12 @@ static inline struct metainfo *fix_torrent_of(struct fix_loop *f,
 	for (uint32_t i = 0; i < n; i++) {
 		snprintf(names[i], sizeof(names[i]), "f%u", i);
 		paths[i] = n == 1 ? name : names[i];
-		files[i] = (struct mi_source_file){&paths[i], 1, lens[i]};
+		files[i] = (struct mi_source_file){
+			.path = &paths[i], .n_path = 1, .len_bytes = lens[i]};
 		total += lens[i];
 	}
 	src.v1_hashes = fix_hashes(f, total, piece_bytes, &src.n_pieces);
-	fix_must(metainfo_encode_v1(&src, &out), "encode");
+	fix_must(metainfo_encode(&src, &out), "encode");
 	fix_must(metainfo_parse_file(out.data, out.len, f->hasher, &mi, &why),
 		 "parse");
 	buf_fini(&out);

@@ -320,7 +320,7 @@ static inline void conn_make_torrent(struct conn *c)
 		hasher_once(c->hasher, HASH_SHA1,
 			    c->content + (size_t)ix * CONN_PIECE_BYTES,
 			    conn_piece_bytes(ix), hashes + 20u * ix);
-	conn_must(metainfo_encode_v1(&src, &whole) == 0);
+	conn_must(metainfo_encode(&src, &whole) == 0);
 	conn_must(metainfo_parse_file(whole.data, whole.len, c->hasher, &c->mi,
 				      &err) == 0);
 	buf_fini(&whole);

@@ -612,13 +612,15 @@ static void tree_depth_is_limited(void **state)
 	}
 }
 
-/* What metainfo_encode_v1 writes is read back the same, and strict. */
+/* What metainfo_encode writes is read back the same, and strict. */
 static void encode_round_trips(void **state)
 {
 	static const char *const path[] = {"d", "f.bin"};
 	static const char *const trackers[] = {"http://a/", "udp://b:1"};
-	const struct mi_source_file files[] = {{path, 2, 20000},
-					       {path + 1, 1, 5}};
+	const struct mi_source_file files[] = {
+		{.path = path, .n_path = 2, .len_bytes = 20000},
+		{.path = path + 1, .n_path = 1, .len_bytes = 5},
+	};
 	const struct mi_source src = {
 		.name = "made",
 		.files = files,
@@ -638,7 +640,7 @@ static void encode_round_trips(void **state)
 	struct metainfo *mi;
 	struct benc doc;
 
-	assert_int_equal(metainfo_encode_v1(&src, &b), 0);
+	assert_int_equal(metainfo_encode(&src, &b), 0);
 	assert_int_equal(benc_decode(&doc, b.data, b.len, &strict, NULL), 0);
 	benc_fini(&doc);
 	mi = parsed(*state, b.data, b.len);

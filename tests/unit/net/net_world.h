@@ -136,7 +136,7 @@ static void world_torrent(struct world *w, uint32_t n_pieces,
 			    hashes + 20u * i);
 	}
 	src.v1_hashes = hashes;
-	assert_int_equal(metainfo_encode_v1(&src, &w->file), 0);
+	assert_int_equal(metainfo_encode(&src, &w->file), 0);
 	mem_free(hashes);
 }
 

@@ -36,7 +36,7 @@ struct place {
 	struct loop *loop;
 	struct workers *workers;
 	int dir_fd;
-	char **paths;	 /* a pad's is NULL */
+	char **paths;	 /* a pad's or symlink's is NULL */
 	uint64_t *sizes; /* as store_place_new saw them */
 	uint32_t n_paths;
 	struct blobs blobs;
@@ -123,11 +123,12 @@ static int check_sizes(const struct place *p, const struct metainfo *mi)
 	if (mi->n_files != p->n_paths)
 		return EPROTO;
 	for (uint32_t ix = 0; ix < mi->n_files; ix++) {
-		bool is_pad = (mi->files[ix].attr & MI_ATTR_PAD) != 0;
+		const unsigned nowhere = MI_ATTR_PAD | MI_ATTR_SYMLINK;
+		bool has_path = (mi->files[ix].attr & nowhere) == 0;
 
-		if (is_pad != (p->paths[ix] == NULL))
+		if (has_path != (p->paths[ix] != NULL))
 			return EPROTO;
-		if (!is_pad && mi->files[ix].len_bytes != p->sizes[ix])
+		if (has_path && mi->files[ix].len_bytes != p->sizes[ix])
 			return EPROTO;
 	}
 	return 0;

@@ -14,8 +14,8 @@ struct store_place_cfg {
 	 * the top directory of another; copied. */
 	const char *path;
 	/* The raw path of each file below `path` in the torrent's order,
-	 * pads included as NULL; borrowed during the call, copied. NULL for a
-	 * single file. */
+	 * pads and symlinks included as NULL; borrowed during the call, copied.
+	 * NULL for a single file. */
 	const char *const *rel_paths;
 	unsigned n_rel_paths;
 };

@@ -31,14 +31,20 @@
 #include "core/metainfo.h"
 
 const char create_usage[] =
-	"usage: shoalctl create [-o FILE] [-t TRACKER]... [--v1]\n"
-	"                       [--piece SIZE] [--seed] [--bind ADDR]\n"
-	"                       [--port N] PATH\n"
+	"usage: shoalctl create [-o FILE] [-t TRACKER]... "
+	"[--v1|--v2|--hybrid]\n"
+	"                       [--piece SIZE] [--symlinks] [--no-exec]\n"
+	"                       [--seed] [--bind ADDR] [--port N] PATH\n"
 	"Makes a torrent of a file or directory and prints its magnet link.\n"
 	"  -o FILE       where the .torrent goes (NAME.torrent)\n"
 	"  -t TRACKER    announce there; may be repeated\n"
-	"  --v1          a version 1 torrent (that is what it makes)\n"
+	"  --v1          for version 1 only, which the oldest clients know\n"
+	"  --v2          for version 2 only: no pad files, each file by "
+	"itself\n"
+	"  --hybrid      for both, in one torrent (that is what it makes)\n"
 	"  --piece SIZE  of a piece, a power of two from 16K to 64M (as fits)\n"
+	"  --symlinks    keep symbolic links that stay inside PATH\n"
+	"  --no-exec     do not note which files may be executed\n"
 	"  --seed        then serve the files where they are, until ^C\n"
 	"  --bind ADDR   with --seed: listen on this address only\n"
 	"  --port N      with --seed: listen on this port (a free one)\n";
@@ -50,6 +56,8 @@ struct create {
 	const char *trackers[METAINFO_MAX_TRACKERS];
 	unsigned n_trackers;
 	uint32_t piece_bytes; /* 0: as fits the content */
+	struct content_kind kind;
+	unsigned want; /* CONTENT_… */
 	bool seed;
 	struct stack_net net;
 	const char *path;
@@ -105,6 +113,10 @@ static int parse(struct create *c, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{"v1", no_argument, NULL, '1'},
+		{"v2", no_argument, NULL, '2'},
+		{"hybrid", no_argument, NULL, 'h'},
+		{"symlinks", no_argument, NULL, 'y'},
+		{"no-exec", no_argument, NULL, 'x'},
 		{"seed", no_argument, NULL, 's'},
 		{"bind", required_argument, NULL, 'b'},
 		{"port", required_argument, NULL, 'p'},
@@ -125,6 +137,19 @@ static int parse(struct create *c, int argc, char **argv)
 			r = add_tracker(c, optarg);
 			break;
 		case '1':
+			c->kind = (struct content_kind){.has_v1 = true};
+			break;
+		case '2':
+			c->kind = (struct content_kind){.has_v2 = true};
+			break;
+		case 'h':
+			c->kind = (struct content_kind){true, true};
+			break;
+		case 'y':
+			c->want |= CONTENT_LINKS;
+			break;
+		case 'x':
+			c->want &= ~(unsigned)CONTENT_EXEC;
 			break;
 		case 's':
 			c->seed = true;
@@ -157,9 +182,35 @@ static int parse(struct create *c, int argc, char **argv)
 
 /* ---- encoding and writing ---- */
 
+static uint32_t pieces_of(const struct content_file *f, uint32_t piece_bytes)
+{
+	return (uint32_t)((f->len_bytes + piece_bytes - 1) / piece_bytes);
+}
+
+static struct mi_source_file source_file(const struct content_file *f,
+					 const struct piecehash_result *hashes,
+					 uint32_t piece_bytes,
+					 const uint8_t *root)
+{
+	struct mi_source_file file = {
+		.path = f->path,
+		.n_path = f->n_path,
+		.len_bytes = f->len_bytes,
+		.attr = f->attr,
+		.link = f->link,
+		.n_link = f->n_link,
+		.root = root,
+	};
+
+	if (hashes->v2 && f->rel && pieces_of(f, piece_bytes) > 1)
+		file.layer = hashes->v2 +
+			     f->off_bytes / piece_bytes * HASH_SHA256_BYTES;
+	return file;
+}
+
 static int encode(const struct create *c, const struct content *content,
-		  uint32_t piece_bytes, const uint8_t *hashes,
-		  uint32_t n_pieces, struct buf *out)
+		  uint32_t piece_bytes, const struct piecehash_result *hashes,
+		  struct buf *out)
 {
 	struct mi_source_file *files;
 	struct mi_source src = {
@@ -167,8 +218,9 @@ static int encode(const struct create *c, const struct content *content,
 		.is_single = content->is_single,
 		.n_files = content->n_files,
 		.piece_bytes = piece_bytes,
-		.v1_hashes = hashes,
-		.n_pieces = n_pieces,
+		.has_v2 = c->kind.has_v2,
+		.v1_hashes = hashes->v1,
+		.n_pieces = hashes->n_pieces,
 		.trackers = c->trackers,
 		.n_trackers = c->n_trackers,
 		.created_s = clock_wall_s(),
@@ -178,11 +230,12 @@ static int encode(const struct create *c, const struct content *content,
 	files = mem_zalloc(content->n_files, sizeof(*files));
 	if (!files)
 		return ENOMEM;
-	for (uint32_t i = 0; i < content->n_files; i++) {
-		files[i].path = content->files[i].path;
-		files[i].n_path = content->files[i].n_path;
-		files[i].len_bytes = content->files[i].len_bytes;
-	}
+	for (uint32_t i = 0; i < content->n_files; i++)
+		files[i] = source_file(
+			&content->files[i], hashes, piece_bytes,
+			hashes->roots
+				? hashes->roots + (size_t)i * HASH_SHA256_BYTES
+				: NULL);
 	src.files = files;
 	r = metainfo_encode(&src, out);
 	mem_free(files);
@@ -234,35 +287,50 @@ static int write_torrent(const struct create *c, const struct content *content,
 	return r;
 }
 
-/* From the content to a parsed torrent whose file is on disk. */
+static int parse_torrent(struct span torrent, struct metainfo **mi,
+			 char why[WHY_BYTES])
+{
+	struct mi_error err = {""};
+	struct hasher *h;
+	int r = hasher_new(&h);
+
+	if (r)
+		return r;
+	r = metainfo_parse_file(torrent.ptr, torrent.len, h, mi, &err);
+	if (r && err.text[0])
+		(void)snprintf(why, WHY_BYTES, "%s", err.text);
+	hasher_free(h);
+	return r;
+}
+
+/* From the content to a parsed torrent whose file is on disk. What our own
+ * parser refuses is not written. */
 static int make(const struct create *c, struct stack *s,
-		const struct content *content, struct metainfo **mi,
+		struct content *content, struct metainfo **mi,
 		char why[WHY_BYTES])
 {
-	uint32_t piece_bytes = c->piece_bytes, n_pieces;
-	struct mi_error err = {""};
+	struct piecehash_cfg cfg = {
+		.loop = s->loop,
+		.content = content,
+		.piece_bytes = c->piece_bytes,
+		.kind = c->kind,
+	};
+	struct piecehash_result hashes = {0};
 	struct buf torrent = {0};
-	struct hasher *h = NULL;
-	uint8_t *hashes = NULL;
 	int r;
 
-	if (piece_bytes == 0)
-		piece_bytes = content_piece_bytes(content);
-	r = piecehash_all(s->loop, s->workers, content, piece_bytes, &hashes,
-			  &n_pieces, why);
+	if (cfg.piece_bytes == 0)
+		cfg.piece_bytes = content_piece_bytes(content);
+	r = content_layout(content, cfg.piece_bytes, c->kind, why);
 	if (!r)
-		r = encode(c, content, piece_bytes, hashes, n_pieces, &torrent);
+		r = piecehash_all(&cfg, &hashes, why);
+	if (!r)
+		r = encode(c, content, cfg.piece_bytes, &hashes, &torrent);
+	if (!r)
+		r = parse_torrent(buf_span(&torrent), mi, why);
 	if (!r)
 		r = write_torrent(c, content, buf_span(&torrent), why);
-	if (!r)
-		r = hasher_new(&h);
-	if (!r) {
-		r = metainfo_parse_file(torrent.data, torrent.len, h, mi, &err);
-		if (r)
-			(void)snprintf(why, WHY_BYTES, "%s", err.text);
-	}
-	hasher_free(h);
-	mem_free(hashes);
+	piecehash_fini(&hashes);
 	buf_fini(&torrent);
 	return r;
 }
@@ -270,7 +338,7 @@ static int make(const struct create *c, struct stack *s,
 int create_run(int argc, char **argv)
 {
 	char why[WHY_BYTES] = "";
-	struct create c = {0};
+	struct create c = {.kind = {true, true}, .want = CONTENT_EXEC};
 	struct content content;
 	struct metainfo *mi = NULL;
 	struct stack s;
@@ -279,7 +347,7 @@ int create_run(int argc, char **argv)
 	r = parse(&c, argc, argv);
 	if (r)
 		return r;
-	if (content_scan(c.path, &content, why))
+	if (content_scan(c.path, c.want, &content, why))
 		return fail(why);
 	r = stack_init(&s);
 	if (!r)

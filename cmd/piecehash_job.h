@@ -1,4 +1,4 @@
-/* piecehash_job — the v1 hash of one piece of files on disk (worker). */
+/* piecehash_job — the hashes of a run of pieces of files on disk (worker). */
 #ifndef SHOAL_CMD_PIECEHASH_JOB_H
 #define SHOAL_CMD_PIECEHASH_JOB_H
 
@@ -7,22 +7,34 @@
 #include "core/worker.h"
 
 struct content;
+struct hasher;
+
+enum { PIECEHASH_CHUNK_BYTES = 256 << 10 }; /* read and hashed at once */
+
+/* What all jobs have in common; read only while one of them is out. */
+struct piecehash_shared {
+	const struct content *content;
+	int dir_fd; /* its top, or AT_FDCWD for a single file */
+	uint32_t piece_bytes;
+	uint8_t *v1; /* where results go, by piece; or NULL */
+	uint8_t *v2; /* likewise; then each file begins at a piece */
+	/* for each thread: */
+	uint8_t *bufs; /* a chunk */
+	struct hasher **v1_hashers;
+};
 
 struct piecehash_job {
 	struct job job;
 	/* set before hand-over, then read only */
-	const struct content *content;
-	uint32_t piece_bytes;
-	uint32_t piece_ix;
-	uint8_t *buf;	 /* piece_bytes long; this job's own */
-	uint8_t *digest; /* 20 bytes, where the result goes */
+	const struct piecehash_shared *shared;
+	uint32_t first, n; /* pieces */
 	void *owner;
 	/* loop only, after reply */
 	int err;
 	uint32_t err_file; /* which file `err` is about */
 };
 
-/* piecehash_job_run — for job.run. EIO when a file became shorter. */
+/* piecehash_job_run — for job.run. ENODATA when a file became shorter. */
 void piecehash_job_run(struct job *job, struct worker_env *env);
 
 #endif

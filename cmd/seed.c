@@ -148,7 +148,8 @@ static int open_store(struct stack *s, const struct content *c)
 	if (!rel)
 		return ENOMEM;
 	for (uint32_t i = 0; i < c->n_files; i++)
-		rel[i] = c->files[i].rel;
+		if (!(c->files[i].attr & MI_ATTR_SYMLINK))
+			rel[i] = c->files[i].rel;
 	r = store_place_new(&cfg, &s->store);
 	mem_free(rel);
 	return r;

@@ -80,7 +80,7 @@ static void tree_in_order(void **state)
 	make(*state, "z/empty", 0);
 	(void)snprintf(path, sizeof(path), "%s/a/link", (char *)*state);
 	assert_int_equal(symlink("/etc/passwd", path), 0);
-	assert_int_equal(content_scan(*state, &c, why), 0);
+	assert_int_equal(content_scan(*state, 0, &c, why), 0);
 	assert_false(c.is_single);
 	assert_int_equal(c.n_files, 5);
 	for (uint32_t i = 0; i < 5; i++)
@@ -100,7 +100,7 @@ static void single_file(void **state)
 
 	make(*state, "b", 100);
 	(void)snprintf(path, sizeof(path), "%s/b", (char *)*state);
-	assert_int_equal(content_scan(path, &c, why), 0);
+	assert_int_equal(content_scan(path, 0, &c, why), 0);
 	assert_true(c.is_single);
 	assert_string_equal(c.name, "b");
 	assert_string_equal(c.files[0].rel, "b");
@@ -113,9 +113,9 @@ static void nothing_to_share(void **state)
 	char why[WHY_BYTES];
 	struct content c;
 
-	assert_int_equal(content_scan(*state, &c, why), ENODATA);
+	assert_int_equal(content_scan(*state, 0, &c, why), ENODATA);
 	assert_non_null(strstr(why, *state));
-	assert_int_equal(content_scan("/nonexistent", &c, why), ENOENT);
+	assert_int_equal(content_scan("/nonexistent", 0, &c, why), ENOENT);
 	assert_non_null(strstr(why, "/nonexistent"));
 }
 

@@ -126,7 +126,7 @@ static int parse(struct create *c, int argc, char **argv)
 	int opt, r = 0;
 
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* anew, also whether options may come behind PATH */
 	while (r == 0 &&
 	       (opt = getopt_long(argc, argv, ":o:t:", longs, NULL)) != -1) {
 		switch (opt) {

@@ -36,8 +36,10 @@ struct mi_file {
 				   and not unique for a pad file */
 	const struct span *raw; /* the n_path elements as the torrent states
 				   them; NULL when they are those of path */
-	char *symlink;		/* target from the torrent's top, sanitised,
-				   elements joined by '/', or NULL */
+	char *symlink;		/* of a symlink: its target from the torrent's
+				   top, sanitised, without "." and "..",
+				   elements joined by '/'; NULL: it leads to
+				   nothing that may be shown */
 	const uint8_t *root;	/* v2 pieces root, 32 bytes, or NULL */
 	const uint8_t
 		*layer; /* v2 piece layer: 32 bytes a piece, or NULL when

@@ -181,7 +181,21 @@ static int build_pad_path(struct mi_parse *p, char ***pad)
 	return **pad ? 0 : ENOMEM;
 }
 
-static int add_link_elem(struct mi_parse *p, benc_ref e, struct buf *target)
+/* Takes the last element off; false when there is none. */
+static bool link_up(struct buf *target)
+{
+	if (target->len == 0)
+		return false;
+	while (target->len > 0 && target->data[target->len - 1] != '/')
+		target->len--;
+	if (target->len > 0)
+		target->len--;
+	return true;
+}
+
+/* One more element of a target; *leads says whether it can lead anywhere. */
+static int add_link_elem(struct mi_parse *p, benc_ref e, struct buf *target,
+			 bool *leads)
 {
 	char name[NAME_BUF_BYTES];
 	struct span s;
@@ -189,6 +203,10 @@ static int add_link_elem(struct mi_parse *p, benc_ref e, struct buf *target)
 	if (!benc_is(&p->doc, e, BENC_STR))
 		return mi_refuse(p, EBADMSG, "a symlink's target is malformed");
 	s = benc_str(&p->doc, e);
+	if (s.len == 0 || s.ptr[0] == '/') /* an absolute path */
+		*leads = false;
+	else if (span_is(s, ".."))
+		*leads = *leads && link_up(target);
 	if (name_is_skipped(s.ptr, s.len))
 		return 0;
 	name_clean(s.ptr, s.len, name);
@@ -198,19 +216,19 @@ static int add_link_elem(struct mi_parse *p, benc_ref e, struct buf *target)
 	return buf_err(target);
 }
 
+/* A target that leaves the torrent, or is its top, is none. */
 static int build_link(struct mi_parse *p, benc_ref link, struct mi_file *f)
 {
 	struct buf target = {0};
+	bool leads = true;
 	int r = 0;
 
 	if (benc_count(&p->doc, link) > METAINFO_MAX_DEPTH)
 		return mi_refuse(p, EFBIG, "a symlink's target is too deep");
 	for (benc_ref e = benc_first(&p->doc, link); e != BENC_NONE && r == 0;
 	     e = benc_next(&p->doc, e))
-		r = add_link_elem(p, e, &target);
-	if (r == 0 && target.len == 0)
-		r = mi_refuse(p, EBADMSG, "a symlink has an empty target");
-	if (r == 0) {
+		r = add_link_elem(p, e, &target, &leads);
+	if (r == 0 && leads && target.len > 0) {
 		f->symlink =
 			mi_arena_strdup(&p->arena, target.data, target.len);
 		r = f->symlink ? 0 : ENOMEM;

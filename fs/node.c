@@ -17,6 +17,7 @@
 #include "fs/inode.h"
 #include "fs/mount_internal.h"
 #include "fs/roster.h"
+#include "fs/symlink.h"
 #include "fs/tree.h"
 #include "net/torrent.h"
 
@@ -50,9 +51,14 @@ static struct node own_node(enum node_kind kind, uint64_t number)
 static struct node tree_node(struct shown *s, uint32_t ix, bool twin)
 {
 	bool is_dir = tree_is_dir(s->tree, ix);
+	enum node_kind kind = NODE_DIR;
 
+	if (!is_dir)
+		kind = s->mi->files[tree_file(ix)].attr & MI_ATTR_SYMLINK
+			       ? NODE_LINK
+			       : NODE_FILE;
 	return (struct node){
-		.kind = is_dir ? NODE_DIR : NODE_FILE,
+		.kind = kind,
 		.number = s->base | ix | (is_dir && twin ? INODE_TWIN : 0),
 		.shown = s,
 		.ix = ix,
@@ -251,6 +257,21 @@ static void stat_file(const struct node *n, struct stat *st)
 			blocks > FILE_BLOCKS_MIN ? blocks : FILE_BLOCKS_MIN;
 }
 
+int node_link(const struct node *n, char *out, size_t room)
+{
+	return symlink_text(file_of(n), out, room);
+}
+
+/* A link that leads nowhere has no text, and no size. */
+static void stat_link(const struct node *n, struct stat *st)
+{
+	char text[PATH_MAX];
+
+	st->st_mode = S_IFLNK | 0777;
+	if (node_link(n, text, sizeof(text)) == 0)
+		st->st_size = (off_t)strlen(text);
+}
+
 static void stat_dir(const struct mount *m, const struct node *n,
 		     struct stat *st)
 {
@@ -280,6 +301,8 @@ void node_stat(const struct mount *m, const struct node *n, struct stat *st)
 	if (n->kind == NODE_CONTROL)
 		st->st_mode = S_IFDIR | 0500;
 	st->st_mode &= ~m->umask;
+	if (n->kind == NODE_LINK) /* whose mode nobody looks at */
+		stat_link(n, st);
 	st->st_atime = st->st_mtime;
 	st->st_ctime = st->st_mtime;
 }
@@ -295,6 +318,7 @@ double node_attr_s(const struct node *n)
 	case NODE_STATUS:
 	case NODE_STATUS_JSON:
 	case NODE_DIR:
+	case NODE_LINK:
 		break;
 	}
 	return FOR_LONG_S;

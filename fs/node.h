@@ -21,14 +21,15 @@ enum node_kind {
 	NODE_STATUS_JSON,
 	NODE_DIR, /* a torrent's */
 	NODE_FILE,
+	NODE_LINK, /* a symlink of a torrent */
 };
 
 /* A value, made by the functions below; valid as long as the mount. */
 struct node {
 	enum node_kind kind;
 	uint64_t number;     /* the kernel's node id */
-	struct shown *shown; /* DIR and FILE */
-	uint32_t ix;	     /* DIR and FILE: in the tree */
+	struct shown *shown; /* DIR, FILE and LINK */
+	uint32_t ix;	     /* likewise: in the tree */
 };
 
 /* node_find — 0, or ESTALE: the number stands for nothing (any more). */
@@ -52,6 +53,9 @@ bool node_is_dir(const struct node *n);
 
 /* node_size — of a file of a torrent. */
 uint64_t node_size(const struct node *n);
+
+/* node_link — the text of a LINK, as symlink_text. */
+int node_link(const struct node *n, char *out, size_t room);
 
 void node_stat(const struct mount *m, const struct node *n, struct stat *st);
 

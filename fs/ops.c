@@ -11,6 +11,7 @@
 #include "fs/ops.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -30,7 +31,8 @@
 /* Capabilities that DESIGN.md wants on, where the kernel has them, and off. */
 enum {
 	CAPS_ON = FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
-		  FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_EXPORT_SUPPORT,
+		  FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_EXPORT_SUPPORT |
+		  FUSE_CAP_CACHE_SYMLINKS,
 	CAPS_OFF = FUSE_CAP_ASYNC_DIO | FUSE_CAP_AUTO_INVAL_DATA |
 		   FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
 		   FUSE_CAP_SPLICE_MOVE,
@@ -91,6 +93,21 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 	fuse_reply_attr(req, &st, node_attr_s(&n));
 }
 
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	char text[PATH_MAX];
+	struct node n;
+	int r;
+
+	if (!find(req, ino, &n))
+		return;
+	r = n.kind == NODE_LINK ? node_link(&n, text, sizeof(text)) : EINVAL;
+	if (r != 0)
+		fuse_reply_err(req, r);
+	else
+		fuse_reply_readlink(req, text);
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct handle *h;
@@ -103,6 +120,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = EROFS;
 	else if (node_is_dir(&n))
 		r = EISDIR;
+	else if (n.kind == NODE_LINK)
+		r = ELOOP;
 	else
 		r = handle_open(fuse_req_userdata(req), &n, &h);
 	if (r != 0) {
@@ -166,9 +185,13 @@ static size_t add_plain(fuse_req_t req, char *at, size_t room,
 {
 	struct stat st = {
 		.st_ino = n->number & ~INODE_TWIN,
-		.st_mode = node_is_dir(n) ? S_IFDIR : S_IFREG,
+		.st_mode = S_IFREG,
 	};
 
+	if (node_is_dir(n))
+		st.st_mode = S_IFDIR;
+	else if (n->kind == NODE_LINK)
+		st.st_mode = S_IFLNK;
 	return fuse_add_direntry(req, at, room, name, &st, next);
 }
 
@@ -295,6 +318,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.init = op_init,
 	.lookup = op_lookup,
 	.getattr = op_getattr,
+	.readlink = op_readlink,
 	.open = op_open,
 	.read = op_read,
 	.release = op_release,

@@ -144,6 +144,8 @@ static void each(struct files *f, const struct node *n)
 		f->fn(f, n);
 		return;
 	}
+	if (n->kind == NODE_LINK)
+		return;
 	/* As deep as METAINFO_MAX_DEPTH. */
 	for (; f->err == 0 && node_child(f->c->m, n, pos, &kid, &name); pos++)
 		each(f, &kid);

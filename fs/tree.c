@@ -68,7 +68,7 @@ static bool is_usable(const char *name)
 
 static bool is_shown(const struct mi_file *f)
 {
-	if (f->n_path == 0 || (f->attr & (MI_ATTR_PAD | MI_ATTR_SYMLINK)) != 0)
+	if (f->n_path == 0 || (f->attr & MI_ATTR_PAD) != 0)
 		return false;
 	for (uint32_t i = 0; i < f->n_path; i++)
 		if (!is_usable(f->path[i]))

@@ -205,7 +205,7 @@ def libtorrent_seed(bench):
 
 def place_seed(bench):
     host = bench.seed
-    proc = host.start([program("shoalctl"), "create", "-o", os.devnull,
+    proc = host.start([program("shoalctl"), "create", "--v1", "-o", os.devnull,
                        "--seed", "--bind", host.ip4, "--port", PEER_PORT,
                        bench.torrent.path], "place", stdout=subprocess.PIPE)
     proc.stdout.readline()      # the link: it listens
@@ -255,7 +255,7 @@ class Bench:
         write_blob(path, SIZE, 1)
         # place makes its own torrent, so this one is made the same way.
         file = lab.path(f"{scenario}.torrent")
-        made = self.reader.run([program("shoalctl"), "create", "-o", file,
+        made = self.reader.run([program("shoalctl"), "create", "--v1", "-o", file,
                                 "-t", tracker_url(self.tracker), path])
         if made.returncode:
             raise OSError(f"shoalctl create: {made.stderr}")

@@ -73,7 +73,7 @@ class Own:
         host, torrent = bench.seed, bench.torrent
         self.address = f"{host.ip4}:{PORT}"
         self.proc = host.start(
-            [program("shoalctl"), "create", "-o", os.devnull, "--piece",
+            [program("shoalctl"), "create", "--v1", "-o", os.devnull, "--piece",
              torrent.piece_size, "--seed", "--bind", host.ip4, "--port", PORT,
              torrent.path], "own", stdout=subprocess.PIPE)
         link = self.proc.stdout.readline().decode()
@@ -174,7 +174,7 @@ class Bench:
 
     def use(self, piece):
         file = self.lab.path(f"{piece}.torrent")
-        made = self.seed.run([program("shoalctl"), "create", "-o", file,
+        made = self.seed.run([program("shoalctl"), "create", "--v1", "-o", file,
                               "--piece", piece, self.path], RUN_SECONDS)
         if made.returncode:
             raise OSError(f"shoalctl create: {made.stderr}")

@@ -169,7 +169,7 @@ class Place:
         host = bench.seed
         self.address = f"{host.ip4}:{PORT}"
         self.proc = host.start(
-            [program("shoalctl"), "create", "-o", os.devnull, "--seed",
+            [program("shoalctl"), "create", "--v1", "-o", os.devnull, "--seed",
              "--bind", host.ip4, "--port", PORT, bench.torrent.path], "place",
             stdout=subprocess.PIPE)
         link = self.proc.stdout.readline().decode()
@@ -217,7 +217,7 @@ class Bench:
         path = write_blob(os.path.join(parent, "seed.bin"), options.size, 1)
         # place makes its own torrent, so this one is made the same way.
         file = lab.path("seed.torrent")
-        made = self.seed.run([program("shoalctl"), "create", "-o", file,
+        made = self.seed.run([program("shoalctl"), "create", "--v1", "-o", file,
                               path], RUN_SECONDS)
         if made.returncode:
             raise OSError(f"shoalctl create: {made.stderr}")

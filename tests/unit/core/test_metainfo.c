@@ -373,8 +373,6 @@ static void refuses_bad_torrents(void **state)
 		     "lengthi1e4:pathl1:beee" TAIL),
 		INFO("5:filesld4:attr1:l4:pathl1:ae12:symlink pathli1eeed6:"
 		     "lengthi1e4:pathl1:beee" TAIL),
-		INFO("5:filesld4:attr1:l4:pathl1:ae12:symlink pathl2:..eed6:"
-		     "lengthi1e4:pathl1:beee" TAIL),
 		/* v2 */
 		INFO("9:file treed1:n" LEAF(
 			"1", "") "e12:meta versioni3e"
@@ -509,7 +507,7 @@ static void attributes(void **state)
 			"d4:attr1:p6:lengthi9e4:pathl4:.pad1:9ee"
 			"d6:lengthi1e4:pathl22:_____padding_file_0_xyee"
 			"d4:attr1:l6:lengthi7e4:pathl1:le12:symlink "
-			"pathl2:..1:a3:b/cee"
+			"pathl1:x1:.2:..1:a3:b/cee"
 			"e4:name1:n12:piece lengthi16384e6:pieces" P20 "e");
 
 	assert_int_equal(mi->files[0].attr, MI_ATTR_EXEC | MI_ATTR_HIDDEN);
@@ -522,6 +520,48 @@ static void attributes(void **state)
 	assert_string_equal(mi->files[4].symlink, "a/b_c");
 	assert_int_equal(mi->total_bytes, 20);
 	metainfo_free(mi);
+}
+
+/* A link's target is resolved as text; one that leaves the torrent, even to
+ * come back, that is absolute, or that is the torrent itself, is none. */
+static void targets_of_links(void **state)
+{
+	static const struct {
+		const char *path, *target;
+	} rows[] = {
+		{"l1:ae", "a"},
+		{"l1:a1:be", "a/b"},
+		{"l1:a2:..1:be", "b"},
+		{"l1:.1:ae", "a"},
+		{"l3:...e", "..."},
+		{"l1:a9:../../etce", "a/.._.._etc"},
+		{"l2:..1:ae", NULL},
+		{"l1:a2:..2:..1:ae", NULL},
+		{"l11:/etc/passwde", NULL},
+		{"l0:3:etc6:passwde", NULL},
+		{"l1:a2:..e", NULL},
+		{"l1:.e", NULL},
+		{"le", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct metainfo *mi;
+		char text[512];
+
+		(void)snprintf(text, sizeof(text),
+			       "d5:filesld4:attr1:l4:pathl1:le12:symlink path"
+			       "%sed6:lengthi1e4:pathl1:beee4:name1:n12:piece "
+			       "lengthi16384e6:pieces" P20 "e",
+			       rows[i].path);
+		mi = parsed_info(*state, text);
+		assert_int_equal(mi->files[0].attr, MI_ATTR_SYMLINK);
+		if (rows[i].target)
+			assert_string_equal(mi->files[0].symlink,
+					    rows[i].target);
+		else
+			assert_null(mi->files[0].symlink);
+		metainfo_free(mi);
+	}
 }
 
 /* 500 equal names are told apart; ten thousand are refused within a second. */
@@ -694,6 +734,7 @@ int main(void)
 		cmocka_unit_test(refuses_bad_torrents),
 		cmocka_unit_test(paths_are_clean_and_unique),
 		cmocka_unit_test(attributes),
+		cmocka_unit_test(targets_of_links),
 		cmocka_unit_test(equal_names_are_limited),
 		cmocka_unit_test(filters_urls),
 		cmocka_unit_test(keeps_raw_names),

@@ -29,6 +29,15 @@ enum {
 	METAINFO_MAX_DUPLICATES = 500,
 	METAINFO_MAX_URL_BYTES = 2048,
 
+	/* Hashes in one message of BEP 52: what we ask for at a time; and what
+	 * we give, for others ask for all leaves of a piece at once. */
+	HASH_SPAN_ASK = 512,
+	HASH_SPAN_MAX = 8192,
+	/* Leaves kept of pieces that are read or served, a torrent: of 2 GiB.
+	 */
+	LAYERS_LEAVES_BYTES = 4 << 20,
+	LAYERS_TURN_NODES = 8192, /* computed at a stranger's word, a turn */
+
 	MAGNET_MAX_BYTES = 64 << 10,
 	MAGNET_MAX_PEERS = 64,
 	MAGNET_MAX_SELECT = 1024,

@@ -47,7 +47,7 @@ int picker_new(const struct picker_cfg *cfg, struct picker **out)
 	return 0;
 }
 
-static struct pick_piece *picker_find(const struct picker *p, uint32_t ix)
+struct pick_piece *picker_find(const struct picker *p, uint32_t ix)
 {
 	return hmap_get(p->by_ix, &ix);
 }
@@ -85,6 +85,7 @@ static void free_piece(struct picker *p, struct pick_piece *pp)
 	for (uint32_t i = 0; pp->blocks && i < pp->n_blocks; i++)
 		forget_requests(p, &pp->blocks[i]);
 	(void)hmap_del(p->by_ix, &pp->ix);
+	picker_parts_free(pp);
 	mem_free(pp->blocks);
 	mem_free(pp->segments);
 	mem_free(pp);
@@ -166,6 +167,7 @@ static int add_piece(struct picker *p, uint32_t ix, enum want_class c,
 		(pp->len_bytes + WIRE_BLOCK_BYTES - 1) / WIRE_BLOCK_BYTES;
 	pp->class = c;
 	pp->deadline_us = deadline_us;
+	picker_parts_init(pp);
 	link_piece(p, pp);
 	return 0;
 }
@@ -204,6 +206,8 @@ int picker_want(struct picker *p, uint32_t piece_ix, enum want_class c,
 	}
 	pp->class = c;
 	pp->deadline_us = deadline_us;
+	if (c <= WANT_BACKGROUND || pp->parts == &pp->whole)
+		picker_parts_init(pp);
 	link_piece(p, pp);
 	return 0;
 }
@@ -215,31 +219,6 @@ enum want_class picker_class(const struct picker *p, uint32_t piece_ix)
 	if (pp)
 		return pp->class;
 	return is_in_background(p, piece_ix) ? WANT_BACKGROUND : WANT_NONE;
-}
-
-static bool may_ask_background(const struct picker *p)
-{
-	const struct pick_piece *pp;
-
-	if (p->is_resting)
-		return false;
-	if (p->rarity && rarity_count(p->rarity) > 0)
-		return true;
-	TAILQ_FOREACH (pp, &p->background, link)
-		if (picker_free_blocks(pp) > 0 || pp->n_asked > 0)
-			return true;
-	return false;
-}
-
-enum want_class picker_next_class(const struct picker *p)
-{
-	const struct pick_piece *pp;
-
-	TAILQ_FOREACH (pp, &p->wanted, link)
-		if (picker_free_blocks(pp) > 0 ||
-		    (pp->class == WANT_URGENT && pp->n_asked > 0))
-			return pp->class;
-	return may_ask_background(p) ? WANT_BACKGROUND : WANT_NONE;
 }
 
 bool picker_is_open(const struct picker *p, uint32_t piece_ix)
@@ -290,13 +269,13 @@ static bool make_records(struct picker *p, struct pick_piece *pp)
 	return true;
 }
 
-bool picker_open(struct picker *p, struct pick_piece *pp)
+bool picker_open(struct picker *p, struct pick_piece *pp, uint32_t i)
 {
 	if (pp->blocks)
 		return true;
 	if (!make_records(p, pp))
 		return false;
-	if (picker_open_segment(p, pp, 0))
+	if (picker_open_segment(p, pp, i))
 		return true;
 	close_records(pp);
 	return false;
@@ -311,6 +290,8 @@ bool picker_open_segment(struct picker *p, struct pick_piece *pp, uint32_t i)
 	if (!p->cfg.open(p->cfg.arg, pp->ix, i * WIRE_BLOCK_BYTES))
 		return false;
 	set_open(pp, seg, true);
+	if (p->cfg.opened != NULL)
+		p->cfg.opened(p->cfg.arg, pp->ix, i * WIRE_BLOCK_BYTES);
 	return true;
 }
 
@@ -325,11 +306,10 @@ static void empty_segment(struct picker *p, struct pick_piece *pp, uint32_t i)
 	if (picker_segment_is_hot(seg))
 		set_open(pp, seg, false);
 	*seg = (struct pick_segment){.n_free = end - i};
-	if (i < pp->first_free)
-		pp->first_free = i;
 	for (; i < end; i++) {
 		forget_requests(p, &pp->blocks[i]);
 		pp->blocks[i].has_arrived = false;
+		picker_parts_on_free(pp, i);
 	}
 }
 
@@ -340,7 +320,7 @@ struct pick_piece *picker_open_background(struct picker *p, uint32_t piece_ix)
 	if (add_piece(p, piece_ix, WANT_BACKGROUND, 0) != 0)
 		return NULL;
 	pp = picker_find(p, piece_ix);
-	if (!picker_open(p, pp)) {
+	if (!picker_open(p, pp, 0)) {
 		unlink_piece(p, pp);
 		free_piece(p, pp);
 		return NULL;
@@ -380,6 +360,15 @@ void picker_shut(struct picker *p, uint32_t piece_ix)
 	for (uint32_t i = 0; i < pp->n_blocks; i = picker_segment_end(pp, i))
 		if (picker_segment_is_hot(picker_segment(pp, i)))
 			empty_segment(p, pp, i);
+}
+
+void picker_shut_segment(struct picker *p, uint32_t piece_ix, uint32_t at_bytes)
+{
+	struct pick_piece *pp = picker_find(p, piece_ix);
+	uint32_t i = at_bytes / WIRE_BLOCK_BYTES;
+
+	if (pp && pp->blocks && picker_segment_is_hot(picker_segment(pp, i)))
+		empty_segment(p, pp, i - i % pp->segment_blocks);
 }
 
 bool picker_is_hot(const struct picker *p, uint32_t piece_ix, uint32_t at_bytes)
@@ -548,8 +537,18 @@ void picker_on_gone(struct picker *p, uint32_t peer_id,
 	i = b->begin_bytes / WIRE_BLOCK_BYTES;
 	picker_segment(pp, i)->n_asked--;
 	picker_segment(pp, i)->n_free++;
-	if (i < pp->first_free)
-		pp->first_free = i;
+	picker_parts_on_free(pp, i);
+}
+
+void picker_give(struct picker *p, const struct wire_block *b)
+{
+	struct pick_piece *pp;
+	struct pick_block *pb = find_block(p, b, &pp);
+
+	if (!pb || pb->has_arrived)
+		return;
+	note_arrival(pp, pb);
+	pb->has_arrived = true;
 }
 
 void picker_take_back(struct picker *p, const struct wire_block *b)
@@ -568,8 +567,7 @@ void picker_take_back(struct picker *p, const struct wire_block *b)
 	pp->n_arrived--;
 	seg->n_arrived--;
 	seg->n_free++;
-	if (i < pp->first_free)
-		pp->first_free = i;
+	picker_parts_on_free(pp, i);
 }
 
 bool picker_is_missing(const struct picker *p, const struct wire_block *b)

@@ -2,11 +2,12 @@
  * peers in, decisions out; no I/O and no clock, so that a simulator runs it as
  * the loop does.
  *
- * Demand is per piece and has three classes: URGENT (some reader is parked on
- * it) before WINDOW (read-ahead), each by earliest deadline, before BACKGROUND
- * (somebody wants to keep it), the rarest first, and few begun at once. Each
- * free block, in that order, goes to the peer that has the piece, has room in
- * its request window, and is predicted to deliver it first:
+ * Demand is per piece, or of some of its blocks, and has three classes: URGENT
+ * (some reader is parked on it) before WINDOW (read-ahead), each by earliest
+ * deadline, before BACKGROUND (somebody wants to keep it), the rarest first,
+ * and few begun at once. Each free block, in that order, goes to the peer that
+ * has the piece, has room in its request window, and is predicted to deliver it
+ * first:
  *
  *     C(p) = now + (out + len) / rate + rtt
  *
@@ -49,11 +50,15 @@ typedef bool picker_open_fn(void *arg, uint32_t piece_ix, uint32_t at_bytes);
 /* How long the segments of a piece are that is about to be opened. */
 typedef uint32_t picker_segment_fn(void *arg, uint32_t piece_ix);
 
+/* The segment of byte `at` was opened; picker_give may be called. Optional. */
+typedef void picker_opened_fn(void *arg, uint32_t piece_ix, uint32_t at_bytes);
+
 /* The length in bytes of a piece. */
 typedef uint32_t picker_len_fn(void *arg, uint32_t piece_ix);
 
 struct picker_cfg {
 	picker_open_fn *open;
+	picker_opened_fn *opened;
 	picker_segment_fn *segment;
 	picker_len_fn *len;
 	void *arg;
@@ -74,6 +79,31 @@ int picker_want(struct picker *p, uint32_t piece_ix, enum want_class c,
 		uint64_t deadline_us);
 enum want_class picker_class(const struct picker *p, uint32_t piece_ix);
 
+/* Blocks [first, end) of a piece. */
+struct pick_range {
+	uint32_t first, end;
+	enum want_class class;
+};
+
+enum { PICKER_RANGES_MAX = 16 };
+
+/* picker_want_only — of a piece that is URGENT or WINDOW these blocks alone are
+ * wanted from now on, the first of the `n` ranges before the others of its
+ * class: URGENT ones as the piece is, WINDOW ones after everything urgent.
+ * n 0: all of it, as the piece, which is also what becomes of one that turns
+ * BACKGROUND or NONE. The piece is on the picker's lists. 0 or ENOMEM, and then
+ * nothing has changed. */
+int picker_want_only(struct picker *p, uint32_t piece_ix,
+		     const struct pick_range *ranges, unsigned n);
+
+/* picker_lacks — some block that readers want has not arrived. */
+bool picker_lacks(const struct picker *p);
+
+/* picker_is_busy — of the segment of byte `at` of an open piece something is
+ * out, or free and wanted by readers. */
+bool picker_is_busy(const struct picker *p, uint32_t piece_ix,
+		    uint32_t at_bytes);
+
 /* picker_next_class — the greatest demand for which the next pass may ask for
  * something: a free block, or one that is out and might get a copy. When it
  * says WANT_NONE there will be none. */
@@ -92,6 +122,10 @@ void picker_restart(struct picker *p, uint32_t piece_ix);
 /* picker_close — its bytes are given back: all its blocks are free and its
  * demand is what it was; without demand it is forgotten. */
 void picker_close(struct picker *p, uint32_t piece_ix);
+
+/* picker_shut_segment — that of byte `at`, not full, is to be opened anew. */
+void picker_shut_segment(struct picker *p, uint32_t piece_ix,
+			 uint32_t at_bytes);
 
 /* picker_shut — the memory of the segments that are open and not full is given
  * back: their blocks are free. What is full stays. */
@@ -189,6 +223,11 @@ void picker_on_gone(struct picker *p, uint32_t peer_id,
 /* picker_on_waste — so many bytes came that were of no use any more: copies
  * have to be fewer. */
 void picker_on_waste(struct picker *p, uint32_t bytes);
+
+/* picker_give — the block is there, from elsewhere than a peer: nobody is to be
+ * asked for it. Its piece is open and nothing of it was asked for. */
+void picker_give(struct picker *p, const struct wire_block *b);
+
 /* picker_take_back — a block that had arrived is not believed any more, and
  * its segment still has its memory: it is missing again. */
 void picker_take_back(struct picker *p, const struct wire_block *b);

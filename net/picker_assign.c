@@ -26,15 +26,6 @@
  *      for, and its blocks are copied as in 3 and 4.
  * The pass ends when no peer has room.
  *
- * Rare before begun. Who finishes first what was begun asks whoever unchokes
- * him, a seed too, for what many have already: in a swarm where all do so the
- * seed sends each piece many times, and nobody has what another lacks. But what
- * is half there is memory, and nothing that can be given to others: while more
- * than HALF_MIN pieces, and one a peer, have blocks to ask for, no other is
- * begun. Those do not count that for LEFT_US nobody could be asked for: one who
- * choked us in the middle of many must not keep us from everybody else. They
- * are the first that memory is taken from (picker_left_background).
- *
  * What copies may cost. Bytes that come twice are paid from what arrives, one
  * in WASTE_SHARE, in the first STREAM_US of a stream one in STREAM_SHARE; up to
  * WASTE_SAVED are saved up. Who is in debt makes no copies of what a proven
@@ -46,16 +37,12 @@
 #include <string.h>
 
 #include "net/picker_internal.h"
-#include "net/rarity.h"
 
 enum {
 	COPY_FLOOR_US = 20000,
 	COPY_SHARE = 4,
 	COPY_MIN = 4,
 	WAITING_MAX = 32,
-	RARE_SCAN = 256, /* pieces looked at in their order, a pass */
-	HALF_MIN = 16,	 /* begun ones with blocks to ask for, and one a peer */
-	LEFT_US = 20000000,
 	WASTE_SHARE = 20,
 	STREAM_SHARE = 7,
 	STREAM_US = 3000000,
@@ -118,30 +105,28 @@ static bool is_askable(struct pick_pass *ps, struct pick_piece *pp, uint32_t i,
 }
 
 /* Of whom the free block is asked; n_peers: of nobody, and then `*waits`. */
-static unsigned choose(struct pick_pass *ps, const struct pick_piece *pp,
-		       uint32_t i, uint64_t *us, bool *waits)
+static unsigned choose(struct pick_pass *ps, uint32_t len, enum want_class c,
+		       uint64_t *us, bool *waits)
 {
-	uint32_t len = picker_block(pp, i).len_bytes;
-
 	*waits = false;
-	if (pp->class == WANT_URGENT)
+	if (c == WANT_URGENT)
 		return picker_choose_urgent(ps, len, us, waits);
 	return picker_choose_any(ps, len, us);
 }
 
-static void ask_free_blocks(struct pick_pass *ps, struct pick_piece *pp)
+static void ask_free_part(struct pick_pass *ps, struct pick_piece *pp,
+			  struct pick_part *part, unsigned *n_waiting,
+			  bool *is_full)
 {
-	uint32_t i = pp->first_free, first_free = UINT32_MAX;
-	unsigned n_waiting = 0, peer_ix;
-	bool is_full = false, waits;
+	uint32_t i = picker_part_free(pp, part);
+	bool waits;
+	unsigned peer_ix;
 	uint64_t us;
 
-	while (i < pp->n_blocks && ps->n < ps->max && ps->room > 0) {
+	while (i < part->end && ps->n < ps->max && ps->room > 0) {
 		struct pick_block *b = &pp->blocks[i];
 
-		if (!is_askable(ps, pp, i, &is_full)) {
-			if (first_free > i && picker_segment(pp, i)->n_free > 0)
-				first_free = i;
+		if (!is_askable(ps, pp, i, is_full)) {
 			i = picker_segment_end(pp, i);
 			continue;
 		}
@@ -149,23 +134,37 @@ static void ask_free_blocks(struct pick_pass *ps, struct pick_piece *pp)
 			i++;
 			continue;
 		}
-		peer_ix = choose(ps, pp, i, &us, &waits);
+		peer_ix = choose(ps, picker_block(pp, i).len_bytes, part->class,
+				 &us, &waits);
 		if (peer_ix != ps->n_peers) {
 			ask(ps, pp, i++, peer_ix, us);
 			continue;
 		}
-		if (first_free > i)
-			first_free = i;
-		if (!waits || ++n_waiting == WAITING_MAX)
+		if (!waits)
+			*n_waiting = WAITING_MAX;
+		else
+			++*n_waiting;
+		if (*n_waiting == WAITING_MAX)
 			break;
 		i++;
 	}
-	pp->first_free = i < first_free ? i : first_free;
+}
+
+void picker_ask_free(struct pick_pass *ps, struct pick_piece *pp,
+		     enum want_class c)
+{
+	unsigned n_waiting = 0;
+	bool is_full = false;
+
+	for (unsigned k = 0; k < pp->n_parts && n_waiting < WAITING_MAX; k++)
+		if (pp->parts[k].class == c)
+			ask_free_part(ps, pp, &pp->parts[k], &n_waiting,
+				      &is_full);
 }
 
 /* ---- blocks that are out ---- */
 
-static void look_at(struct pick_pass *ps, uint64_t us)
+void picker_look_at(struct pick_pass *ps, uint64_t us)
 {
 	if (us < ps->p->next_late_us)
 		ps->p->next_late_us = us;
@@ -189,9 +188,10 @@ static bool is_as_good_as_free(const struct pick_pass *ps,
 	return true;
 }
 
-static void ask_instead(struct pick_pass *ps, struct pick_piece *pp)
+void picker_ask_instead(struct pick_pass *ps, struct pick_piece *pp,
+			enum want_class c)
 {
-	bool is_urgent = pp->class == WANT_URGENT;
+	bool is_urgent = c == WANT_URGENT;
 
 	for (uint32_t i = picker_next_out(pp, 0);
 	     i < pp->n_blocks && ps->n < ps->max;
@@ -203,7 +203,8 @@ static void ask_instead(struct pick_pass *ps, struct pick_piece *pp)
 
 		if (ps->room == 0)
 			break;
-		if (b->n_out == 0 || !is_as_good_as_free(ps, b, &costs) ||
+		if (b->n_out == 0 || !picker_is_as(pp, i, c) ||
+		    !is_as_good_as_free(ps, b, &costs) ||
 		    (costs && (!is_urgent || ps->p->waste_left <= 0)))
 			continue;
 		peer_ix = picker_choose_instead(
@@ -241,17 +242,17 @@ static uint64_t still_us(struct pick_pass *ps, const struct pick_block *b)
 	if (is_at_work)
 		us = bytes_before(pr, b) * 1000000 / pr->rate_Bps;
 	if (ps->now_us < look) {
-		look_at(ps, look);
+		picker_look_at(ps, look);
 		if (ps->now_us >= b->due_us)
 			return 0;
 		return us < b->due_us - ps->now_us ? us
 						   : b->due_us - ps->now_us;
 	}
 	if (is_at_work) {
-		look_at(ps, pr->doubt_us);
+		picker_look_at(ps, pr->doubt_us);
 		return us;
 	}
-	look_at(ps, ps->now_us + (ps->now_us - b->asked_us));
+	picker_look_at(ps, ps->now_us + (ps->now_us - b->asked_us));
 	return ps->now_us - b->asked_us;
 }
 
@@ -261,7 +262,8 @@ static bool copies_are_left(const struct picker *p)
 	       p->n_copies < COPY_MIN + p->n_out / COPY_SHARE;
 }
 
-static void ask_late_blocks(struct pick_pass *ps, struct pick_piece *pp)
+void picker_ask_late(struct pick_pass *ps, struct pick_piece *pp,
+		     enum want_class c)
 {
 	uint64_t us, still;
 	unsigned peer_ix;
@@ -271,7 +273,7 @@ static void ask_late_blocks(struct pick_pass *ps, struct pick_piece *pp)
 	     i = picker_next_out(pp, i + 1)) {
 		struct pick_block *b = &pp->blocks[i];
 
-		if (b->n_out == 0)
+		if (b->n_out == 0 || !picker_is_as(pp, i, c))
 			continue;
 		still = still_us(ps, b);
 		if (still < COPY_FLOOR_US || b->n_out == PICKER_COPIES_MAX ||
@@ -301,7 +303,8 @@ static void probe(struct pick_pass *ps, struct pick_piece *pp)
 		if (!is_probed(pr, ps->tier[k]) || pr->room == 0 ||
 		    pr->out_bytes > 0 || ps->p->waste_left <= 0)
 			continue;
-		while (i > 0 && pp->blocks[i - 1].n_out != 1)
+		while (i > 0 && (pp->blocks[i - 1].n_out != 1 ||
+				 !picker_is_as(pp, i - 1, WANT_URGENT)))
 			i--;
 		if (i == 0)
 			break;
@@ -312,215 +315,47 @@ static void probe(struct pick_pass *ps, struct pick_piece *pp)
 	}
 }
 
-/* ---- the background ---- */
-
-/* Room alone is not enough: a new peer may have all that it is trusted with. */
-static bool somebody_takes_it(const struct pick_pass *ps)
-{
-	uint64_t us;
-
-	return picker_choose_any(ps, WIRE_BLOCK_BYTES, &us) != ps->n_peers;
-}
-
-/* Out of the order: some piece of a peer with room, or UINT32_MAX. */
-static uint32_t any_new(struct pick_pass *ps)
-{
-	for (unsigned i = 0; i < ps->n_peers; i++) {
-		const struct pick_peer *pr = &ps->peers[i];
-		uint32_t ix = UINT32_MAX;
-
-		if (pr->room > 0 && !pr->is_guess)
-			ix = rarity_any(ps->p->rarity, pr->have, pr->only);
-		if (ix == UINT32_MAX)
-			continue;
-		picker_find_candidates(ps, ix);
-		if (somebody_takes_it(ps))
-			return ix;
-	}
-	return UINT32_MAX;
-}
-
-/* The next piece to begin that is rarer than `level`; `at` is where the search
- * of this pass stands. The rare pieces at the head may be those of peers that
- * are busy or choke us: they are not passed over and over for each new piece.
- */
-static uint32_t next_new(struct pick_pass *ps, uint32_t *at, uint32_t level)
-{
-	const struct rarity *rare = ps->p->rarity;
-
-	for (; *at < rarity_count(rare) && *at < RARE_SCAN; ++*at) {
-		uint32_t ix = rarity_at(rare, *at);
-
-		if (rarity_level(rare, ix) >= level)
-			return UINT32_MAX;
-		picker_find_candidates(ps, ix);
-		if (somebody_takes_it(ps))
-			return ix;
-	}
-	return level == UINT32_MAX && *at < rarity_count(rare) ? any_new(ps)
-							       : UINT32_MAX;
-}
-
-/* For long nobody could be asked for more of it: who has it chokes us, or is
- * gone. */
-static bool is_left(const struct picker *p, const struct pick_piece *pp)
-{
-	return pp->n_asked == 0 && p->pass_us >= pp->hope_us + LEFT_US;
-}
-
-/* It was not asked for, but was that for want of peers? */
-static void look_for_hope(struct pick_pass *ps, struct pick_piece *pp)
-{
-	picker_find_candidates(ps, pp->ix);
-	for (unsigned k = 0; k < ps->n_cand; k++) {
-		if (ps->tier[k] != TIER_GUESS)
-			pp->hope_us = ps->now_us;
-	}
-}
-
-static void sink(struct pick_list *list, struct pick_piece *pp)
-{
-	struct pick_piece *at = TAILQ_PREV(pp, pick_list, link);
-
-	if (at == NULL || at->level <= pp->level)
-		return;
-	TAILQ_REMOVE(list, pp, link);
-	while (at != NULL && at->level > pp->level)
-		at = TAILQ_PREV(at, pick_list, link);
-	if (at != NULL)
-		TAILQ_INSERT_AFTER(list, at, pp, link);
-	else
-		TAILQ_INSERT_HEAD(list, pp, link);
-}
-
-/* The open pieces by level, and among equals as they were begun. They were in
- * order at the last pass and little has changed, so this is cheap. Returns how
- * many have blocks to ask for and are not left. */
-static unsigned sort_open(struct pick_pass *ps)
-{
-	struct picker *p = ps->p;
-	struct pick_piece *pp, *next;
-	unsigned n_half = 0;
-
-	TAILQ_FOREACH_SAFE (pp, &p->background, link, next) {
-		pp->level = rarity_level(p->rarity, pp->ix);
-		if (is_left(p, pp))
-			look_for_hope(ps, pp);
-		n_half += picker_free_blocks(pp) > 0 && !is_left(p, pp);
-		sink(&p->background, pp);
-	}
-	return n_half;
-}
-
-/* Something could be begun and may not be: that changes when a piece has been
- * left for long enough. */
-static void look_for_left(struct pick_pass *ps)
-{
-	const struct pick_piece *pp;
-
-	TAILQ_FOREACH (pp, &ps->p->background, link) {
-		if (pp->n_asked == 0 && !is_left(ps->p, pp))
-			look_at(ps, pp->hope_us + LEFT_US);
-	}
-}
-
-/* False: the owner has no memory for another piece. */
-static bool begin_piece(struct pick_pass *ps, uint32_t ix)
-{
-	struct pick_piece *pp = picker_open_background(ps->p, ix);
-
-	if (pp == NULL)
-		return false;
-	pp->level = rarity_level(ps->p->rarity, ix);
-	ask_free_blocks(ps, pp);
-	return true;
-}
-
-static struct pick_piece *next_half(struct pick_piece *pp)
-{
-	while (pp != NULL && picker_free_blocks(pp) == 0)
-		pp = TAILQ_NEXT(pp, link);
-	return pp;
-}
-
-static void ask_rarest(struct pick_pass *ps)
-{
-	unsigned n_half = sort_open(ps);
-	unsigned half_max = HALF_MIN + ps->n_peers;
-	struct pick_piece *pp = next_half(TAILQ_FIRST(&ps->p->background));
-	bool may_begin = true;
-	uint32_t at = 0, ix;
-
-	while (ps->n < ps->max && ps->room > 0) {
-		may_begin = may_begin && n_half < half_max;
-		ix = may_begin ? next_new(ps, &at, pp ? pp->level : UINT32_MAX)
-			       : UINT32_MAX;
-		if (ix != UINT32_MAX) {
-			may_begin = begin_piece(ps, ix);
-			n_half++;
-		} else if (pp != NULL) {
-			picker_find_candidates(ps, pp->ix);
-			ask_free_blocks(ps, pp);
-			pp = next_half(TAILQ_NEXT(pp, link));
-		} else {
-			break;
-		}
-	}
-	if (!may_begin && ps->room > 0)
-		look_for_left(ps);
-}
-
-static void assign_background(struct pick_pass *ps)
-{
-	struct pick_piece *pp;
-
-	if (ps->p->rarity == NULL || ps->n == ps->max || ps->room == 0)
-		return;
-	ask_rarest(ps);
-	TAILQ_FOREACH (pp, &ps->p->background, link) {
-		if (ps->n == ps->max || ps->room == 0)
-			return;
-		if (pp->n_asked == 0)
-			continue;
-		picker_find_candidates(ps, pp->ix);
-		if (ps->n_doubtful > 0)
-			ask_instead(ps, pp);
-		ask_late_blocks(ps, pp);
-	}
-}
-
-uint32_t picker_left_background(const struct picker *p)
-{
-	const struct pick_piece *pp;
-
-	TAILQ_FOREACH (pp, &p->background, link) {
-		if (pp->n_hot > 0 && is_left(p, pp))
-			return pp->ix;
-	}
-	return UINT32_MAX;
-}
-
 /* ---- the pass ---- */
 
-static void ask_of_piece(struct pick_pass *ps, struct pick_piece *pp)
+static void ask_of_piece(struct pick_pass *ps, struct pick_piece *pp,
+			 enum want_class c)
 {
-	bool is_urgent = pp->class == WANT_URGENT;
+	uint32_t first = picker_free_as(pp, c);
 
 	picker_find_candidates(ps, pp->ix);
 	if (ps->n_cand == 0)
 		return;
-	if (ps->room > 0 && picker_free_blocks(pp) > 0 &&
-	    picker_open(ps->p, pp))
-		ask_free_blocks(ps, pp);
+	if (ps->room > 0 && first < pp->n_blocks &&
+	    picker_open(ps->p, pp, first))
+		picker_ask_free(ps, pp, c);
 	if (pp->n_asked == 0)
 		return;
 	if (ps->n_doubtful > 0)
-		ask_instead(ps, pp);
-	if (!is_urgent)
+		picker_ask_instead(ps, pp, c);
+	if (c != WANT_URGENT)
 		return;
-	ask_late_blocks(ps, pp);
+	picker_ask_late(ps, pp, c);
 	if (ps->n_at_hand > 0 && ps->n_at_hand < ps->n_cand)
 		probe(ps, pp);
+}
+
+/* Once for what is urgent, and once for what readers will get to, of pieces
+ * with urgent parts too: he who waits there is the nearest. */
+static void assign_class(struct pick_pass *ps, enum want_class c)
+{
+	struct pick_piece *pp;
+
+	TAILQ_FOREACH (pp, &ps->p->wanted, link) {
+		if (ps->n == ps->max || pp->class < c ||
+		    (c == WANT_WINDOW && ps->room == 0))
+			break;
+		if (c < pp->class && pp->parts == &pp->whole)
+			continue;
+		if (picker_free_as(pp, c) < pp->n_blocks ||
+		    (pp->n_asked > 0 &&
+		     (c == WANT_URGENT || ps->n_doubtful > 0)))
+			ask_of_piece(ps, pp, c);
+	}
 }
 
 static void note_stream(struct picker *p, uint64_t now_us)
@@ -544,23 +379,15 @@ unsigned picker_assign(struct picker *p, struct pick_peer *peers,
 			       .now_us = now_us,
 			       .out = out,
 			       .max = max};
-	struct pick_piece *pp;
 
 	picker_count_peers(&ps);
 	note_stream(p, now_us);
 	p->pass_us = now_us;
 	p->next_late_us = UINT64_MAX;
-	TAILQ_FOREACH (pp, &p->wanted, link) {
-		bool is_urgent = pp->class == WANT_URGENT;
-
-		if (ps.n == max || (!is_urgent && ps.room == 0))
-			break;
-		if (picker_free_blocks(pp) > 0 ||
-		    (pp->n_asked > 0 && (is_urgent || ps.n_doubtful > 0)))
-			ask_of_piece(&ps, pp);
-	}
+	assign_class(&ps, WANT_URGENT);
+	assign_class(&ps, WANT_WINDOW);
 	if (!p->is_resting)
-		assign_background(&ps);
+		picker_assign_background(&ps);
 	return ps.n;
 }
 

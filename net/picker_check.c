@@ -15,7 +15,6 @@ static void check_block(const struct pick_piece *pp, uint32_t i)
 
 	assert(!b->has_arrived || b->n_out == 0);
 	assert(b->n_out <= PICKER_COPIES_MAX);
-	assert(i >= pp->first_free || b->has_arrived || b->n_out > 0);
 }
 
 /* One segment from block `i` on. */
@@ -39,6 +38,21 @@ static void check_segment(const struct pick_piece *pp, uint32_t i,
 	assert(seg->is_open || seg->n_asked == 0);
 }
 
+static void check_parts(const struct pick_piece *pp)
+{
+	assert(pp->n_parts > 0);
+	assert(pp->parts == &pp->whole || pp->class > WANT_BACKGROUND);
+	for (unsigned k = 0; k < pp->n_parts; k++) {
+		const struct pick_part *part = &pp->parts[k];
+
+		assert(part->first <= part->at && part->at <= part->end);
+		assert(part->end <= pp->n_blocks && part->class <= pp->class);
+		for (uint32_t i = part->first; i < part->at; i++)
+			assert(pp->blocks && (pp->blocks[i].has_arrived ||
+					      pp->blocks[i].n_out > 0));
+	}
+}
+
 static void check_piece(const struct pick_piece *pp, uint32_t *n_out,
 			uint32_t *n_copies)
 {
@@ -55,6 +69,7 @@ static void check_piece(const struct pick_piece *pp, uint32_t *n_out,
 	}
 	assert(n_arrived == pp->n_arrived && n_asked == pp->n_asked);
 	assert(n_hot == pp->n_hot);
+	check_parts(pp);
 }
 
 void picker_check(const struct picker *p)

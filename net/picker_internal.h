@@ -36,6 +36,13 @@ struct pick_segment {
 	bool is_open;
 };
 
+/* Blocks of a piece that are wanted alike (picker_parts.c). */
+struct pick_part {
+	uint32_t first, end;
+	uint32_t at; /* no block of [first, at) is free */
+	enum want_class class;
+};
+
 /* A piece with demand, or open, or both. On one of the picker's lists:
  * `wanted` (URGENT before WINDOW, then by deadline, then by index),
  * `background` (open, BACKGROUND; a pass puts it into its order) or `idle`
@@ -47,12 +54,14 @@ struct pick_piece {
 	uint32_t len_bytes;
 	uint32_t n_blocks;
 	uint32_t n_arrived;
-	uint32_t n_asked;    /* blocks, not copies */
-	uint32_t first_free; /* no free block lies before it */
+	uint32_t n_asked; /* blocks, not copies */
 	uint64_t deadline_us;
 	uint64_t hope_us; /* when somebody last was asked, or could be */
 	uint32_t level;	  /* of rarity, in the last pass; of the background */
 	enum want_class class;
+	struct pick_part whole;
+	struct pick_part *parts; /* what of it is wanted; else &whole */
+	unsigned n_parts;
 	struct pick_block *blocks;     /* NULL: not open, and then … */
 	struct pick_segment *segments; /* … NULL */
 	uint32_t segment_blocks;
@@ -77,9 +86,12 @@ struct picker {
 	uint64_t stream_us; /* when that demand began */
 };
 
-/* picker_open — make the blocks of a piece, if the owner has the memory.
- * picker_open_background — of one that is in `rarity`; NULL: no memory. */
-bool picker_open(struct picker *p, struct pick_piece *pp);
+struct pick_piece *picker_find(const struct picker *p, uint32_t ix);
+
+/* picker_open — make the blocks of a piece, if the owner has the memory for the
+ * segment of block `i`. picker_open_background — of one that is in `rarity`;
+ * NULL: no memory. */
+bool picker_open(struct picker *p, struct pick_piece *pp, uint32_t i);
 struct pick_piece *picker_open_background(struct picker *p, uint32_t piece_ix);
 
 /* picker_open_segment — is block `i`'s segment open, or can it be? */
@@ -95,6 +107,25 @@ static inline bool picker_segment_is_hot(const struct pick_segment *seg)
 {
 	return seg->is_open && seg->n_free + seg->n_asked > 0;
 }
+
+/* ---- picker_parts.c ---- */
+
+/* picker_parts_init — of a new piece, or of one whose class changed: all of it
+ * is wanted. picker_parts_free — what they have. */
+void picker_parts_init(struct pick_piece *pp);
+void picker_parts_free(struct pick_piece *pp);
+
+/* picker_parts_on_free — block `i` is free again. */
+void picker_parts_on_free(struct pick_piece *pp, uint32_t i);
+
+/* picker_part_free — the first free block of a part; its end: there is none. */
+uint32_t picker_part_free(const struct pick_piece *pp, struct pick_part *part);
+
+/* picker_free_as — the first free block that is wanted as `c`; n_blocks. */
+uint32_t picker_free_as(const struct pick_piece *pp, enum want_class c);
+
+/* picker_is_as — is block `i` wanted as `c`, or more? */
+bool picker_is_as(const struct pick_piece *pp, uint32_t i, enum want_class c);
 
 /* picker_comes_before — the order of the list of wanted pieces. */
 bool picker_comes_before(const struct pick_piece *a,
@@ -187,6 +218,23 @@ unsigned picker_choose_instead(const struct pick_pass *ps,
 unsigned picker_choose_copy(const struct pick_pass *ps,
 			    const struct pick_block *b, uint32_t len,
 			    uint64_t *us);
+
+/* ---- steps of a pass, of one piece whose candidates were found ---- */
+
+/* picker_ask_free — of the blocks that are free and wanted as `c`, what can be
+ * asked now. _instead: blocks that only the doubtful owe. _late: copies. */
+void picker_ask_free(struct pick_pass *ps, struct pick_piece *pp,
+		     enum want_class c);
+void picker_ask_instead(struct pick_pass *ps, struct pick_piece *pp,
+			enum want_class c);
+void picker_ask_late(struct pick_pass *ps, struct pick_piece *pp,
+		     enum want_class c);
+
+/* picker_look_at — there is to be a pass at that time. */
+void picker_look_at(struct pick_pass *ps, uint64_t us);
+
+/* picker_assign_background — what room is left. */
+void picker_assign_background(struct pick_pass *ps);
 
 /* picker_earn — bytes of use came: some more may come twice. */
 void picker_earn(struct picker *p, uint32_t bytes);

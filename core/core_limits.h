@@ -33,6 +33,7 @@ enum {
 	 * we give, for others ask for all leaves of a piece at once. */
 	HASH_SPAN_ASK = 512,
 	HASH_SPAN_MAX = 8192,
+	LAYERS_ASK_LEAST = 64, /* leaves at a time: of 1 MiB, in 2 KiB */
 	/* Leaves kept of pieces that are read or served, a torrent: of 2 GiB.
 	 */
 	LAYERS_LEAVES_BYTES = 4 << 20,

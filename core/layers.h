@@ -51,8 +51,8 @@ bool layers_leaf(struct layers *ls, uint32_t piece_ix, uint32_t block,
 
 /* layers_find — the first file from `from_ix` on whose tree has this root;
  * n_files when there is none. */
-uint32_t layers_find(const struct layers *ls,
-		     const uint8_t root[HASH_SHA256_BYTES], uint32_t from_ix);
+uint32_t layers_find(struct layers *ls, const uint8_t root[HASH_SHA256_BYTES],
+		     uint32_t from_ix);
 
 /* layers_root — of a file; NULL when it has none (empty, a pad, v1). Lends. */
 const uint8_t *layers_root(const struct layers *ls, uint32_t file_ix);
@@ -69,9 +69,9 @@ bool layers_ask_piece(const struct layers *ls, uint32_t piece_ix,
 		      struct hash_span *out);
 
 /* layers_ask_leaves — the span that would tell the leaf `block` of a piece, and
- * up to HASH_SPAN_ASK - 1 others of the piece; it holds [block, block + n)
- * as far as one span can. Proven by the piece's hash where that is known, else
- * by the root. False when the leaf is known or does not exist. */
+ * LAYERS_ASK_LEAST to HASH_SPAN_ASK of the piece; it holds [block, block + n)
+ * as far as such a span can. Proven by the piece's hash where that is known,
+ * else by the root. False when the leaf is known or does not exist. */
 bool layers_ask_leaves(const struct layers *ls, uint32_t piece_ix,
 		       uint32_t block, uint32_t n, struct hash_span *out);
 

@@ -19,13 +19,19 @@ static void join(struct hasher *h, const uint8_t *left, const uint8_t *right,
 	hasher_end(h, out);
 }
 
+void merkle_pad(struct hasher *h, unsigned height,
+		uint8_t out[HASH_SHA256_BYTES])
+{
+	memset(out, 0, HASH_SHA256_BYTES);
+	for (unsigned i = 0; i < height; i++)
+		join(h, out, out, out);
+}
+
 void merkle_begin(struct merkle *m, struct hasher *h, unsigned height)
 {
 	m->hasher = h;
 	m->n = 0;
-	memset(m->pad, 0, sizeof(m->pad));
-	for (unsigned i = 0; i < height; i++)
-		join(h, m->pad, m->pad, m->pad);
+	merkle_pad(h, height, m->pad);
 }
 
 void merkle_add(struct merkle *m, const uint8_t hash[HASH_SHA256_BYTES])
@@ -76,6 +82,33 @@ void merkle_root(struct merkle *m, unsigned height,
 		join(m->hasher, pad, pad, pad);
 	}
 	memcpy(out, up, sizeof(up));
+}
+
+void merkle_node(struct hasher *h, const uint8_t *nodes, uint64_t n,
+		 unsigned height, uint64_t index, unsigned up,
+		 uint8_t out[HASH_SHA256_BYTES])
+{
+	uint64_t first = index << up;
+	uint64_t end = first + (UINT64_C(1) << up);
+	struct merkle m;
+
+	merkle_begin(&m, h, height);
+	for (uint64_t i = first; i < end && i < n; i++)
+		merkle_add(&m, nodes + i * HASH_SHA256_BYTES);
+	merkle_root(&m, up, out);
+}
+
+void merkle_climb(struct hasher *h, uint8_t node[HASH_SHA256_BYTES],
+		  uint64_t index, const uint8_t *uncles, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const uint8_t *uncle = uncles + (size_t)i * HASH_SHA256_BYTES;
+
+		if ((index >> i & 1) != 0)
+			join(h, uncle, node, node);
+		else
+			join(h, node, uncle, node);
+	}
 }
 
 unsigned merkle_height(uint64_t n)

@@ -38,6 +38,22 @@ void merkle_add_data(struct merkle *m, const uint8_t *data, size_t len);
 void merkle_root(struct merkle *m, unsigned height,
 		 uint8_t out[HASH_SHA256_BYTES]);
 
+/* merkle_node — a node `up` levels above a level of which the first `n` nodes
+ * are given, the others being empty subtrees of `height`: the one over nodes
+ * index << up … of that level. */
+void merkle_node(struct hasher *h, const uint8_t *nodes, uint64_t n,
+		 unsigned height, uint64_t index, unsigned up,
+		 uint8_t out[HASH_SHA256_BYTES]);
+
+/* merkle_climb — where node `index` of its level leads to with the `n` uncles
+ * of it and its ancestors, the lowest first. `node` is replaced. */
+void merkle_climb(struct hasher *h, uint8_t node[HASH_SHA256_BYTES],
+		  uint64_t index, const uint8_t *uncles, unsigned n);
+
+/* merkle_pad — the root of an empty subtree of `height`. */
+void merkle_pad(struct hasher *h, unsigned height,
+		uint8_t out[HASH_SHA256_BYTES]);
+
 /* merkle_height — the smallest h with 2^h >= n; 0 for n <= 1. */
 unsigned merkle_height(uint64_t n);
 

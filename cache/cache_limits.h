@@ -33,6 +33,11 @@ enum {
 	STAGE_BLOCK_COST = 128,
 	/* The store would not take a piece: nothing is staged for so long. */
 	STAGE_REST_MS = 5000,
+	/* Leaves that are hashed on the loop before others have their turn, 9
+	 * us each. */
+	LEAVES_A_TURN = 64,
+	/* Staged bytes that are read back at a time for a reader's leaves. */
+	LEAVES_AGAIN_BYTES = 256 << 10,
 	/* Waits are kept in this many lists a torrent: more than a mount has
 	 * readers of one torrent. */
 	PIECES_WAIT_LISTS = 64,

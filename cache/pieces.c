@@ -41,6 +41,7 @@
 #include "cache/store.h"
 #include "core/blk.h"
 #include "core/err.h"
+#include "core/hash.h"
 #include "core/hmap.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -89,6 +90,7 @@ static void slot_free(struct slot *s)
 	if (s->blk != NULL)
 		slot_drop_blk(s);
 	mem_free(s->digests);
+	mem_free(s->leaf_hashes);
 	mem_free(s);
 }
 
@@ -112,6 +114,7 @@ void pieces_on_stage_gone(struct slot *s)
 /* Out of the table; freed now, or by the end of its job. */
 void pieces_slot_release(struct slot *s)
 {
+	pieces_leaf_free(s);
 	if (!s->is_adrift)
 		hmap_del(s->ps->slots, &s->ix);
 	s->is_adrift = true;
@@ -164,6 +167,7 @@ static void on_gone(void *arg)
 	void (*gone)(void *) = ps->gone;
 	void *gone_arg = ps->gone_arg;
 
+	hasher_free(ps->hasher);
 	bits_fini(&ps->have);
 	hmap_free(ps->slots);
 	mem_free(ps->marks);
@@ -279,6 +283,7 @@ static void begin_settling(struct slot *s)
 	pieces_move(ps, s->ix, PIECE_SETTLING);
 	ps->marks[s->ix] &= (uint8_t)~MARK_WAITED;
 	bits_set(&ps->have, s->ix);
+	pieces_leaf_free(s);
 }
 
 void pieces_settle(struct slot *s)
@@ -322,14 +327,13 @@ static struct piece_waits *waits_of(struct pieces *ps, uint32_t ix)
 	return &ps->waits[ix % PIECES_WAIT_LISTS];
 }
 
-static struct piece_wait *wait_find(struct pieces *ps, uint32_t ix)
+struct piece_wait *pieces_wait_of(struct pieces *ps, uint32_t ix,
+				  struct piece_wait *w)
 {
-	struct piece_wait *w;
-
-	LIST_FOREACH (w, waits_of(ps, ix), link)
-		if (w->piece_ix == ix)
-			return w;
-	return NULL;
+	w = w == NULL ? LIST_FIRST(waits_of(ps, ix)) : LIST_NEXT(w, link);
+	while (w != NULL && w->piece_ix != ix)
+		w = LIST_NEXT(w, link);
+	return w;
 }
 
 static void wait_remove(struct pieces *ps, struct piece_wait *w)
@@ -338,7 +342,7 @@ static void wait_remove(struct pieces *ps, struct piece_wait *w)
 
 	LIST_REMOVE(w, link);
 	w->waiting = false;
-	if (ps->is_closed || wait_find(ps, ix) != NULL)
+	if (ps->is_closed || pieces_wait_of(ps, ix, NULL) != NULL)
 		return;
 	ps->marks[ix] &= (uint8_t)~MARK_WAITED;
 	if (piece_state(ps, ix) == PIECE_WANTED)
@@ -346,7 +350,7 @@ static void wait_remove(struct pieces *ps, struct piece_wait *w)
 	pieces_check_piece(ps, ix);
 }
 
-static void wait_end(struct pieces *ps, struct piece_wait *w, int err)
+void pieces_wait_end(struct pieces *ps, struct piece_wait *w, int err)
 {
 	wait_remove(ps, w);
 	w->fn(w->arg, err, w->piece_ix);
@@ -357,12 +361,14 @@ void pieces_call_waiters(struct pieces *ps, uint32_t ix, int err)
 {
 	struct piece_wait *w;
 
-	while ((w = wait_find(ps, ix)) != NULL)
-		wait_end(ps, w, err);
+	while ((w = pieces_wait_of(ps, ix, NULL)) != NULL)
+		pieces_wait_end(ps, w, err);
 }
 
 void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w)
 {
+	struct slot *s = pieces_slot(ps, ix);
+
 	ASSERT_LOOP(ps->cfg.loop);
 	pieces_check_piece(ps, ix);
 	assert(!bits_has(&ps->have, ix) && !w->waiting && !ps->is_closed);
@@ -372,6 +378,8 @@ void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w)
 	ps->marks[ix] |= MARK_WAITED;
 	if (piece_state(ps, ix) == PIECE_ABSENT)
 		pieces_move(ps, ix, PIECE_WANTED);
+	if (s != NULL)
+		pieces_leaf_look(s);
 }
 
 void pieces_wait_cancel(struct pieces *ps, struct piece_wait *w)
@@ -468,6 +476,7 @@ static struct pieces *pieces_new(const struct pieces_cfg *cfg)
 	for (unsigned i = 0; i < PIECES_WAIT_LISTS; i++)
 		LIST_INIT(&ps->waits[i]);
 	LIST_INIT(&ps->drift);
+	TAILQ_INIT(&ps->due);
 	loop_task_init(&ps->room_task, on_room, ps);
 	loop_task_init(&ps->gone_task, on_gone, ps);
 	ps->marks = mem_zalloc(cfg->mi->n_pieces, 1);
@@ -477,7 +486,11 @@ static struct pieces *pieces_new(const struct pieces_cfg *cfg)
 		goto free_pieces;
 	if (hmap_new(sizeof(uint32_t), &ps->slots) != 0)
 		goto free_have;
+	if (pieces_leaf_open(ps) != 0)
+		goto free_slots;
 	return ps;
+free_slots:
+	hmap_free(ps->slots);
 free_have:
 	bits_fini(&ps->have);
 free_pieces:
@@ -514,7 +527,7 @@ static void end_waiters(struct pieces *ps)
 		struct piece_wait *w;
 
 		while ((w = LIST_FIRST(&ps->waits[i])) != NULL)
-			wait_end(ps, w, ESTALE);
+			pieces_wait_end(ps, w, ESTALE);
 	}
 }
 
@@ -542,6 +555,7 @@ void pieces_close(struct pieces *ps TAKES, void (*gone)(void *arg), void *arg)
 	while ((s = hmap_next(ps->slots, &pos)) != NULL)
 		slot_close(s);
 	piece_mem_unstarve(ps);
+	pieces_leaf_close(ps);
 	loop_task_cancel(ps->cfg.loop, &ps->room_task);
 	if (ps->st != NULL)
 		store_close(ps->st);

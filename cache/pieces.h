@@ -20,7 +20,9 @@
  *   FETCHING -> WANTED, ABSENT   pieces_abandon
  *   FETCHING -> CHECKING         pieces_filled: its last block came
  *   CHECKING -> SETTLING         the hash matched; waiters are called
- *   CHECKING -> FETCHING         it did not; on_bad, or on_failed
+ *   CHECKING -> FETCHING         it did not; on_bad, or on_failed; or its
+ *                                v2 hash did not come to be known in time
+ *   CHECKING -> FETCHING         a hybrid's two hashes disagree; on_disputed
  *   SETTLING -> CLEAN            the store says DURABLE
  *   SETTLING -> CLEAN            the store failed, the bytes are in memory: the
  *                                piece is there only (unkept)
@@ -37,7 +39,30 @@
  * by segment (pieces_open), and a whole piece is one segment.
  *
  * "have" is what may be read by anybody and announced to peers: SETTLING and
- * CLEAN. No byte leaves this module from any other state.
+ * CLEAN.
+ *
+ * Leaves. Of a v2 torrent, or a hybrid, each block of 16 KiB has a hash of its
+ * own, a leaf, and where that is known (core/layers.h) the block can be right
+ * before its piece is whole. So readers, and they alone, may have right leaves
+ * of a piece that is not in have; nothing else ever leaves this module.
+ *
+ *   leaf    its bytes                    the piece is
+ *   absent  not there                    any
+ *   here    in place, or staged          FETCHING, CHECKING
+ *   right   the same, and verified       FETCHING, CHECKING
+ *
+ *   absent -> here    pieces_took
+ *   here   -> right   somebody waits for it, its hash is known, and matches
+ *   here   -> absent  its hash does not match: on_bad_leaf, and then
+ *                     pieces_took_back
+ *   right  -> (have)  the piece was verified
+ *   any    -> absent  its memory is given up before it was staged (pieces_shut,
+ *                     pieces_abandon); or the piece was staged and is wrong.
+ *                     Nothing else loses a right leaf: where a piece is wrong
+ *                     in memory its right leaves stay.
+ *
+ * A leaf is hashed on the loop, LEAVES_A_TURN at most, when a reader waits for
+ * it; the others with their piece.
  *
  * "unverified" is what piece_mem's cap counts: bytes in memory that are neither
  * right nor on their way out of it. A disk slower than the network is felt
@@ -59,6 +84,7 @@
 
 struct blk;
 struct blk_pool;
+struct layers;
 struct loop;
 struct metainfo;
 struct piece_mem;
@@ -106,7 +132,16 @@ struct pieces_ops {
 	 * bytes are gone; others are where they were (pieces_place), to be
 	 * replaced. pieces_digests tells them from others. */
 	void (*on_bad)(void *arg, uint32_t piece_ix);
-	/* The store cannot stage the piece. It is FETCHING, and must be given
+	/* That block of a FETCHING piece is wrong, which is proven, whatever
+	 * becomes of the piece. It must be taken back before this returns
+	 * (pieces_took_back) if there is a place for another; else the hash of
+	 * the whole piece will say it again. */
+	void (*on_bad_leaf)(void *arg, uint32_t piece_ix, uint32_t at_bytes);
+	/* The piece's bytes match one of a hybrid's hashes and not the other.
+	 * It is FETCHING; nothing can be done for it. */
+	void (*on_disputed)(void *arg, uint32_t piece_ix);
+	/* The store cannot stage the piece, or its v2 hash is not to be had. It
+	 * is FETCHING, and must be given
 	 * up before this returns, as pieces_abandon has it. Who waits for it
 	 * gets the error then, unless memory can take it whole next time. */
 	void (*on_failed)(void *arg, uint32_t piece_ix, int err);
@@ -124,6 +159,7 @@ struct pieces_cfg {
 	struct store *store;	      /* kept */
 	struct piece_mem *mem;	      /* kept */
 	const struct metainfo *mi;    /* kept until pieces_close has ended */
+	struct layers *layers;	      /* kept until pieces_close; NULL: no v2 */
 	const struct pieces_ops *ops; /* kept */
 	void *arg;
 };
@@ -182,6 +218,24 @@ uint8_t *pieces_place(const struct pieces *ps, uint32_t ix, uint32_t at_bytes);
  * any more. The last one makes the piece CHECKING. */
 void pieces_filled(struct pieces *ps, uint32_t ix, uint32_t at_bytes);
 
+/* pieces_took — the block at byte `at` of a FETCHING piece is in its place.
+ * pieces_took_back — it is not believed any more; it is not right
+ * (pieces_is_right). Both before the segment is pieces_filled. */
+void pieces_took(struct pieces *ps, uint32_t ix, uint32_t at_bytes);
+void pieces_took_back(struct pieces *ps, uint32_t ix, uint32_t at_bytes);
+
+/* pieces_on_hashes — more is known of the piece's hashes. _on_no_hash: its v2
+ * hash is not to be had: a hybrid is judged by the other one, of v2 alone it is
+ * given up (on_failed) if it is whole and waits for that. */
+void pieces_on_hashes(struct pieces *ps, uint32_t ix);
+void pieces_on_no_hash(struct pieces *ps, uint32_t ix);
+
+/* pieces_lacks_hash — it is whole, and cannot be judged yet. */
+bool pieces_lacks_hash(const struct pieces *ps, uint32_t ix);
+
+/* pieces_shut_segment — as pieces_shut, of the segment of byte `at`. */
+void pieces_shut_segment(struct pieces *ps, uint32_t ix, uint32_t at_bytes);
+
 /* pieces_shut — take the memory of all segments of a staged FETCHING piece that
  * are open and not full; they must be filled anew. Nobody writes into them any
  * more. */
@@ -198,39 +252,52 @@ const uint64_t *pieces_digests(const struct pieces *ps, uint32_t ix);
 
 /* ---- waiting and reading ---- */
 
-/* A wait for one piece. Embedded in its owner. */
+/* A wait for one piece, or for `len` bytes from `at` on in it (0: for all of
+ * it). Embedded in its owner. */
 struct piece_wait {
 	void (*fn)(void *arg, int err, uint32_t piece_ix);
 	void *arg;
+	uint32_t at_bytes, len_bytes;
 	/* pieces.c's own */
 	LIST_ENTRY(piece_wait) link;
 	uint32_t piece_ix;
 	bool waiting;
 };
 
-/* pieces_wait — call w->fn when the piece is in have (err 0), the torrent is
- * closed (ESTALE), or the store cannot stage it (its error). The piece is not
- * in have now. Never fails. The wait is over when w->fn runs; in it, the bytes
- * are in memory (pieces_peek) unless the piece was staged. pieces_wait_cancel
- * of a wait that is over does nothing. */
+/* pieces_wait — call w->fn when the piece is in have or its range is right (err
+ * 0), the torrent is closed (ESTALE), or the store cannot stage it (its error).
+ * Neither is so now. Never fails. The wait is over when w->fn runs; in it, the
+ * bytes are in memory (pieces_peek) unless the piece was staged.
+ * pieces_wait_cancel of a wait that is over does nothing. */
 void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w);
 void pieces_wait_cancel(struct pieces *ps, struct piece_wait *w);
 bool pieces_is_waited(const struct pieces *ps, uint32_t ix);
+
+/* pieces_is_right — the range of the piece may be read: the piece is in have,
+ * or all its leaves there are right. len_bytes > 0. */
+bool pieces_is_right(const struct pieces *ps, uint32_t ix, uint32_t at_bytes,
+		     uint32_t len_bytes);
+
+/* pieces_lend — pieces_peek for a range of a piece: NULL unless it is right and
+ * lies in memory in one run, and then `data` is where. */
+struct blk *pieces_lend(struct pieces *ps, uint32_t ix, uint32_t at_bytes,
+			uint32_t len_bytes, uint8_t **data);
 
 /* pieces_peek — the verified piece's bytes, if they are in memory: a reference
  * that the caller drops; else NULL. Counts as use for "recent". */
 struct blk *pieces_peek(struct pieces *ps, uint32_t ix);
 
 /* pieces_read_now — copy from held pieces without waiting: memory, else the
- * page cache. EAGAIN when that needs a worker, ENOENT when some piece is not
- * in have. */
+ * page cache. EAGAIN when that needs a worker, ENOENT when some of it is not
+ * right. */
 int pieces_read_now(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
 		    uint8_t *dst);
 
 /* pieces_read — by a worker; `dst` is kept until `done`. When the store cannot
  * read what it claimed, the pieces concerned become ABSENT (on_lost) and
  * `done` says EIO. ENOENT and ENOMEM are said at once, and nothing is started;
- * other errors of the system leave the pieces as they are. */
+ * ENOENT by `done` when right leaves were lost meanwhile: try again. Other
+ * errors of the system leave the pieces as they are. */
 int pieces_read(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
 		uint8_t *dst, void (*done)(void *arg, int err), void *arg);
 

@@ -12,6 +12,16 @@
 #include "core/hmap.h"
 #include "core/metainfo.h"
 
+/* "right" is "here", and more. */
+static void check_leaves(const struct slot *s)
+{
+	const struct leaves *l = s->leaves;
+
+	for (uint32_t i = 0; l != NULL && i < l->here.n; i++)
+		assert(!bits_has(&l->right, i) || bits_has(&l->here, i));
+	assert(!s->is_due || l != NULL);
+}
+
 static void check_slot(const struct slot *s, enum piece_state state)
 {
 	bool is_written = !s->is_counted;
@@ -29,16 +39,20 @@ static void check_slot(const struct slot *s, enum piece_state state)
 	case PIECE_CHECKING:
 		assert(s->is_counted == (s->blk != NULL));
 		assert(s->is_counted == (s->stage == NULL));
-		assert(s->has_job ==
-		       (state == PIECE_CHECKING && s->stage == NULL));
+		assert(s->has_job == (state == PIECE_CHECKING &&
+				      s->stage == NULL && !s->is_lacking));
+		assert(!s->is_lacking || state == PIECE_CHECKING);
+		check_leaves(s);
 		if (s->stage != NULL)
 			stage_check(s->stage, state == PIECE_CHECKING);
 		break;
 	case PIECE_SETTLING:
+		assert(s->leaves == NULL);
 		assert(s->stage == NULL && s->has_job);
 		assert(s->blk != NULL || is_written);
 		break;
 	case PIECE_CLEAN:
+		assert(s->leaves == NULL);
 		assert(s->blk != NULL && is_written && !s->has_job);
 		break;
 	}

@@ -21,6 +21,8 @@
 #include "cache/stage.h"
 #include "core/blk.h"
 #include "core/err.h"
+#include "core/hash.h"
+#include "core/layers.h"
 #include "core/hmap.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -77,6 +79,7 @@ static int make_whole(struct slot *s)
 }
 
 static const struct stage_ops stage_ops;
+static void judge(struct slot *s);
 
 int pieces_begin(struct pieces *ps, uint32_t ix)
 {
@@ -100,6 +103,7 @@ int pieces_begin(struct pieces *ps, uint32_t ix)
 		pieces_slot_release(s);
 		return err;
 	}
+	pieces_leaf_new(s);
 	pieces_move(ps, ix, PIECE_FETCHING);
 	return 0;
 }
@@ -153,6 +157,15 @@ void pieces_shut(struct pieces *ps, uint32_t ix)
 		stage_shut(s->stage);
 }
 
+void pieces_shut_segment(struct pieces *ps, uint32_t ix, uint32_t at_bytes)
+{
+	struct slot *s = fetching(ps, ix);
+
+	ASSERT_LOOP(ps->cfg.loop);
+	if (s != NULL && s->stage != NULL)
+		stage_shut_segment(s->stage, at_bytes);
+}
+
 void pieces_abandon(struct pieces *ps, uint32_t ix)
 {
 	ASSERT_LOOP(ps->cfg.loop);
@@ -171,13 +184,16 @@ const uint64_t *pieces_digests(const struct pieces *ps, uint32_t ix)
 	return s != NULL && s->was_wrong ? s->digests : NULL;
 }
 
-static void on_wrong(struct slot *s)
+static void on_wrong(struct slot *s, bool is_disputed)
 {
 	struct pieces *ps = s->ps;
 
 	s->was_wrong = true;
 	pieces_move(ps, s->ix, PIECE_FETCHING);
-	ps->cfg.ops->on_bad(ps->cfg.arg, s->ix);
+	if (is_disputed)
+		ps->cfg.ops->on_disputed(ps->cfg.arg, s->ix);
+	else if (!pieces_leaf_blame(s))
+		ps->cfg.ops->on_bad(ps->cfg.arg, s->ix);
 }
 
 static void on_right(struct slot *s)
@@ -187,8 +203,11 @@ static void on_right(struct slot *s)
 
 	ps->cfg.ops->on_verified(ps->cfg.arg, ix);
 	s = ps->is_closed ? NULL : pieces_slot(ps, ix);
-	if (s != NULL)
+	if (s != NULL) {
 		pieces_drop_digests(s);
+		mem_free(s->leaf_hashes);
+		s->leaf_hashes = NULL;
+	}
 	if (!ps->is_closed)
 		pieces_call_waiters(ps, ix, 0);
 }
@@ -205,8 +224,8 @@ static void on_hashed(struct job *job)
 		pieces_slot_release(s);
 		return;
 	}
-	if (!s->verify.is_right) {
-		on_wrong(s);
+	if (s->verify.verdict != PIECE_RIGHT) {
+		on_wrong(s, s->verify.verdict == PIECE_DISPUTED);
 		return;
 	}
 	pieces_settle(s);
@@ -217,6 +236,10 @@ static void hash(struct slot *s)
 {
 	struct pieces *ps = s->ps;
 
+	if (s->leaves != NULL && s->leaf_hashes == NULL)
+		s->leaf_hashes = mem_alloc((size_t)s->leaves->here.n *
+					   HASH_SHA256_BYTES);
+	s->verify.leaves = s->leaf_hashes;
 	pieces_slot_job_begin(s);
 	s->verify.mi = ps->cfg.mi;
 	s->verify.data = s->blk->data;
@@ -239,7 +262,66 @@ void pieces_filled(struct pieces *ps, uint32_t ix, uint32_t at_bytes)
 		return;
 	pieces_move(ps, ix, PIECE_CHECKING);
 	if (s->stage == NULL)
+		judge(s);
+}
+
+/* ---- the v2 hash that it must have ---- */
+
+bool pieces_knows_root(struct slot *s, struct verify_root *root)
+{
+	struct pieces *ps = s->ps;
+
+	root->is_known = false;
+	if (ps->cfg.layers == NULL || metainfo_v2_bytes(ps->cfg.mi, s->ix) == 0)
+		return true;
+	root->is_known = !ps->is_closed &&
+			 layers_piece(ps->cfg.layers, s->ix, root->hash);
+	return root->is_known || (s->is_hopeless && ps->cfg.mi->has_v1);
+}
+
+static void judge(struct slot *s)
+{
+	s->is_lacking = !pieces_knows_root(s, &s->verify.root);
+	if (!s->is_lacking)
 		hash(s);
+}
+
+bool pieces_lacks_hash(const struct pieces *ps, uint32_t ix)
+{
+	const struct slot *s = pieces_slot(ps, ix);
+
+	return s != NULL &&
+	       (s->stage != NULL ? stage_lacks_root(s->stage) : s->is_lacking);
+}
+
+void pieces_on_hashes(struct pieces *ps, uint32_t ix)
+{
+	struct slot *s = pieces_slot(ps, ix);
+
+	ASSERT_LOOP(ps->cfg.loop);
+	if (s == NULL)
+		return;
+	if (s->is_lacking)
+		judge(s);
+	if (s->stage != NULL)
+		stage_on_root(s->stage);
+	pieces_leaf_look(s);
+}
+
+void pieces_on_no_hash(struct pieces *ps, uint32_t ix)
+{
+	struct slot *s = pieces_slot(ps, ix);
+
+	if (s == NULL)
+		return;
+	if (ps->cfg.mi->has_v1) {
+		s->is_hopeless = true;
+		pieces_on_hashes(ps, ix);
+	} else if (pieces_lacks_hash(ps, ix)) {
+		s->is_lacking = false;
+		pieces_move(ps, ix, PIECE_FETCHING);
+		ps->cfg.ops->on_failed(ps->cfg.arg, ix, ENODATA);
+	}
 }
 
 /* ---- what the stage says ---- */
@@ -273,10 +355,12 @@ static void on_stage_right(struct slot *s)
 		on_right(s);
 }
 
-static void on_stage_wrong(struct slot *s)
+/* What was staged will be written over. */
+static void on_stage_wrong(struct slot *s, bool is_disputed)
 {
 	s->ps->n_hashed++;
-	on_wrong(s);
+	pieces_leaf_lose(s, 0, metainfo_piece_bytes(s->ps->cfg.mi, s->ix));
+	on_wrong(s, is_disputed);
 }
 
 static const struct stage_ops stage_ops = {

@@ -14,6 +14,7 @@
 #include "core/queue.h"
 #include "core/siphash.h"
 
+struct hasher;
 struct hmap;
 struct slot;
 struct stage;
@@ -22,6 +23,15 @@ TAILQ_HEAD(slot_list, slot);
 TAILQ_HEAD(starved_list, pieces);
 LIST_HEAD(slot_drift, slot);
 LIST_HEAD(piece_waits, piece_wait);
+
+/* The leaves of a piece under way (pieces_leaf.c): those whose bytes are there,
+ * and of them those that are right. */
+struct leaves {
+	struct bits here, right;
+	struct blk *again; /* staged bytes, read back: … */
+	uint32_t again_at; /* … of the piece from here on */
+	bool is_reading;   /* into `again` */
+};
 
 /* The memory of a piece that has a buffer, a stage or a job. All others are one
  * byte in pieces->marks.
@@ -51,8 +61,14 @@ struct slot {
 	bool is_counted; /* blk, in piece_mem's unverified_bytes */
 	bool is_recent;	 /* in piece_mem's recent */
 	bool has_job;
-	bool is_unkept; /* the store does not have it */
-	bool is_adrift; /* not in pieces->slots: lost, given up, or closed */
+	bool is_unkept;	  /* the store does not have it */
+	bool is_adrift;	  /* not in pieces->slots: lost, given up, or closed */
+	bool is_lacking;  /* CHECKING, and its v2 hash is not known */
+	bool is_hopeless; /* nor will it be */
+	struct leaves *leaves; /* FETCHING, CHECKING of v2; else NULL */
+	bool is_due;	       /* in pieces->due */
+	TAILQ_ENTRY(slot) due;
+	uint8_t *leaf_hashes; /* the verify_job's; NULL: none */
 	TAILQ_ENTRY(slot) recent;
 	LIST_ENTRY(slot) drift;
 	struct verify_job verify;
@@ -87,9 +103,13 @@ struct pieces {
 	uint64_t rest_us; /* … before this time */
 	struct piece_waits waits[PIECES_WAIT_LISTS]; /* by index */
 	uint64_t n_hashed;
-	unsigned n_jobs; /* whatever still calls back, the open too */
-	bool is_starved; /* in piece_mem's list */
-	bool is_barred;	 /* a piece that drifts was asked to begin */
+	struct hasher *hasher; /* of leaves, on the loop; NULL: no v2 */
+	struct slot_list due;  /* somebody waits for leaves of theirs */
+	struct loop_task due_task;
+	uint64_t n_losses; /* times right leaves were lost */
+	unsigned n_jobs;   /* whatever still calls back, the open too */
+	bool is_starved;   /* in piece_mem's list */
+	bool is_barred;	   /* a piece that drifts was asked to begin */
 	TAILQ_ENTRY(pieces) starved;
 	struct loop_task room_task;
 	pieces_open_fn *open_done;
@@ -127,6 +147,38 @@ void piece_mem_forget(struct slot *s);
 /* piece_mem_trim — drop buffers until the cap is kept; on_lost may run. */
 void piece_mem_trim(struct piece_mem *pm);
 
+/* ---- pieces_leaf.c ---- */
+
+int pieces_leaf_open(struct pieces *ps);
+void pieces_leaf_close(struct pieces *ps);
+
+/* pieces_leaf_new — of a slot that begins; without memory there are none, and
+ * the piece is right or wrong as a whole. _free: all of them are lost, unless
+ * the piece is in have. */
+void pieces_leaf_new(struct slot *s);
+void pieces_leaf_free(struct slot *s);
+
+/* pieces_leaf_lose — those of a stretch of the piece. */
+void pieces_leaf_lose(struct slot *s, uint32_t at_bytes, uint32_t len_bytes);
+
+/* pieces_leaf_look — somebody waits: look at them at the end of the turn. */
+void pieces_leaf_look(struct slot *s);
+
+/* pieces_leaf_blame — the piece is wrong: say which leaves are, as far as their
+ * hashes are known. False: of none that is so. */
+bool pieces_leaf_blame(struct slot *s);
+
+/* pieces_leaf_lend — a stretch of a slot that is not in have, right or not, if
+ * it is in memory in one run; lends. */
+struct blk *pieces_leaf_lend(const struct slot *s, uint32_t at_bytes,
+			     uint32_t len_bytes, uint8_t **data);
+
+/* ---- pieces_fill.c ---- */
+
+/* pieces_knows_root — may the piece be judged? Then `root` is what it must come
+ * to on v2's side. */
+bool pieces_knows_root(struct slot *s, struct verify_root *root);
+
 /* ---- pieces.c ---- */
 
 struct slot *pieces_slot(const struct pieces *ps, uint32_t ix);
@@ -151,6 +203,12 @@ void pieces_settle(struct slot *s);
 /* pieces_settle_staged — the same of a staged one; or an error, and then
  * nothing has changed. */
 int pieces_settle_staged(struct slot *s);
+
+/* pieces_wait_of — a wait for the piece, the next behind `w` (NULL: the first);
+ * NULL. pieces_wait_end — it is over. */
+struct piece_wait *pieces_wait_of(struct pieces *ps, uint32_t ix,
+				  struct piece_wait *w);
+void pieces_wait_end(struct pieces *ps, struct piece_wait *w, int err);
 
 /* pieces_call_waiters — end all waits for the piece. */
 void pieces_call_waiters(struct pieces *ps, uint32_t ix, int err);

@@ -7,6 +7,10 @@
  * How: each piece that is in no buffer is a store_read of its own, so that one
  * that cannot be read is known by its number and nobody else loses anything.
  *
+ * Of a piece that is not in have its right leaves are read the same way; the
+ * store has them once they were staged. If right leaves were lost while it read
+ * them (n_losses), other bytes may have been written there: ENOENT.
+ *
  * Failure modes: the store's EIO means that the bytes are not there: the piece
  * is lost, and the read says EIO, upon which its owner fetches it again. Other
  * errors (no memory, no descriptors) say nothing about the piece.
@@ -18,6 +22,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cache/stage.h"
 #include "cache/store.h"
 #include "core/blk.h"
 #include "core/mem.h"
@@ -45,7 +50,24 @@ struct read {
 struct part_read {
 	struct read *rd; /* Owner */
 	uint32_t ix;
+	bool is_leaf;	   /* the piece is not in have */
+	uint64_t n_losses; /* at the start */
 };
+
+/* Where a piece is in parts a part of a read lies in one of them. */
+static uint32_t run_bytes(const struct pieces *ps, uint32_t ix, uint32_t at)
+{
+	const struct slot *s;
+	uint32_t segment;
+
+	if (bits_has(&ps->have, ix))
+		return ps->cfg.mi->piece_bytes - at;
+	s = pieces_slot(ps, ix);
+	if (s == NULL || s->stage == NULL)
+		return ps->cfg.mi->piece_bytes - at;
+	segment = stage_segment_bytes(s->stage);
+	return segment - at % segment;
+}
 
 static bool next_part(const struct pieces *ps, struct part *p,
 		      uint32_t *left_bytes)
@@ -53,13 +75,14 @@ static bool next_part(const struct pieces *ps, struct part *p,
 	uint32_t piece_bytes = ps->cfg.mi->piece_bytes;
 
 	p->off_bytes += p->len_bytes;
-	p->dst += p->len_bytes;
+	if (p->dst != NULL)
+		p->dst += p->len_bytes;
 	*left_bytes -= p->len_bytes;
 	if (*left_bytes == 0)
 		return false;
 	p->ix = (uint32_t)(p->off_bytes / piece_bytes);
 	p->at_bytes = (uint32_t)(p->off_bytes % piece_bytes);
-	p->len_bytes = piece_bytes - p->at_bytes;
+	p->len_bytes = run_bytes(ps, p->ix, p->at_bytes);
 	if (p->len_bytes > *left_bytes)
 		p->len_bytes = *left_bytes;
 	return true;
@@ -70,18 +93,17 @@ static struct part first_part(uint64_t off_bytes, uint8_t *dst)
 	return (struct part){.off_bytes = off_bytes, .dst = dst};
 }
 
-/* Are all of them in have? */
+/* May all of it be read? */
 static bool all_held(const struct pieces *ps, uint64_t off_bytes,
 		     uint32_t len_bytes)
 {
-	uint64_t piece_bytes = ps->cfg.mi->piece_bytes;
-	uint64_t first = off_bytes / piece_bytes;
-	uint64_t last = (off_bytes + len_bytes - 1) / piece_bytes;
+	struct part p = first_part(off_bytes, NULL);
 
-	if (len_bytes == 0)
-		return true;
-	return last < ps->have.n &&
-	       bits_next_clear(&ps->have, (uint32_t)first) > last;
+	while (next_part(ps, &p, &len_bytes))
+		if (p.ix >= ps->have.n ||
+		    !pieces_is_right(ps, p.ix, p.at_bytes, p.len_bytes))
+			return false;
+	return true;
 }
 
 /* From the piece's buffer; false when it has none. */
@@ -91,6 +113,15 @@ static bool copy_part(struct pieces *ps, const struct part *p)
 	size_t n;
 
 	pieces_check_piece(ps, p->ix);
+	if (s != NULL && !bits_has(&ps->have, p->ix)) {
+		uint8_t *data;
+
+		if (pieces_leaf_lend(s, p->at_bytes, p->len_bytes, &data) ==
+		    NULL)
+			return false;
+		memcpy(p->dst, data, p->len_bytes);
+		return true;
+	}
 	if (s == NULL || s->blk == NULL)
 		return false;
 	n = p->at_bytes < s->blk->len ? s->blk->len - p->at_bytes : 0;
@@ -115,6 +146,26 @@ struct blk *pieces_peek(struct pieces *ps, uint32_t ix)
 		return NULL;
 	piece_mem_use(s);
 	return blk_hold(s->blk);
+}
+
+struct blk *pieces_lend(struct pieces *ps, uint32_t ix, uint32_t at_bytes,
+			uint32_t len_bytes, uint8_t **data)
+{
+	struct blk *found;
+	struct blk *b = pieces_peek(ps, ix);
+	struct slot *s;
+
+	if (b != NULL && at_bytes + len_bytes <= b->len) {
+		*data = b->data + at_bytes;
+		return b;
+	}
+	blk_drop(b);
+	s = pieces_slot(ps, ix);
+	if (s == NULL || bits_has(&ps->have, ix) ||
+	    !pieces_is_right(ps, ix, at_bytes, len_bytes))
+		return NULL;
+	found = pieces_leaf_lend(s, at_bytes, len_bytes, data);
+	return found != NULL ? blk_hold(found) : NULL;
 }
 
 int pieces_read_now(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
@@ -159,6 +210,10 @@ static void on_part(void *arg, int err)
 	struct pieces *ps = rd->ps;
 	uint32_t ix = part->ix;
 
+	if (err == 0 && part->is_leaf && part->n_losses != ps->n_losses)
+		err = ENOENT;
+	else if (err == EIO && part->is_leaf)
+		err = ENOENT;
 	mem_free(part);
 	if (err != 0 && rd->err == 0)
 		rd->err = err;
@@ -177,6 +232,8 @@ static int start_part(struct read *rd, const struct part *p)
 		return ENOMEM;
 	part->rd = rd;
 	part->ix = p->ix;
+	part->is_leaf = !bits_has(&rd->ps->have, p->ix);
+	part->n_losses = rd->ps->n_losses;
 	err = store_read(rd->ps->st, p->off_bytes, p->len_bytes, p->dst,
 			 on_part, part);
 	if (err != 0) {

@@ -65,10 +65,12 @@ struct stage {
 	uint32_t n_hot, n_filled, n_staged;
 	uint32_t next;
 	struct verify_part part;
+	struct verify_root root;
 	struct blk *again; /* read back, for `part` */
 	bool is_hashing;   /* or reading back for it */
 	bool is_telling;   /* wrong: a second pass, for digests only */
-	bool is_right;
+	bool is_lacking;   /* the last part waits: see stage_lacks_root */
+	enum piece_verdict verdict;
 	bool is_freed;
 	int err;
 	struct loop_task fail_task;
@@ -166,7 +168,7 @@ static void conclude(struct stage *g)
 {
 	if (g->next < g->n_segments || g->n_staged < g->n_segments)
 		return;
-	if (g->is_right) {
+	if (g->verdict == PIECE_RIGHT) {
 		g->ops->on_right(g->s);
 		return;
 	}
@@ -178,7 +180,7 @@ static void conclude(struct stage *g)
 			return;
 	}
 	restart(g);
-	g->ops->on_wrong(g->s);
+	g->ops->on_wrong(g->s, g->verdict == PIECE_DISPUTED);
 }
 
 /* ---- hashing ---- */
@@ -211,7 +213,7 @@ static void on_hashed(struct job *job)
 	if (!job_end(g))
 		return;
 	if (g->part.is_last && !g->is_telling)
-		g->is_right = g->part.is_right;
+		g->verdict = g->part.verdict;
 	g->next++;
 	release(g, false);
 	pump(g);
@@ -230,6 +232,7 @@ static void hash(struct stage *g, const struct blk *data)
 		.is_first = g->next == 0,
 		.is_last = g->next + 1 == g->n_segments,
 		.digests.key = s->ps->cfg.mem->key,
+		.root = g->root,
 	};
 	if (s->digests != NULL && (g->is_telling || s->was_wrong))
 		g->part.digests.out = s->digests + at / VERIFY_BLOCK_BYTES;
@@ -287,6 +290,10 @@ static void pump(struct stage *g)
 
 	if (g->is_hashing || g->err != 0 || g->next == g->n_segments ||
 	    seg->state == SEGMENT_EMPTY || seg->state == SEGMENT_HOT)
+		return;
+	g->is_lacking = g->next + 1 == g->n_segments && !g->is_telling &&
+			!pieces_knows_root(g->s, &g->root);
+	if (g->is_lacking)
 		return;
 	g->is_hashing = true;
 	if (seg->blk != NULL) {
@@ -370,18 +377,54 @@ int stage_open(struct stage *g, uint32_t at_bytes)
 	return 0;
 }
 
+void stage_shut_segment(struct stage *g, uint32_t at_bytes)
+{
+	uint32_t i = at_bytes / g->segment_bytes;
+	struct segment *seg = &g->segments[i];
+
+	if (seg->state != SEGMENT_HOT)
+		return;
+	pieces_leaf_lose(g->s, i * g->segment_bytes, segment_len(g, i));
+	forget(g, &seg->blk);
+	seg->state = SEGMENT_EMPTY;
+	g->n_hot--;
+}
+
 void stage_shut(struct stage *g)
 {
 	release(g, true);
-	for (uint32_t i = 0; i < g->n_segments; i++) {
-		struct segment *seg = &g->segments[i];
+	for (uint32_t i = 0; i < g->n_segments; i++)
+		stage_shut_segment(g, i * g->segment_bytes);
+}
 
-		if (seg->state != SEGMENT_HOT)
-			continue;
-		forget(g, &seg->blk);
-		seg->state = SEGMENT_EMPTY;
-		g->n_hot--;
-	}
+struct blk *stage_lend(const struct stage *g, uint32_t at_bytes,
+		       uint32_t len_bytes, uint8_t **data)
+{
+	const struct segment *seg = &g->segments[at_bytes / g->segment_bytes];
+	uint32_t at = at_bytes % g->segment_bytes;
+
+	if (seg->blk == NULL || at + len_bytes > seg->blk->len)
+		return NULL;
+	*data = seg->blk->data + at;
+	return seg->blk;
+}
+
+bool stage_is_staged(const struct stage *g, uint32_t at_bytes)
+{
+	return g->segments[at_bytes / g->segment_bytes].state == SEGMENT_STAGED;
+}
+
+bool stage_lacks_root(const struct stage *g)
+{
+	return g->is_lacking;
+}
+
+void stage_on_root(struct stage *g)
+{
+	if (!g->is_lacking)
+		return;
+	g->is_lacking = false;
+	pump(g);
 }
 
 uint8_t *stage_place(const struct stage *g, uint32_t at_bytes)

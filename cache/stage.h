@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct blk;
 struct slot;
 struct stage;
 
@@ -29,7 +30,7 @@ struct stage_ops {
 	/* All of it is in the store, and right. */
 	void (*on_right)(struct slot *s);
 	/* It is not. All segments are EMPTY. */
-	void (*on_wrong)(struct slot *s);
+	void (*on_wrong)(struct slot *s, bool is_disputed);
 	/* It cannot be staged: nothing more happens to it until stage_free. */
 	void (*on_failed)(struct slot *s, int err);
 	/* After stage_free: the last job is over and the memory gone. */
@@ -59,6 +60,22 @@ bool stage_filled(struct stage *g, uint32_t at_bytes);
 /* stage_shut — all HOT segments are EMPTY again, and what is STAGED has no
  * memory. */
 void stage_shut(struct stage *g);
+
+/* stage_shut_segment — the same of the one of byte `at`, if it is HOT. */
+void stage_shut_segment(struct stage *g, uint32_t at_bytes);
+
+/* stage_lend — where a stretch of it lies, whatever its bytes are worth; NULL
+ * unless it is in memory in one run. stage_is_staged: byte `at` is in the
+ * store.
+ */
+struct blk *stage_lend(const struct stage *g, uint32_t at_bytes,
+		       uint32_t len_bytes, uint8_t **data);
+bool stage_is_staged(const struct stage *g, uint32_t at_bytes);
+
+/* stage_lacks_root — all but the last part was hashed, and pieces_knows_root
+ * says no. stage_on_root: ask again. */
+bool stage_lacks_root(const struct stage *g);
+void stage_on_root(struct stage *g);
 
 uint32_t stage_segment_bytes(const struct stage *g);
 

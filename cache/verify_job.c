@@ -23,15 +23,21 @@ static void digest(const struct verify_digests *d, const uint8_t *data,
 	}
 }
 
+static const uint8_t *root_of(const struct verify_root *root)
+{
+	return root->is_known ? root->hash : NULL;
+}
+
 static void verify_run(struct job *job, struct worker_env *env)
 {
 	struct verify_job *v = CONTAINER_OF(job, struct verify_job, job);
 
 	ASSERT_WORKER();
-	v->is_right =
-		metainfo_check_piece(v->mi, env->hasher, v->piece_ix, v->data);
+	v->verdict =
+		metainfo_judge_piece(v->mi, env->hasher, v->piece_ix, v->data,
+				     root_of(&v->root), v->leaves);
 	if (v->digests.out != NULL &&
-	    (!v->is_right || v->digests.also_if_right))
+	    (v->verdict != PIECE_RIGHT || v->digests.also_if_right))
 		digest(&v->digests, v->data,
 		       metainfo_piece_bytes(v->mi, v->piece_ix));
 }
@@ -39,7 +45,7 @@ static void verify_run(struct job *job, struct worker_env *env)
 void verify_job_start(struct verify_job *v, struct workers *w,
 		      void (*done)(struct job *job))
 {
-	v->is_right = false;
+	v->verdict = PIECE_WRONG;
 	v->job = (struct job){.run = verify_run, .done = done};
 	workers_submit(w, &v->job);
 }
@@ -57,13 +63,14 @@ static void part_run(struct job *job, struct worker_env *env)
 		piececheck_begin(v->check);
 	piececheck_add(v->check, env->hasher, v->data, v->len_bytes);
 	if (v->is_last)
-		v->is_right = piececheck_end(v->check, env->hasher);
+		v->verdict = piececheck_end(v->check, env->hasher,
+					    root_of(&v->root));
 }
 
 void verify_part_start(struct verify_part *v, struct workers *w,
 		       void (*done)(struct job *job))
 {
-	v->is_right = false;
+	v->verdict = PIECE_WRONG;
 	v->job = (struct job){.run = part_run, .done = done};
 	workers_submit(w, &v->job);
 }

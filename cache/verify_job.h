@@ -10,10 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/hash.h"
+#include "core/metainfo.h"
 #include "core/siphash.h"
 #include "core/worker.h"
 
-struct metainfo;
 struct piececheck;
 
 enum { VERIFY_BLOCK_BYTES = 16 << 10 };
@@ -25,6 +26,12 @@ struct verify_digests {
 	bool also_if_right;
 };
 
+/* The hash that a v2 piece must have. */
+struct verify_root {
+	bool is_known; /* else as the metainfo itself has it */
+	uint8_t hash[HASH_SHA256_BYTES];
+};
+
 /* Embedded in its owner. */
 struct verify_job {
 	struct job job;
@@ -33,8 +40,10 @@ struct verify_job {
 	const uint8_t *data;	   /* kept until `done` */
 	uint32_t piece_ix;
 	struct verify_digests digests;
+	struct verify_root root;
+	uint8_t *leaves; /* where the hashes of its v2 leaves go; NULL */
 	/* reply */
-	bool is_right;
+	enum piece_verdict verdict;
 };
 
 /* verify_job_start — hash `data`, the whole of piece `ix`; `done` gets the job
@@ -53,9 +62,10 @@ struct verify_part {
 	bool is_first;
 	bool is_last;
 	struct verify_digests
-		digests; /* of this part; made if there is `out` */
+		digests;	 /* of this part; made if there is `out` */
+	struct verify_root root; /* for the last one */
 	/* reply, to the last one */
-	bool is_right;
+	enum piece_verdict verdict;
 };
 
 void verify_part_start(struct verify_part *v, struct workers *w,

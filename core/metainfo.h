@@ -101,9 +101,25 @@ uint32_t metainfo_piece_bytes(const struct metainfo *mi, uint32_t ix);
  * piece space; n_files when it lies in a gap. O(log n). */
 uint32_t metainfo_file_at(const struct metainfo *mi, uint64_t off_bytes);
 
-/* metainfo_check_piece — does `data` (metainfo_piece_bytes long) match piece
- * `ix`? v1's hash where there is one, and v2's layer where there is one; a
- * hybrid must match both. False when no hash is known. Thread: any. */
+/* metainfo_v2_bytes — how much of piece `ix` its v2 file has: a hybrid's piece
+ * may end with padding, which no v2 hash covers. 0: no v2 file is there. */
+uint32_t metainfo_v2_bytes(const struct metainfo *mi, uint32_t ix);
+
+/* What the hashes say of a piece's bytes. DISPUTED: those of a hybrid are right
+ * for one side and wrong for the other, so there are no bytes that are right
+ * for both; whoever sent them is not to blame. */
+enum piece_verdict { PIECE_WRONG, PIECE_RIGHT, PIECE_DISPUTED };
+
+/* metainfo_judge_piece — do the bytes (metainfo_piece_bytes long) match piece
+ * `ix`: v1's hash where there is one, and v2's `root` where that is known
+ * (NULL: as the metainfo itself has it)? WRONG when no hash is known. The
+ * hashes of its v2 leaves go to `leaves`, unless that is NULL. Thread: any. */
+enum piece_verdict metainfo_judge_piece(const struct metainfo *mi,
+					struct hasher *h, uint32_t ix,
+					const uint8_t *data,
+					const uint8_t *root, uint8_t *leaves);
+
+/* metainfo_check_piece — is it RIGHT by what the metainfo itself has? */
 bool metainfo_check_piece(const struct metainfo *mi, struct hasher *h,
 			  uint32_t ix, const uint8_t *data);
 

@@ -108,6 +108,10 @@ struct mi_v2_piece {
 void mi_v2_piece(const struct metainfo *mi, uint32_t ix,
 		 struct mi_v2_piece *out);
 
+/* mi_verdict — of a hybrid's piece. */
+enum piece_verdict mi_verdict(bool is_v1_right, bool is_v2_right,
+			      bool is_padding_zero);
+
 /* mi_align — `off` rounded up to a piece boundary. */
 static inline uint64_t mi_align(const struct metainfo *mi, uint64_t off_bytes)
 {

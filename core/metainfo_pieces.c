@@ -11,6 +11,7 @@
 #include "core/metainfo_internal.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "core/merkle.h"
 
@@ -99,30 +100,90 @@ void mi_v2_piece(const struct metainfo *mi, uint32_t ix,
 	}
 }
 
-static bool check_v2(struct hasher *h, const uint8_t *data,
-		     const struct mi_v2_piece *v2)
+uint32_t metainfo_v2_bytes(const struct metainfo *mi, uint32_t ix)
 {
-	uint8_t root[HASH_SHA256_BYTES];
+	struct mi_v2_piece v2;
+
+	if (!mi->has_v2)
+		return 0;
+	mi_v2_piece(mi, ix, &v2);
+	return v2.len_bytes;
+}
+
+/* The root of what the file has there; its leaves to `leaves` if that is set.
+ */
+static void v2_root(struct hasher *h, const uint8_t *data,
+		    const struct mi_v2_piece *v2, uint8_t *leaves,
+		    uint8_t root[HASH_SHA256_BYTES])
+{
+	uint8_t leaf[HASH_SHA256_BYTES];
 	struct merkle m;
 
 	merkle_begin(&m, h, 0);
-	merkle_add_data(&m, data, v2->len_bytes);
+	for (uint32_t at = 0; at < v2->len_bytes; at += MERKLE_LEAF_BYTES) {
+		uint32_t n = v2->len_bytes - at;
+
+		if (n > MERKLE_LEAF_BYTES)
+			n = MERKLE_LEAF_BYTES;
+		hasher_once(h, HASH_SHA256, data + at, n, leaf);
+		merkle_add(&m, leaf);
+		if (leaves != NULL)
+			memcpy(leaves + (size_t)(at / MERKLE_LEAF_BYTES) *
+						HASH_SHA256_BYTES,
+			       leaf, sizeof(leaf));
+	}
 	merkle_root(&m, v2->height, root);
-	return memcmp(root, v2->want, sizeof(root)) == 0;
+}
+
+static bool is_zero(const uint8_t *data, uint32_t len)
+{
+	for (uint32_t i = 0; i < len; i++)
+		if (data[i] != 0)
+			return false;
+	return true;
+}
+
+enum piece_verdict mi_verdict(bool is_v1_right, bool is_v2_right,
+			      bool is_padding_zero)
+{
+	if (is_v1_right && is_v2_right)
+		return PIECE_RIGHT;
+	/* Padding is zeros (BEP 47): who sends other bytes there spoils the v1
+	 * hash, and says nothing of the torrent. */
+	if (is_v1_right || (is_v2_right && is_padding_zero))
+		return PIECE_DISPUTED;
+	return PIECE_WRONG;
+}
+
+enum piece_verdict metainfo_judge_piece(const struct metainfo *mi,
+					struct hasher *h, uint32_t ix,
+					const uint8_t *data,
+					const uint8_t *root, uint8_t *leaves)
+{
+	struct mi_v2_piece v2 = {.want = NULL};
+	uint8_t have[HASH_SHA256_BYTES];
+	bool is_v1_right, is_v2_right;
+
+	assert(ix < mi->n_pieces);
+	if (mi->has_v2)
+		mi_v2_piece(mi, ix, &v2);
+	if (root != NULL)
+		v2.want = root;
+	if (v2.len_bytes > 0 && (v2.want != NULL || leaves != NULL))
+		v2_root(h, data, &v2, leaves, have);
+	is_v1_right = mi->has_v1 && check_v1(mi, h, ix, data);
+	if (v2.want == NULL || v2.len_bytes == 0)
+		return is_v1_right ? PIECE_RIGHT : PIECE_WRONG;
+	is_v2_right = memcmp(have, v2.want, sizeof(have)) == 0;
+	if (!mi->has_v1)
+		return is_v2_right ? PIECE_RIGHT : PIECE_WRONG;
+	return mi_verdict(is_v1_right, is_v2_right,
+			  is_zero(data + v2.len_bytes,
+				  metainfo_piece_bytes(mi, ix) - v2.len_bytes));
 }
 
 bool metainfo_check_piece(const struct metainfo *mi, struct hasher *h,
 			  uint32_t ix, const uint8_t *data)
 {
-	struct mi_v2_piece v2;
-
-	assert(ix < mi->n_pieces);
-	if (mi->has_v1 && !check_v1(mi, h, ix, data))
-		return false;
-	if (!mi->has_v2)
-		return true;
-	mi_v2_piece(mi, ix, &v2);
-	if (v2.want == NULL)
-		return mi->has_v1;
-	return check_v2(h, data, &v2);
+	return metainfo_judge_piece(mi, h, ix, data, NULL, NULL) == PIECE_RIGHT;
 }

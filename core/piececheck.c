@@ -22,9 +22,10 @@ struct piececheck {
 	uint32_t ix;
 	uint64_t left_bytes;
 	struct hasher *v1;     /* NULL: no v1 hash */
-	struct mi_v2_piece v2; /* want NULL: no v2 hash */
+	struct mi_v2_piece v2; /* len_bytes 0: no v2 hash */
 	uint64_t v2_left_bytes;
 	struct merkle tree;
+	bool is_padding_zero;
 };
 
 int piececheck_new(const struct metainfo *mi, uint32_t ix,
@@ -58,7 +59,8 @@ void piececheck_free(struct piececheck *c)
 void piececheck_begin(struct piececheck *c)
 {
 	c->left_bytes = metainfo_piece_bytes(c->mi, c->ix);
-	c->v2_left_bytes = c->v2.want != NULL ? c->v2.len_bytes : 0;
+	c->v2_left_bytes = c->v2.len_bytes;
+	c->is_padding_zero = true;
 	if (c->v1 != NULL)
 		hasher_begin(c->v1, HASH_SHA1);
 	merkle_begin(&c->tree, NULL, 0);
@@ -73,6 +75,8 @@ void piececheck_add(struct piececheck *c, struct hasher *h, const uint8_t *data,
 	c->left_bytes -= len;
 	if (c->v1 != NULL)
 		hasher_add(c->v1, data, len);
+	for (size_t i = n; c->v2.len_bytes > 0 && i < len; i++)
+		c->is_padding_zero = c->is_padding_zero && data[i] == 0;
 	if (n == 0)
 		return;
 	c->v2_left_bytes -= n;
@@ -89,23 +93,28 @@ static bool v1_matches(struct piececheck *c)
 		      sizeof(hash)) == 0;
 }
 
-static bool v2_matches(struct piececheck *c, struct hasher *h)
+static bool v2_matches(struct piececheck *c, struct hasher *h,
+		       const uint8_t *want)
 {
 	uint8_t root[HASH_SHA256_BYTES];
 
 	c->tree.hasher = h;
 	merkle_root(&c->tree, c->v2.height, root);
-	return memcmp(root, c->v2.want, sizeof(root)) == 0;
+	return memcmp(root, want, sizeof(root)) == 0;
 }
 
-bool piececheck_end(struct piececheck *c, struct hasher *h)
+enum piece_verdict piececheck_end(struct piececheck *c, struct hasher *h,
+				  const uint8_t *root)
 {
-	bool is_right = c->v1 != NULL || c->v2.want != NULL;
+	const uint8_t *want = root != NULL ? root : c->v2.want;
+	bool is_v1_right, is_v2_right;
 
 	assert(c->left_bytes == 0 && c->v2_left_bytes == 0);
-	if (c->v1 != NULL)
-		is_right = v1_matches(c);
-	if (c->v2.want != NULL)
-		is_right = v2_matches(c, h) && is_right;
-	return is_right;
+	is_v1_right = c->v1 != NULL && v1_matches(c);
+	if (want == NULL || c->v2.len_bytes == 0)
+		return is_v1_right ? PIECE_RIGHT : PIECE_WRONG;
+	is_v2_right = v2_matches(c, h, want);
+	if (c->v1 == NULL)
+		return is_v2_right ? PIECE_RIGHT : PIECE_WRONG;
+	return mi_verdict(is_v1_right, is_v2_right, c->is_padding_zero);
 }

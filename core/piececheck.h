@@ -1,5 +1,5 @@
 /* piececheck — is a piece right, asked while its bytes come by: what
- * metainfo_check_piece says of a whole one, in steps, for pieces that are never
+ * metainfo_judge_piece says of a whole one, in steps, for pieces that are never
  * whole in memory.
  *
  * Thread: any, one at a time. */
@@ -10,8 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/metainfo.h"
+
 struct hasher;
-struct metainfo;
 struct piececheck;
 
 /* piececheck_new — for piece `ix`; keeps `mi`. 0 or ENOMEM. */
@@ -28,7 +29,9 @@ void piececheck_begin(struct piececheck *c);
 void piececheck_add(struct piececheck *c, struct hasher *h, const uint8_t *data,
 		    size_t len);
 
-/* piececheck_end — all bytes were added: do they match? Once. */
-bool piececheck_end(struct piececheck *c, struct hasher *h);
+/* piececheck_end — all bytes were added: do they match? `root`: as
+ * metainfo_judge_piece has it. Once. */
+enum piece_verdict piececheck_end(struct piececheck *c, struct hasher *h,
+				  const uint8_t *root);
 
 #endif

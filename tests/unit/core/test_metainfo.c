@@ -186,7 +186,7 @@ static bool passes_in_parts(struct piececheck *c, struct hasher *h,
 	for (uint32_t at = 0; at < len; at += PART_BYTES)
 		piececheck_add(c, h, data + at,
 			       len - at < PART_BYTES ? len - at : PART_BYTES);
-	return piececheck_end(c, h);
+	return piececheck_end(c, h, NULL) == PIECE_RIGHT;
 }
 
 /* The same is said of a piece whole and in parts. */

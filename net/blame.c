@@ -16,6 +16,8 @@
  * before, are hashed; if such a one is wrong, his blocks alone are fetched
  * again, and nobody is suspect for it.
  *
+ * Where a block's own hash is known (BEP 52) it tells who lied, at once.
+ *
  * A liar under suspicion would spoil piece after piece until he is convicted.
  * So suspect peers work alone: each is asked for pieces that nobody else has a
  * part in, and nobody else gets one. The honest among them lose nothing by it,
@@ -130,11 +132,17 @@ bool blame_is_convict(const struct intake *in, const struct intake_sender *from)
 	return ws != NULL && ws->is_banned;
 }
 
+void blame_on_bad_leaf(struct intake *in, const struct intake_sender *liar,
+		       uint32_t piece_ix)
+{
+	convict(in, liar, piece_ix);
+}
+
 void blame_on_bad(struct intake *in, struct intake_piece *ip)
 {
-	struct intake_sender liar = ip->sender[0];
+	struct intake_sender liar = ip->sender[custody_first(in, ip)];
 
-	if (custody_is_alone(ip)) {
+	if (custody_is_alone(in, ip)) {
 		convict(in, &liar, ip->ix);
 		return;
 	}

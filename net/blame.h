@@ -14,6 +14,10 @@ struct peer;
 /* blame_on_bad — the piece's bytes do not match. */
 void blame_on_bad(struct intake *in, struct intake_piece *ip);
 
+/* blame_on_bad_leaf — this sender's block does not match its own hash. */
+void blame_on_bad_leaf(struct intake *in, const struct intake_sender *liar,
+		       uint32_t piece_ix);
+
 /* blame_on_good — they do now: compare them with what was wrong before. */
 void blame_on_good(struct intake *in, struct intake_piece *ip);
 

@@ -104,12 +104,22 @@ static uint64_t held_until_us(const struct intake_piece *ip)
 	return ip->whole_us + (uint64_t)CUSTODY_HOLD_MS * 1000;
 }
 
-bool custody_is_alone(const struct intake_piece *ip)
+uint32_t custody_first(const struct intake *in, const struct intake_piece *ip)
 {
-	uint32_t i;
+	uint32_t i = 0;
 
-	for (i = 1; i < ip->n_blocks; i++)
-		if (!intake_is_same(&ip->sender[i], &ip->sender[0]))
+	while (i < ip->n_blocks && intake_is_right(in, ip, i))
+		i++;
+	return i < ip->n_blocks ? i : 0;
+}
+
+bool custody_is_alone(const struct intake *in, const struct intake_piece *ip)
+{
+	uint32_t first = custody_first(in, ip), i;
+
+	for (i = first + 1; i < ip->n_blocks; i++)
+		if (!intake_is_same(&ip->sender[i], &ip->sender[first]) &&
+		    !intake_is_right(in, ip, i))
 			return false;
 	return true;
 }
@@ -129,7 +139,7 @@ bool custody_is_likely(struct intake *in, const struct intake_piece *ip)
 static bool makes_wait(const struct intake *in, const struct intake_piece *ip,
 		       const struct peer *p, bool is_fair)
 {
-	bool is_alone = custody_is_alone(ip);
+	bool is_alone = custody_is_alone(in, ip);
 
 	if (p == NULL)
 		return is_fair && !is_alone && in->n_suspects > 0;

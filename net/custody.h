@@ -13,9 +13,10 @@ struct intake_piece;
  * handed over, or waits. */
 void custody_on_whole(struct intake *in, struct intake_piece *ip);
 
-/* custody_is_alone — the whole piece has one sender: should it be wrong, that
- * says who. */
-bool custody_is_alone(const struct intake_piece *ip);
+/* custody_is_alone — the whole piece, but for what of it is right, has one
+ * sender: should it be wrong, that says who. custody_first — a block of his. */
+bool custody_is_alone(const struct intake *in, const struct intake_piece *ip);
+uint32_t custody_first(const struct intake *in, const struct intake_piece *ip);
 
 /* custody_is_likely — right: all who sent the piece sent right ones before. */
 bool custody_is_likely(struct intake *in, const struct intake_piece *ip);

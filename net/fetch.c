@@ -10,6 +10,14 @@
  * picker, the swarm is kicked. Verified: the read takes itself out; the
  * window's count stays, so that a piece that gets lost is fetched again.
  *
+ * Parts. Of a v2 torrent a read wants its own blocks and no more, if that is
+ * worth a question (is_worth_it): where a piece comes within LEAF_WORTH_US at
+ * the rate of the moment, the whole of it is as good, and the loop has fewer
+ * leaves to hash. The question (hashget) leaves with the first block's request.
+ * If nobody answers it, the piece is wanted whole after all
+ * (fetch_on_no_leaves). What else of the piece is fetched is for windows to
+ * say.
+ *
  * Deadlines. Urgent pieces are due when their first read began. A window piece
  * is due when its reader may get there (cursor.c); it keeps that deadline while
  * it is in some window, so moving a window touches only the pieces at its two
@@ -32,6 +40,7 @@
 #include "core/hmap.h"
 #include "core/loop.h"
 #include "core/mem.h"
+#include "core/metainfo.h"
 #include "net/giveway.h"
 #include "net/intake.h"
 #include "net/net_limits.h"
@@ -40,9 +49,18 @@
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 
+enum { LEAF_WORTH_US = 40000 };
+
+TAILQ_HEAD(fetch_parts, fetch_part);
+
 struct want {
 	uint32_t ix;
 	uint32_t n_reads, n_windows; /* not both 0 */
+	uint32_t n_edges;	     /* of the windows, those of a part */
+	struct fetch_parts
+		parts; /* the reads', and those edges; oldest first */
+	bool is_leafy; /* parts can be right before the piece is */
+	bool has_no_leaves;
 	uint64_t read_us, window_us; /* deadlines */
 	uint64_t progress_us;
 	bool is_missing;
@@ -118,6 +136,30 @@ static void set_missing(struct fetch *f, struct want *w, bool is_missing)
 	f->n_missing += is_missing ? 1u : UINT32_MAX;
 }
 
+static uint32_t blocks_of(uint32_t bytes)
+{
+	return (bytes + WIRE_BLOCK_BYTES - 1) / WIRE_BLOCK_BYTES;
+}
+
+bool fetch_takes_parts(const struct fetch *f)
+{
+	return f->t->layers != NULL;
+}
+
+/* Would a reader notice that he gets all of the piece, and not his blocks? */
+static bool is_worth_it(const struct fetch *f, const struct want *w)
+{
+	struct swarm *sw = f->t->swarm;
+	uint64_t rate_Bps;
+
+	if (!fetch_takes_parts(f) || w->has_no_leaves ||
+	    blocks_of(metainfo_v2_bytes(f->t->mi, w->ix)) < 2)
+		return false;
+	rate_Bps = rate_meter_Bps(&sw->down, loop_now_us(sw->loop));
+	return metainfo_v2_bytes(f->t->mi, w->ix) * UINT64_C(1000000) >
+	       rate_Bps * LEAF_WORTH_US;
+}
+
 static struct want *find_or_add(struct fetch *f, uint32_t ix)
 {
 	struct want *w = find(f, ix);
@@ -128,6 +170,8 @@ static struct want *find_or_add(struct fetch *f, uint32_t ix)
 	if (w == NULL)
 		return NULL;
 	w->ix = ix;
+	TAILQ_INIT(&w->parts);
+	w->is_leafy = is_worth_it(f, w);
 	if (hmap_put(f->wants, &ix, w) != 0) {
 		mem_free(w);
 		return NULL;
@@ -147,6 +191,74 @@ static void calm_down(struct fetch *f, uint32_t ix)
 		intake_unwant(sw->intake, ix);
 	else
 		swarm_kick(sw);
+}
+
+/* One range more, or as far as there is no room for it, the last one longer. */
+static void add_range(struct pick_range *ranges, unsigned *n, unsigned max,
+		      struct pick_range r)
+{
+	struct pick_range *last;
+
+	if (*n < max) {
+		ranges[(*n)++] = r;
+		return;
+	}
+	last = &ranges[max - 1];
+	last->first = r.first < last->first ? r.first : last->first;
+	last->end = r.end > last->end ? r.end : last->end;
+}
+
+static struct pick_range range_of(const struct fetch_part *part, uint32_t n)
+{
+	uint32_t first = part->at_bytes / WIRE_BLOCK_BYTES;
+	uint32_t end = blocks_of(part->at_bytes + part->len_bytes);
+
+	return (struct pick_range){.first = first < n ? first : n,
+				   .end = end < n ? end : n,
+				   .class = part->is_read ? WANT_URGENT
+							  : WANT_WINDOW};
+}
+
+/* What of the piece is wanted; 0: all of it. */
+static unsigned ranges_of(const struct fetch *f, const struct want *w,
+			  struct pick_range *ranges)
+{
+	uint32_t n_blocks = blocks_of(metainfo_piece_bytes(f->t->mi, w->ix));
+	const struct fetch_part *part;
+	unsigned n = 0, max = PICKER_RANGES_MAX / 2;
+
+	if (!w->is_leafy || (w->n_reads == 0 && w->n_edges < w->n_windows))
+		return 0;
+	TAILQ_FOREACH (part, &w->parts, link)
+		if (part->is_read)
+			add_range(ranges, &n, max, range_of(part, n_blocks));
+	if (w->n_edges < w->n_windows) {
+		ranges[n++] = (struct pick_range){.end = n_blocks,
+						  .class = WANT_WINDOW};
+		return n;
+	}
+	max += n;
+	TAILQ_FOREACH (part, &w->parts, link)
+		if (!part->is_read)
+			add_range(ranges, &n, max, range_of(part, n_blocks));
+	return n;
+}
+
+static int apply_ranges(struct fetch *f, const struct want *w)
+{
+	struct pick_range ranges[PICKER_RANGES_MAX];
+	unsigned n = ranges_of(f, w, ranges);
+
+	return picker_want_only(f->t->swarm->picker, w->ix, ranges, n);
+}
+
+/* So that the question leaves right behind the block's request. */
+static void ask_hashes(struct fetch *f, const struct want *w,
+		       const struct fetch_part *part)
+{
+	(void)f;
+	(void)w;
+	(void)part; /* HASHGET */
 }
 
 /* The picker hears what the counts say; a want without counts goes. */
@@ -169,36 +281,77 @@ static int apply(struct fetch *f, struct want *w)
 		r = picker_want(sw->picker, w->ix, WANT_URGENT, w->read_us);
 	else
 		r = picker_want(sw->picker, w->ix, WANT_WINDOW, w->window_us);
+	if (r == 0)
+		r = apply_ranges(f, w);
 	swarm_kick(sw);
 	return r;
 }
 
-int fetch_add_read(struct fetch *f, uint32_t piece_ix)
+/* ---- reads ---- */
+
+int fetch_add_read(struct fetch *f, uint32_t piece_ix, struct fetch_part *part)
 {
 	struct want *w = find_or_add(f, piece_ix);
 	int r;
 
 	if (w == NULL)
 		return ENOMEM;
-	if (w->n_reads++ > 0)
-		return 0;
-	w->read_us = loop_now_us(f->t->swarm->loop);
+	part->is_read = true;
+	TAILQ_INSERT_TAIL(&w->parts, part, link);
+	if (w->n_reads++ == 0) {
+		w->read_us = loop_now_us(f->t->swarm->loop);
+		w->is_leafy = is_worth_it(f, w);
+	}
 	r = apply(f, w);
 	if (r != 0) {
-		w->n_reads--;
-		(void)apply(f, w);
-	} else if (w->is_missing) {
-		giveway_on_read(f->t->swarm);
+		fetch_del_read(f, piece_ix, part);
+		return r;
 	}
-	return r;
+	if (w->is_missing) {
+		giveway_on_read(f->t->swarm);
+		ask_hashes(f, w, part);
+	}
+	return 0;
 }
 
-void fetch_del_read(struct fetch *f, uint32_t piece_ix)
+void fetch_del_read(struct fetch *f, uint32_t piece_ix, struct fetch_part *part)
 {
 	struct want *w = find(f, piece_ix);
 
-	if (--w->n_reads == 0)
+	TAILQ_REMOVE(&w->parts, part, link);
+	w->n_reads--;
+	if (w->n_reads == 0 || w->is_leafy)
 		(void)apply(f, w); /* no more memory than before */
+}
+
+void fetch_on_no_leaves(struct fetch *f, uint32_t piece_ix)
+{
+	struct want *w = find(f, piece_ix);
+
+	if (w == NULL)
+		return;
+	w->has_no_leaves = true;
+	w->is_leafy = false;
+	(void)apply(f, w);
+}
+
+/* ---- windows ---- */
+
+static int add_window(struct fetch *f, struct want *w, uint64_t due_us)
+{
+	if (w->n_windows++ == 0)
+		w->window_us = due_us;
+	else if (!w->is_leafy)
+		return 0;
+	return w->n_reads > 0 && !w->is_leafy ? 0 : apply(f, w);
+}
+
+static void del_window(struct fetch *f, struct want *w)
+{
+	w->n_windows--;
+	if (w->n_reads == 0 || w->is_leafy)
+		if (w->n_windows == 0 || w->is_leafy)
+			(void)apply(f, w);
 }
 
 int fetch_add_window(struct fetch *f, uint32_t piece_ix, uint64_t due_us)
@@ -208,23 +361,54 @@ int fetch_add_window(struct fetch *f, uint32_t piece_ix, uint64_t due_us)
 
 	if (w == NULL)
 		return ENOMEM;
-	if (w->n_windows++ > 0)
-		return 0;
-	w->window_us = due_us;
-	r = w->n_reads > 0 ? 0 : apply(f, w);
-	if (r != 0) {
-		w->n_windows--;
-		(void)apply(f, w);
-	}
+	r = add_window(f, w, due_us);
+	if (r != 0)
+		del_window(f, w);
 	return r;
 }
 
 void fetch_del_window(struct fetch *f, uint32_t piece_ix)
 {
+	del_window(f, find(f, piece_ix));
+}
+
+int fetch_add_edge(struct fetch *f, uint32_t piece_ix, struct fetch_part *part,
+		   uint64_t due_us)
+{
+	struct want *w = find_or_add(f, piece_ix);
+	int r;
+
+	if (w == NULL)
+		return ENOMEM;
+	part->is_read = false;
+	TAILQ_INSERT_TAIL(&w->parts, part, link);
+	w->n_edges++;
+	r = add_window(f, w, due_us);
+	if (r != 0)
+		fetch_del_edge(f, piece_ix, part);
+	return r;
+}
+
+void fetch_move_edge(struct fetch *f, uint32_t piece_ix,
+		     struct fetch_part *part, uint32_t at_bytes,
+		     uint32_t len_bytes)
+{
 	struct want *w = find(f, piece_ix);
 
-	if (--w->n_windows == 0 && w->n_reads == 0)
-		(void)apply(f, w);
+	if (part->at_bytes == at_bytes && part->len_bytes == len_bytes)
+		return;
+	part->at_bytes = at_bytes;
+	part->len_bytes = len_bytes;
+	(void)apply(f, w); /* without memory: as it was */
+}
+
+void fetch_del_edge(struct fetch *f, uint32_t piece_ix, struct fetch_part *part)
+{
+	struct want *w = find(f, piece_ix);
+
+	TAILQ_REMOVE(&w->parts, part, link);
+	w->n_edges--;
+	del_window(f, w);
 }
 
 /* ---- pins ---- */
@@ -298,7 +482,7 @@ static void on_pin_lost(struct fetch *f, uint32_t ix)
 
 bool fetch_is_calm(const struct fetch *f)
 {
-	return f->n_missing == 0;
+	return f->n_missing == 0 || !picker_lacks(f->t->swarm->picker);
 }
 
 bool fetch_has_background(const struct fetch *f)
@@ -354,5 +538,5 @@ uint64_t fetch_progress_us(const struct fetch *f, uint32_t piece_ix)
 
 bool fetch_is_hungry(const struct fetch *f)
 {
-	return f->n_missing > 0 || f->n_background > 0;
+	return f->n_background > 0 || !fetch_is_calm(f);
 }

@@ -1,4 +1,4 @@
-/* fetch — which pieces are wanted, and how badly: the counts of reads and
+/* fetch — which pieces are wanted, what of them, and how badly: the reads and
  * windows on each piece, and which are pinned, turned into the picker's demand.
  * Thread: loop. Owner: the torrent, from READY on. */
 #ifndef SHOAL_NET_FETCH_H
@@ -7,20 +7,47 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/queue.h"
+
 struct fetch;
 struct torrent;
 
 int fetch_new(struct torrent *t, struct fetch **out);
 void fetch_free(struct fetch *f);
 
-/* A read waits for the piece, which is not held. 0 or ENOMEM. */
-int fetch_add_read(struct fetch *f, uint32_t piece_ix);
-void fetch_del_read(struct fetch *f, uint32_t piece_ix);
+/* What of a piece a read or a window's edge needs: [at, at + len), bytes of the
+ * piece. Embedded in its owner, who sets these; the rest is fetch.c's. */
+struct fetch_part {
+	uint32_t at_bytes, len_bytes;
+	TAILQ_ENTRY(fetch_part) link;
+	bool is_read;
+};
+
+/* A read waits for this part of the piece, which is not right. 0 or ENOMEM. */
+int fetch_add_read(struct fetch *f, uint32_t piece_ix, struct fetch_part *part);
+void fetch_del_read(struct fetch *f, uint32_t piece_ix,
+		    struct fetch_part *part);
 
 /* The piece is in one more window; a reader is expected there at `due_us`. 0 or
  * ENOMEM. */
 int fetch_add_window(struct fetch *f, uint32_t piece_ix, uint64_t due_us);
 void fetch_del_window(struct fetch *f, uint32_t piece_ix);
+
+/* The same of a window that covers this part alone. fetch_move_edge: another
+ * part of the same piece. Where nobody can say whether a part is right
+ * (fetch_takes_parts) windows cover whole pieces. */
+int fetch_add_edge(struct fetch *f, uint32_t piece_ix, struct fetch_part *part,
+		   uint64_t due_us);
+void fetch_move_edge(struct fetch *f, uint32_t piece_ix,
+		     struct fetch_part *part, uint32_t at_bytes,
+		     uint32_t len_bytes);
+void fetch_del_edge(struct fetch *f, uint32_t piece_ix,
+		    struct fetch_part *part);
+bool fetch_takes_parts(const struct fetch *f);
+
+/* fetch_on_no_leaves — nobody tells the hashes of the piece's leaves: who waits
+ * for some of it waits for all of it. */
+void fetch_on_no_leaves(struct fetch *f, uint32_t piece_ix);
 
 /* fetch_pin — pieces [first, end) are wanted even if nobody reads them, and
  * again when they get lost. 0 or ENOMEM, after which nothing has changed.

@@ -13,7 +13,7 @@
  *   4. The last block of a segment came: nobody writes into its memory any
  *      more, and it is handed over, to be hashed or to be staged; a piece of
  *      one segment at once or in its turn (custody.c).
- *   5. Verified: the record goes. Bad: blame.c.
+ *   5. Verified: the record goes. Bad: intake_verdict.c.
  *
  * Invariants
  *   1. At most one peer is half way through a block with its bytes going to
@@ -121,7 +121,7 @@ static void note_failure(struct intake *in, uint32_t piece_ix, int err)
 		in->short_for = c;
 }
 
-static int begin(struct intake *in, uint32_t piece_ix)
+static int begin(struct intake *in, uint32_t piece_ix, uint32_t at_bytes)
 {
 	struct intake_piece *ip = intake_piece_new(in, piece_ix);
 	int r;
@@ -133,28 +133,12 @@ static int begin(struct intake *in, uint32_t piece_ix)
 		intake_piece_drop(in, ip);
 		return r;
 	}
-	r = pieces_open(pieces_of(in), piece_ix, 0);
+	r = pieces_open(pieces_of(in), piece_ix, at_bytes);
 	if (r != 0) {
 		intake_piece_drop(in, ip);
 		pieces_abandon(pieces_of(in), piece_ix);
 	}
 	return r;
-}
-
-bool intake_open(struct intake *in, uint32_t piece_ix, uint32_t at_bytes)
-{
-	enum piece_state state = pieces_state(pieces_of(in), piece_ix);
-	int r;
-
-	if (state == PIECE_ABSENT || state == PIECE_WANTED)
-		r = begin(in, piece_ix);
-	else if (state == PIECE_FETCHING)
-		r = pieces_open(pieces_of(in), piece_ix, at_bytes);
-	else
-		return false;
-	if (r != 0)
-		note_failure(in, piece_ix, r);
-	return r == 0;
 }
 
 /* Nobody writes into the memory of segment `i` any more. */
@@ -183,7 +167,7 @@ static void cancel_everywhere(struct intake *in, uint32_t piece_ix)
 	webseed_cancel_piece(in->sw, piece_ix);
 }
 
-static void abandon(struct intake *in, struct intake_piece *ip)
+void intake_abandon(struct intake *in, struct intake_piece *ip)
 {
 	uint32_t ix = ip->ix, i;
 
@@ -225,6 +209,56 @@ static bool shut(struct intake *in, struct intake_piece *ip)
 	return true;
 }
 
+/* Of a long piece, the open segments of which nobody wants more. */
+static bool shut_idle(struct intake *in, struct intake_piece *ip)
+{
+	uint32_t bytes = ip->segment_blocks * WIRE_BLOCK_BYTES, before, i;
+	bool any = false;
+
+	for (i = 0;
+	     i < intake_segments(ip) && ip->segment_blocks < ip->n_blocks;
+	     i++) {
+		if (!picker_is_hot(in->sw->picker, ip->ix, i * bytes) ||
+		    picker_is_busy(in->sw->picker, ip->ix, i * bytes))
+			continue;
+		before = ip->n_arrived;
+		forget_segment(in, ip, i);
+		intake_empty_segment(ip, i);
+		in->sw->waste_bytes +=
+			(uint64_t)(before - ip->n_arrived) * WIRE_BLOCK_BYTES;
+		picker_shut_segment(in->sw->picker, ip->ix, i * bytes);
+		pieces_shut_segment(pieces_of(in), ip->ix, i * bytes);
+		any = true;
+	}
+	return any;
+}
+
+static int open_more(struct intake *in, uint32_t piece_ix, uint32_t at_bytes)
+{
+	struct intake_piece *ip = intake_find(in, piece_ix);
+	int r = pieces_open(pieces_of(in), piece_ix, at_bytes);
+
+	if ((r == EBUSY || r == EAGAIN) && ip != NULL && shut_idle(in, ip))
+		r = pieces_open(pieces_of(in), piece_ix, at_bytes);
+	return r;
+}
+
+bool intake_open(struct intake *in, uint32_t piece_ix, uint32_t at_bytes)
+{
+	enum piece_state state = pieces_state(pieces_of(in), piece_ix);
+	int r;
+
+	if (state == PIECE_ABSENT || state == PIECE_WANTED)
+		r = begin(in, piece_ix, at_bytes);
+	else if (state == PIECE_FETCHING)
+		r = open_more(in, piece_ix, at_bytes);
+	else
+		return false;
+	if (r != 0)
+		note_failure(in, piece_ix, r);
+	return r == 0;
+}
+
 bool intake_give_back(struct intake *in, uint32_t piece_ix)
 {
 	struct intake_piece *ip = intake_find(in, piece_ix);
@@ -235,7 +269,7 @@ bool intake_give_back(struct intake *in, uint32_t piece_ix)
 	if (shut(in, ip))
 		return true;
 	in->sw->waste_bytes += (uint64_t)ip->n_arrived * WIRE_BLOCK_BYTES;
-	abandon(in, ip);
+	intake_abandon(in, ip);
 	return true;
 }
 
@@ -246,7 +280,7 @@ void intake_unwant(struct intake *in, uint32_t piece_ix)
 	if (ip == NULL)
 		return;
 	if (ip->n_arrived == 0)
-		abandon(in, ip);
+		intake_abandon(in, ip);
 	else
 		cancel_everywhere(in, piece_ix);
 }
@@ -399,6 +433,7 @@ static void take_block(struct intake *in, const struct intake_sender *from,
 	(void)picker_on_arrived(sw->picker, from->id, b, others, &n_others);
 	cancel_copies(sw, from->id, b, others, n_others);
 	fetch_on_block(sw->t->fetch, b->piece_ix, loop_now_us(sw->loop));
+	pieces_took(pieces_of(in), b->piece_ix, b->begin_bytes);
 	count_block(in, ip, block);
 }
 
@@ -452,139 +487,4 @@ void intake_on_web_block(struct webseed *ws, const struct wire_block *b,
 			ip, b, bytes);
 	}
 	swarm_kick(sw);
-}
-
-/* ---- what is not believed ---- */
-
-bool intake_is_same(const struct intake_sender *a,
-		    const struct intake_sender *b)
-{
-	if (a->is_web != b->is_web)
-		return false;
-	return a->is_web ? a->id == b->id : addr_eq(&a->addr, &b->addr);
-}
-
-static void disbelieve(struct intake *in, struct intake_piece *ip, uint32_t i)
-{
-	uint32_t len = metainfo_piece_bytes(in->sw->t->mi, ip->ix);
-	struct wire_block b = {.piece_ix = ip->ix,
-			       .begin_bytes = i * WIRE_BLOCK_BYTES};
-
-	len -= b.begin_bytes;
-	b.len_bytes = len < WIRE_BLOCK_BYTES ? len : WIRE_BLOCK_BYTES;
-	if (picker_is_missing(in->sw->picker, &b))
-		return;
-	picker_take_back(in->sw->picker, &b);
-	ip->sender[i] = (struct intake_sender){.id = 0};
-	ip->n_arrived--;
-	ip->n_missing[i / ip->segment_blocks]++;
-	custody_leave(in, ip);
-	in->sw->waste_bytes += b.len_bytes;
-}
-
-void intake_disbelieve(struct intake *in, const struct intake_sender *from)
-{
-	struct intake_piece *ip;
-	uint32_t i;
-
-	LIST_FOREACH (ip, &in->pieces, link) {
-		/* What is full is staged, or the hash will tell; but what is
-		 * held is not hashed yet. */
-		bool any = ip->is_held && !custody_is_likely(in, ip);
-
-		for (i = 0; i < ip->n_blocks; i++)
-			if ((any ||
-			     ip->n_missing[i / ip->segment_blocks] > 0) &&
-			    ip->sender[i].id != 0 &&
-			    intake_is_same(&ip->sender[i], from))
-				disbelieve(in, ip, i);
-	}
-}
-
-/* ---- what the hash said ---- */
-
-/* Who sent it has given us something. */
-static void credit(struct intake *in, const struct intake_piece *ip)
-{
-	uint32_t left = metainfo_piece_bytes(in->sw->t->mi, ip->ix), i;
-	struct peer *p = NULL;
-
-	for (i = 0; i < ip->n_blocks; i++) {
-		const struct intake_sender *from = &ip->sender[i];
-		uint32_t len =
-			left < WIRE_BLOCK_BYTES ? left : WIRE_BLOCK_BYTES;
-
-		left -= len;
-		if (from->is_web)
-			continue;
-		if (p == NULL || p->id != from->id)
-			p = swarm_peer(in->sw, from->id);
-		if (p != NULL)
-			slots_on_gift(p, len);
-	}
-}
-
-void intake_on_verified(struct intake *in, uint32_t piece_ix)
-{
-	struct intake_piece *ip = intake_find(in, piece_ix);
-
-	if (ip != NULL) {
-		custody_on_hashed(in, ip, true);
-		blame_on_good(in, ip);
-		credit(in, ip);
-		intake_piece_drop(in, ip);
-	}
-	picker_drop(in->sw->picker, piece_ix);
-}
-
-/* Only what a convict brought of it: the others may well be right, and unless
- * it was staged they are still there. */
-static bool take_out_convicts(struct intake *in, struct intake_piece *ip)
-{
-	bool had_any = false;
-	uint32_t i;
-
-	if (ip->is_suspect || pieces_place(pieces_of(in), ip->ix, 0) == NULL)
-		return false;
-	for (i = 0; i < ip->n_blocks; i++) {
-		if (!blame_is_convict(in, &ip->sender[i]))
-			continue;
-		disbelieve(in, ip, i);
-		had_any = true;
-	}
-	return had_any;
-}
-
-void intake_on_bad(struct intake *in, uint32_t piece_ix)
-{
-	struct intake_piece *ip = intake_find(in, piece_ix);
-	uint32_t i;
-
-	if (ip == NULL)
-		return;
-	log_debug("%s: piece %u is wrong", torrent_name(in->sw->t), piece_ix);
-	custody_on_hashed(in, ip, false);
-	swarm_kick(in->sw);
-	if (take_out_convicts(in, ip))
-		return;
-	in->sw->waste_bytes += metainfo_piece_bytes(in->sw->t->mi, piece_ix);
-	picker_restart(in->sw->picker, piece_ix);
-	blame_on_bad(in, ip);
-	for (i = 0; i < intake_segments(ip); i++)
-		intake_empty_segment(ip, i);
-	for (i = 0; i < ip->n_blocks; i++)
-		ip->sender[i] = (struct intake_sender){.id = 0};
-}
-
-void intake_on_failed(struct intake *in, uint32_t piece_ix)
-{
-	struct intake_piece *ip = intake_find(in, piece_ix);
-
-	if (ip == NULL) {
-		pieces_abandon(pieces_of(in), piece_ix);
-		return;
-	}
-	in->sw->waste_bytes += (uint64_t)ip->n_arrived * WIRE_BLOCK_BYTES;
-	abandon(in, ip);
-	swarm_kick(in->sw);
 }

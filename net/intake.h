@@ -101,8 +101,19 @@ bool intake_is_same(const struct intake_sender *a,
 void intake_on_verified(struct intake *in, uint32_t piece_ix);
 void intake_on_bad(struct intake *in, uint32_t piece_ix);
 
+/* intake_on_bad_leaf — this block is wrong, and so is who sent it. */
+void intake_on_bad_leaf(struct intake *in, uint32_t piece_ix,
+			uint32_t at_bytes);
+
 /* intake_on_failed — it cannot be staged: give it up. */
 void intake_on_failed(struct intake *in, uint32_t piece_ix);
+
+/* intake_is_right — the leaf of block `i` was verified. */
+bool intake_is_right(const struct intake *in, const struct intake_piece *ip,
+		     uint32_t i);
+
+/* intake_abandon — for intake_verdict.c: give a piece up. */
+void intake_abandon(struct intake *in, struct intake_piece *ip);
 
 struct intake_piece *intake_find(const struct intake *in, uint32_t piece_ix);
 

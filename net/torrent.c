@@ -27,6 +27,7 @@
 #include "core/bits.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/layers.h"
 #include "core/log.h"
 #include "core/magnet.h"
 #include "core/mem.h"
@@ -293,6 +294,7 @@ void torrent_free(struct torrent *t)
 	swarm_free(t->swarm);
 	metafetch_free(t->meta);
 	fetch_free(t->fetch);
+	layers_free(t->layers);
 	mem_free(t->name);
 	if (t->husk != NULL) {
 		t->husk->has_torrent = false;
@@ -333,6 +335,22 @@ static void on_stage_failed(void *arg, uint32_t piece_ix, int err)
 	intake_on_failed(t->swarm->intake, piece_ix);
 }
 
+static void on_bad_leaf(void *arg, uint32_t piece_ix, uint32_t at_bytes)
+{
+	struct torrent *t = arg;
+
+	intake_on_bad_leaf(t->swarm->intake, piece_ix, at_bytes);
+}
+
+/* There are no bytes that both sides would take for right. */
+static void on_disputed(void *arg, uint32_t piece_ix)
+{
+	torrent_fail(arg,
+		     "the torrent contradicts itself: piece %u is right for "
+		     "one of its two info-hashes and wrong for the other",
+		     piece_ix);
+}
+
 static void on_room(void *arg)
 {
 	struct torrent *t = arg;
@@ -352,6 +370,8 @@ static void on_lost(void *arg, uint32_t piece_ix)
 static const struct pieces_ops pieces_ops = {
 	.on_verified = on_verified,
 	.on_bad = on_bad,
+	.on_bad_leaf = on_bad_leaf,
+	.on_disputed = on_disputed,
 	.on_failed = on_stage_failed,
 	.on_room = on_room,
 	.on_lost = on_lost,
@@ -421,6 +441,11 @@ static void open_store(struct torrent *t)
 	int r;
 
 	t->state = TORRENT_OPENING;
+	if (t->mi->has_v2 && layers_new(t->mi, &t->layers) != 0) {
+		torrent_fail(t, "%s", err_text(ENOMEM));
+		return;
+	}
+	cfg.layers = t->layers;
 	t->husk = mem_new(struct torrent_husk);
 	if (t->husk == NULL) {
 		torrent_fail(t, "%s", err_text(ENOMEM));

@@ -11,6 +11,7 @@
 
 struct engine;
 struct fetch;
+struct layers;
 struct magnet;
 struct metafetch;
 struct pieces;
@@ -42,6 +43,7 @@ struct torrent {
 	void *user;
 
 	struct metainfo *mi;
+	struct layers *layers; /* with mi, if it has v2 */
 	struct pieces *ps;
 	struct metafetch *meta;
 	struct trackers *trackers;

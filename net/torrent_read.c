@@ -4,9 +4,10 @@
  *      ^  └──all held, some not in memory──> STORE ──0──> replied
  *      └───────────EIO, tries left─────────────┘
  *
- * Happy path: each piece that is not held gets a piece_wait and counts as
- * urgent demand. When one is verified its bytes are in memory, and the read
- * holds on to them, so that the reply is made of references the moment the
+ * Happy path: each piece of which something is missing that the read needs gets
+ * a piece_wait and counts as urgent demand. When that is verified, be it with
+ * the piece or leaf by leaf (cache/pieces.h), its bytes are in memory, and the
+ * read holds on to them, so that the reply is made of references the moment the
  * last hash matches: no copy, no disk.
  *
  * What is held but not in memory is read by the store into one buffer of the
@@ -36,7 +37,9 @@ enum { STORE_TRIES = 3, NOW_PARTS = 40 };
 struct read_piece {
 	struct piece_wait wait;
 	struct torrent_read *rd; /* Owner: */
-	struct blk *data;	 /* our reference, once it is verified */
+	struct fetch_part part;	 /* what of it is read */
+	struct blk *data;	 /* our reference, once it is verified … */
+	uint8_t *at;		 /* … and where the part is in it */
 	bool is_missing;
 };
 
@@ -85,10 +88,13 @@ static int part_now(struct torrent *t, uint64_t off_bytes, struct iovec *part,
 		    uint8_t *dst, struct blk **held)
 {
 	uint32_t piece_bytes = t->mi->piece_bytes;
+	uint8_t *at;
 
-	*held = pieces_peek(t->ps, (uint32_t)(off_bytes / piece_bytes));
+	*held = pieces_lend(t->ps, (uint32_t)(off_bytes / piece_bytes),
+			    (uint32_t)(off_bytes % piece_bytes),
+			    (uint32_t)part->iov_len, &at);
 	if (*held != NULL) {
-		part->iov_base = (*held)->data + off_bytes % piece_bytes;
+		part->iov_base = at;
 		return 0;
 	}
 	part->iov_base = dst;
@@ -152,8 +158,8 @@ static void stop_waiting(struct read_piece *rp)
 	rd->n_missing--;
 	if (rp->wait.waiting)
 		pieces_wait_cancel(rd->t->ps, &rp->wait);
-	fetch_del_read(rd->t->fetch,
-		       rd->first_ix + (uint32_t)(rp - rd->pieces));
+	fetch_del_read(rd->t->fetch, rd->first_ix + (uint32_t)(rp - rd->pieces),
+		       &rp->part);
 }
 
 /* Out of the torrent: it waits for nothing any more. */
@@ -207,23 +213,13 @@ void torrent_read_end_all(struct torrent *t, int err)
 
 static void reply_from_memory(struct torrent_read *rd)
 {
-	uint64_t piece_bytes = rd->t->mi->piece_bytes;
-	size_t skip = (size_t)(rd->off_bytes % piece_bytes);
-	size_t left = rd->len_bytes;
-	unsigned n = 0;
+	uint32_t i;
 
-	while (left > 0) {
-		const struct blk *data = rd->pieces[n].data;
-		size_t len = data->len - skip;
-
-		if (len > left)
-			len = left;
-		rd->iov[n++] = (struct iovec){.iov_base = data->data + skip,
-					      .iov_len = len};
-		left -= len;
-		skip = 0;
-	}
-	end(rd, 0, rd->iov, n);
+	for (i = 0; i < rd->n_pieces; i++)
+		rd->iov[i] =
+			(struct iovec){.iov_base = rd->pieces[i].at,
+				       .iov_len = rd->pieces[i].part.len_bytes};
+	end(rd, 0, rd->iov, rd->n_pieces);
 }
 
 static void reply_from_buffer(struct torrent_read *rd)
@@ -293,17 +289,21 @@ static void read_store(struct torrent_read *rd)
 		end(rd, r, NULL, 0);
 }
 
+static void hold(struct read_piece *rp, uint32_t ix)
+{
+	if (rp->data == NULL)
+		rp->data = pieces_lend(rp->rd->t->ps, ix, rp->part.at_bytes,
+				       rp->part.len_bytes, &rp->at);
+}
+
 static void finish(struct torrent_read *rd)
 {
 	bool in_memory = true;
 	uint32_t i;
 
 	for (i = 0; i < rd->n_pieces; i++) {
-		struct read_piece *rp = &rd->pieces[i];
-
-		if (rp->data == NULL)
-			rp->data = pieces_peek(rd->t->ps, rd->first_ix + i);
-		in_memory = in_memory && rp->data != NULL;
+		hold(&rd->pieces[i], rd->first_ix + i);
+		in_memory = in_memory && rd->pieces[i].data != NULL;
 	}
 	if (in_memory)
 		reply_from_memory(rd);
@@ -323,16 +323,15 @@ static void on_piece(void *arg, int err, uint32_t piece_ix)
 		return;
 	}
 	rd->progress_us = loop_now_us(rd->t->e->cfg.loop);
-	rp->data = pieces_peek(rd->t->ps, piece_ix);
+	hold(rp, piece_ix);
 	stop_waiting(rp);
 	if (rd->n_missing == 0)
 		finish(rd);
 }
 
-/* Wait for every piece that is not held and not in our hands. */
+/* Wait for every part that is not verified and not in our hands. */
 static int gather(struct torrent_read *rd)
 {
-	const struct bits *have = pieces_have(rd->t->ps);
 	uint32_t i;
 	int r;
 
@@ -340,9 +339,11 @@ static int gather(struct torrent_read *rd)
 		struct read_piece *rp = &rd->pieces[i];
 		uint32_t ix = rd->first_ix + i;
 
-		if (rp->is_missing || rp->data != NULL || bits_has(have, ix))
+		if (rp->is_missing || rp->data != NULL ||
+		    pieces_is_right(rd->t->ps, ix, rp->part.at_bytes,
+				    rp->part.len_bytes))
 			continue;
-		r = fetch_add_read(rd->t->fetch, ix);
+		r = fetch_add_read(rd->t->fetch, ix, &rp->part);
 		if (r != 0)
 			return r;
 		rp->is_missing = true;
@@ -369,7 +370,7 @@ static int make_pieces(struct torrent_read *rd)
 {
 	uint64_t piece_bytes = rd->t->mi->piece_bytes;
 	uint64_t last = (rd->off_bytes + rd->len_bytes - 1) / piece_bytes;
-	uint32_t i;
+	uint32_t left = rd->len_bytes, i;
 
 	rd->first_ix = (uint32_t)(rd->off_bytes / piece_bytes);
 	rd->n_pieces = (uint32_t)last - rd->first_ix + 1;
@@ -378,9 +379,19 @@ static int make_pieces(struct torrent_read *rd)
 	if (rd->pieces == NULL || rd->iov == NULL)
 		return ENOMEM;
 	for (i = 0; i < rd->n_pieces; i++) {
-		rd->pieces[i].rd = rd;
-		rd->pieces[i].wait.fn = on_piece;
-		rd->pieces[i].wait.arg = &rd->pieces[i];
+		struct read_piece *rp = &rd->pieces[i];
+
+		rp->rd = rd;
+		rp->wait.fn = on_piece;
+		rp->wait.arg = rp;
+		rp->part.at_bytes =
+			i > 0 ? 0 : (uint32_t)(rd->off_bytes % piece_bytes);
+		rp->part.len_bytes = (uint32_t)piece_bytes - rp->part.at_bytes;
+		if (rp->part.len_bytes > left)
+			rp->part.len_bytes = left;
+		left -= rp->part.len_bytes;
+		rp->wait.at_bytes = rp->part.at_bytes;
+		rp->wait.len_bytes = rp->part.len_bytes;
 	}
 	return gather(rd);
 }
@@ -413,7 +424,7 @@ int torrent_read_start(struct torrent *t, uint64_t off_bytes,
 	if (t->state == TORRENT_READY)
 		r = make_pieces(rd);
 	else
-		rd->err = ESTALE;
+		rd->err = t->state == TORRENT_FAILED ? EIO : ESTALE;
 	if (r != 0) {
 		detach(rd);
 		read_free(rd);

@@ -42,6 +42,7 @@
 #include "core/mem.h"
 #include "core/metainfo.h"
 #include "net/giveway.h"
+#include "net/hashget.h"
 #include "net/intake.h"
 #include "net/net_limits.h"
 #include "net/picker.h"
@@ -252,15 +253,6 @@ static int apply_ranges(struct fetch *f, const struct want *w)
 	return picker_want_only(f->t->swarm->picker, w->ix, ranges, n);
 }
 
-/* So that the question leaves right behind the block's request. */
-static void ask_hashes(struct fetch *f, const struct want *w,
-		       const struct fetch_part *part)
-{
-	(void)f;
-	(void)w;
-	(void)part; /* HASHGET */
-}
-
 /* The picker hears what the counts say; a want without counts goes. */
 static int apply(struct fetch *f, struct want *w)
 {
@@ -309,7 +301,11 @@ int fetch_add_read(struct fetch *f, uint32_t piece_ix, struct fetch_part *part)
 	}
 	if (w->is_missing) {
 		giveway_on_read(f->t->swarm);
-		ask_hashes(f, w, part);
+		/* The question leaves right behind the blocks' requests. */
+		if (w->is_leafy &&
+		    !hashget_want(f->t->hashget, piece_ix, part->at_bytes,
+				  part->len_bytes))
+			fetch_on_no_leaves(f, piece_ix);
 	}
 	return 0;
 }

@@ -98,6 +98,25 @@ enum {
 				are not so exact */
 	PEX_EARLY_MAX = 8,   /* passed over, then the peer is ended */
 
+	/* ---- hashes of v2 torrents (BEP 52; a span's length: core_limits.h)
+	 */
+	HASHGET_PEER_MAX = 32,	    /* out to one peer, late ones too … */
+	HASHGET_OUT_MAX = 128,	    /* … and to all of a torrent, not late */
+	HASHGET_JOBS_MAX = 1024,    /* spans wanted at a time, a torrent */
+	HASHGET_REFUSED_MS = 10000, /* one who rejected is not asked again */
+	HASHGET_REST_MS = 10000, /* what nobody gave is forgotten after that */
+	HASHGET_PATIENCE_MS = 5000,  /* at most, whatever the peer's rate */
+	HASHSERVE_QUEUE = 32,	     /* requests of a peer that wait */
+	HASHSERVE_REFUSED_MAX = 300, /* rejects, then it is nonsense */
+	HASHSERVE_RECENT =
+		16, /* blocks last asked for: their leaves are owed */
+	HASHSERVE_READ_BYTES = 1 << 20, /* of a piece, hashed at a time */
+	/* What a peer may make us read and hash, a second; what a choked one
+	 * may make us send counts as if it were so many times longer. */
+	HASHSERVE_BPS = 32 << 20,
+	HASHSERVE_CHOKED_COST = 128,
+	HASHSERVE_OUT_BYTES = 512 << 10, /* queued to it: the rest waits */
+
 	/* ---- the background ---- */
 	GIVEWAY_MS = 1000,  /* it waits for who reads, after a read began */
 	PIN_REST_MS = 5000, /* after a pinned piece got lost, doubling … */

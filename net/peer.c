@@ -35,6 +35,8 @@
 #include "net/crowd.h"
 #include "net/engine_internal.h"
 #include "net/gossip.h"
+#include "net/hashget.h"
+#include "net/hashserve.h"
 #include "net/intake.h"
 #include "net/metafetch.h"
 #include "net/net_limits.h"
@@ -167,6 +169,9 @@ static enum peer_end come_up(struct peer *p, const struct handshake *hs)
 		return PEER_END_SELF;
 	}
 	memcpy(p->peer_id, hs->peer_id, PEER_ID_BYTES);
+	p->is_v2 = sw->t->id.v2.len != 0 &&
+		   memcmp(hs->info_hash, sw->t->id.v2.bytes,
+			  sizeof(hs->info_hash)) == 0;
 	p->has_fast = hs->has_fast;
 	p->has_ext = hs->has_ext;
 	other = find_same(sw, p, hs->peer_id);
@@ -240,11 +245,13 @@ void peer_end(struct peer *p, enum peer_end why)
 	log_debug("%s: peer %s ends: %s", torrent_name(p->sw->t),
 		  addr_format(&p->addr, text), peerio_end_text(why));
 	upload_forget(p);
+	hashserve_forget(p);
 	peer_uncount(p);
 	peer_ask_drop_all(p);
 	peerio_free(p->io);
 	p->io = NULL;
 	metafetch_on_peer_gone(p->sw->t->meta, p);
+	hashget_on_peer_gone(p->sw->t->hashget, p);
 	swarm_on_peer_end(p->sw, p);
 	if (!p->choked_them)
 		slots_fill(p->sw);

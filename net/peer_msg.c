@@ -7,7 +7,8 @@
  *
  * A broken rule ends the peer: a set that does not fit the torrent or comes
  * twice, a piece that does not exist, BEP 6 from one who did not say he speaks
- * it. What is only useless (a SUGGEST, a port) is passed over. */
+ * it, BEP 52 where there is no v2. What is only useless (a SUGGEST, a port) is
+ * passed over. */
 #include "net/peer.h"
 
 #include <string.h>
@@ -20,6 +21,8 @@
 #include "net/addrbook.h"
 #include "net/engine_internal.h"
 #include "net/gossip.h"
+#include "net/hashget.h"
+#include "net/hashserve.h"
 #include "net/metafetch.h"
 #include "net/net_limits.h"
 #include "net/picker.h"
@@ -392,6 +395,15 @@ void peer_msg_on(struct peer *p, const struct wire_msg *m)
 		break;
 	case WIRE_EXTENDED:
 		on_extended(p, m);
+		break;
+	case WIRE_HASH_REQUEST:
+		hashserve_on_request(p, &m->span);
+		break;
+	case WIRE_HASHES:
+		hashget_on_hashes(p, m);
+		break;
+	case WIRE_HASH_REJECT:
+		hashget_on_reject(p, m);
 		break;
 	case WIRE_PIECE: /* never here: blocks go by on_block */
 	case WIRE_PORT:

@@ -46,11 +46,15 @@
 #include "core/be.h"
 #include "core/core_limits.h"
 #include "core/mem.h"
+#include "core/merkle.h"
 
 enum {
 	LENGTH_BYTES = 4,
 	ID_BYTES = 5, /* length and id */
 	BITFIELD_MAX = 1 + METAINFO_MAX_PIECES / 8,
+	/* What we ask for at most, and an uncle a level. */
+	HASHES_MAX = WIRE_HASHES_HEADER +
+		     (HASH_SPAN_ASK + MERKLE_MAX_HEIGHT) * WIRE_NODE_BYTES,
 	MSG_KEEP_BYTES = 1024, /* a larger msg is given back when done */
 };
 
@@ -189,7 +193,8 @@ static void begin_message(struct peerio_rx *rx, uint8_t id, size_t len)
 		return;
 	}
 	if ((id == WIRE_BITFIELD && len > BITFIELD_MAX) ||
-	    (id == WIRE_EXTENDED && len > PEERIO_EXT_MAX)) {
+	    (id == WIRE_EXTENDED && len > PEERIO_EXT_MAX) ||
+	    (id == WIRE_HASHES && len > HASHES_MAX)) {
 		rx->why = PEER_END_TOO_LONG;
 		return;
 	}

@@ -13,6 +13,7 @@
  *      new reader the background's are taken back (giveway.c).
  *   2. Every peer that may be asked is described to the picker; its decisions
  *      become REQUESTs, which leave in one write for each peer.
+ *      Hashes that are wanted (v2) are asked for behind them (hashget.c).
  *   3. Short of memory: pieces that are wanted less give theirs back
  *      (reclaim.c), and 2 runs again.
  *   4. Hungry and nobody to ask: the trackers hear of it.
@@ -39,6 +40,7 @@
 #include "net/fetch.h"
 #include "net/giveway.h"
 #include "net/gossip.h"
+#include "net/hashget.h"
 #include "net/intake.h"
 #include "net/named.h"
 #include "net/net_limits.h"
@@ -317,6 +319,7 @@ static void ask(struct swarm *sw, const struct pick *pick, struct peer **peers,
 		peer_ask_block(peers[pick->peer_ix], &pick->block, now_us);
 	else
 		webseed_ask(webs[pick->peer_ix - n_peers], &pick->block);
+	(void)hashget_want_piece(sw->t->hashget, pick->block.piece_ix);
 }
 
 /* The requests that can leave now; how many peers could be asked at all. */
@@ -416,6 +419,7 @@ static void on_pass(void *arg)
 		sw->intake->short_for = WANT_NONE;
 		n_peers = assign(sw, now_us, &late_us);
 	} while (sw->intake->is_short && reclaim_for(sw));
+	hashget_run(sw->t->hashget); /* behind the requests for blocks */
 	held_us = custody_run(sw->intake, now_us);
 	set_wake(sw, held_us < late_us ? held_us : late_us, now_us);
 	if (n_peers == 0 && sw->n_dialing == 0 && fetch_is_hungry(sw->t->fetch))

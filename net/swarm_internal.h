@@ -27,6 +27,7 @@ struct addrbook;
 struct cand;
 struct engine;
 struct gossip;
+struct hash_queue;
 struct intake;
 struct named;
 struct picker;
@@ -82,6 +83,7 @@ struct peer {
 	bool is_connected; /* we dialled it, and the connection is there */
 	bool is_up;	   /* both handshakes are through */
 	bool has_fast, has_ext;
+	bool is_v2; /* the connection is of v2's hash (BEP 52) */
 	/* Their ids of extension messages; 0: not spoken. */
 	uint8_t ut_metadata, ut_pex, lt_donthave;
 	bool is_upload_only;   /* it wants nothing of anybody (BEP 21) */
@@ -141,6 +143,7 @@ struct peer {
 
 	/* what it asks of us */
 	struct peer_serves serves;
+	struct hash_queue *hashes; /* hashserve.c's; NULL: it asked for none */
 	LIST_HEAD(, upload_read) reads;
 	uint32_t reading_bytes;
 	struct throttle_user up_turn;

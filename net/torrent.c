@@ -34,6 +34,8 @@
 #include "net/engine_internal.h"
 #include "net/fetch.h"
 #include "net/gossip.h"
+#include "net/hashget.h"
+#include "net/hashserve.h"
 #include "net/intake.h"
 #include "net/metafetch.h"
 #include "net/net_limits.h"
@@ -248,6 +250,7 @@ static void wind_up(struct torrent *t)
 {
 	swarm_stop(t->swarm, PEER_END_STOPPING);
 	metafetch_stop(t->meta);
+	hashserve_stop(t->hashserve);
 	if (!t->is_told) {
 		t->is_told = true;
 		t->e->n_untold++;
@@ -293,6 +296,8 @@ void torrent_free(struct torrent *t)
 	trackers_free(t->trackers);
 	swarm_free(t->swarm);
 	metafetch_free(t->meta);
+	hashserve_free(t->hashserve);
+	hashget_free(t->hashget);
 	fetch_free(t->fetch);
 	layers_free(t->layers);
 	mem_free(t->name);
@@ -377,6 +382,48 @@ static const struct pieces_ops pieces_ops = {
 	.on_lost = on_lost,
 };
 
+/* ---- hashes ---- */
+
+static void on_hashes(void *arg, uint32_t piece_ix, uint32_t n)
+{
+	struct torrent *t = arg;
+
+	for (uint32_t i = 0; i < n && t->state == TORRENT_READY; i++)
+		pieces_on_hashes(t->ps, piece_ix + i);
+	swarm_kick(t->swarm);
+}
+
+static void on_no_hashes(void *arg, uint32_t piece_ix, bool is_leaves)
+{
+	struct torrent *t = arg;
+
+	if (t->state != TORRENT_READY)
+		return;
+	if (is_leaves)
+		fetch_on_no_leaves(t->fetch, piece_ix);
+	else
+		pieces_on_no_hash(t->ps, piece_ix);
+	if (t->state == TORRENT_READY)
+		swarm_kick(t->swarm);
+}
+
+static const struct hashget_ops hash_ops = {.on_known = on_hashes,
+					    .on_hopeless = on_no_hashes};
+
+static int begin_hashes(struct torrent *t)
+{
+	int r;
+
+	if (!t->mi->has_v2)
+		return 0;
+	r = layers_new(t->mi, &t->layers);
+	if (r == 0)
+		r = hashget_new(t, &hash_ops, t, &t->hashget);
+	if (r == 0)
+		r = hashserve_new(t, &t->hashserve);
+	return r;
+}
+
 /* ---- opening ---- */
 
 static void start_swarm(struct torrent *t)
@@ -441,11 +488,6 @@ static void open_store(struct torrent *t)
 	int r;
 
 	t->state = TORRENT_OPENING;
-	if (t->mi->has_v2 && layers_new(t->mi, &t->layers) != 0) {
-		torrent_fail(t, "%s", err_text(ENOMEM));
-		return;
-	}
-	cfg.layers = t->layers;
 	t->husk = mem_new(struct torrent_husk);
 	if (t->husk == NULL) {
 		torrent_fail(t, "%s", err_text(ENOMEM));
@@ -453,6 +495,12 @@ static void open_store(struct torrent *t)
 	}
 	*t->husk = (struct torrent_husk){
 		.e = t->e, .mi = t->mi, .has_torrent = true};
+	r = begin_hashes(t);
+	if (r != 0) {
+		torrent_fail(t, "%s", err_text(r));
+		return;
+	}
+	cfg.layers = t->layers;
 	r = pieces_open_start(&cfg, on_open, t, &t->ps);
 	if (r != 0) {
 		torrent_fail(t, "the store cannot open it: %s", err_text(r));

@@ -11,6 +11,8 @@
 
 struct engine;
 struct fetch;
+struct hashget;
+struct hashserve;
 struct layers;
 struct magnet;
 struct metafetch;
@@ -43,8 +45,11 @@ struct torrent {
 	void *user;
 
 	struct metainfo *mi;
-	struct layers *layers; /* with mi, if it has v2 */
 	struct pieces *ps;
+	/* Of a torrent with v2, from the metadata on; else NULL. */
+	struct layers *layers;
+	struct hashget *hashget;
+	struct hashserve *hashserve;
 	struct metafetch *meta;
 	struct trackers *trackers;
 	struct swarm *swarm;

@@ -35,6 +35,7 @@
 #include "core/mem.h"
 #include "core/metainfo.h"
 #include "net/engine_internal.h"
+#include "net/hashserve.h"
 #include "net/net_limits.h"
 #include "net/peer.h"
 #include "net/slots.h"
@@ -376,6 +377,7 @@ void upload_on_request(struct peer *p, const struct wire_block *b)
 		refuse(p, b);
 		return;
 	}
+	hashserve_on_block(p, b);
 	pump(p);
 }
 

@@ -1,4 +1,4 @@
-/* wire — the peer protocol's messages as bytes (BEP 3, 6, 10).
+/* wire — the peer protocol's messages as bytes (BEP 3, 6, 10, 52).
  *
  * Purpose: the one place that knows how a message looks on the wire. A message
  * is four bytes of length, one byte of id, and what the id says follows.
@@ -45,6 +45,9 @@ static const struct length_rule lengths[] = {
 	[WIRE_REJECT] = {13, false},
 	[WIRE_ALLOWED_FAST] = {5, false},
 	[WIRE_EXTENDED] = {2, true},
+	[WIRE_HASH_REQUEST] = {WIRE_HASHES_HEADER, false},
+	[WIRE_HASHES] = {WIRE_HASHES_HEADER + WIRE_NODE_BYTES, true},
+	[WIRE_HASH_REJECT] = {WIRE_HASHES_HEADER, false},
 };
 
 enum { N_LENGTHS = sizeof(lengths) / sizeof(lengths[0]) };
@@ -68,6 +71,19 @@ static struct wire_block block_get(const uint8_t *p)
 		.begin_bytes = be32_get(p + 4),
 		.len_bytes = be32_get(p + 8),
 	};
+}
+
+static struct wire_hashes hashes_get(const uint8_t *p)
+{
+	struct wire_hashes h = {
+		.base = be32_get(p + WIRE_NODE_BYTES),
+		.index = be32_get(p + WIRE_NODE_BYTES + 4),
+		.length = be32_get(p + WIRE_NODE_BYTES + 8),
+		.proof_layers = be32_get(p + WIRE_NODE_BYTES + 12),
+	};
+
+	memcpy(h.root, p, sizeof(h.root));
+	return h;
 }
 
 enum wire_result wire_decode(const uint8_t *msg, size_t len,
@@ -108,6 +124,17 @@ enum wire_result wire_decode(const uint8_t *msg, size_t len,
 	case WIRE_EXTENDED:
 		out->ext_id = msg[1];
 		out->body = span_of(msg + 2, len - 2);
+		break;
+	case WIRE_HASHES:
+		if ((len - WIRE_HASHES_HEADER) % WIRE_NODE_BYTES != 0)
+			return WIRE_BAD;
+		out->body = span_of(msg + WIRE_HASHES_HEADER,
+				    len - WIRE_HASHES_HEADER);
+		out->span = hashes_get(msg + 1);
+		break;
+	case WIRE_HASH_REQUEST:
+	case WIRE_HASH_REJECT:
+		out->span = hashes_get(msg + 1);
 		break;
 	case WIRE_PIECE:
 		return WIRE_BAD;
@@ -185,6 +212,32 @@ void wire_put_extended(struct buf *out, uint8_t ext_id, struct span body)
 	buf_add(out, body.ptr, body.len);
 }
 
+static void put_span(struct buf *out, enum wire_id id,
+		     const struct wire_hashes *span, size_t body_bytes)
+{
+	buf_add_be32(out, (uint32_t)(WIRE_HASHES_HEADER + body_bytes));
+	buf_add_u8(out, (uint8_t)id);
+	buf_add(out, span->root, sizeof(span->root));
+	buf_add_be32(out, span->base);
+	buf_add_be32(out, span->index);
+	buf_add_be32(out, span->length);
+	buf_add_be32(out, span->proof_layers);
+}
+
+void wire_put_hash_span(struct buf *out, enum wire_id id,
+			const struct wire_hashes *span)
+{
+	assert(wire_check_length((uint8_t)id, WIRE_HASHES_HEADER) == WIRE_OK);
+	put_span(out, id, span, 0);
+}
+
+void wire_put_hashes(struct buf *out, const struct wire_hashes *span,
+		     const uint8_t *hashes, size_t n)
+{
+	put_span(out, WIRE_HASHES, span, n * WIRE_NODE_BYTES);
+	buf_add(out, hashes, n * WIRE_NODE_BYTES);
+}
+
 void wire_encode_piece_header(uint8_t out[WIRE_PIECE_HEADER],
 			      const struct wire_block *b)
 {
@@ -198,6 +251,13 @@ bool wire_block_eq(const struct wire_block *a, const struct wire_block *b)
 {
 	return a->piece_ix == b->piece_ix && a->begin_bytes == b->begin_bytes &&
 	       a->len_bytes == b->len_bytes;
+}
+
+bool wire_hashes_eq(const struct wire_hashes *a, const struct wire_hashes *b)
+{
+	return a->base == b->base && a->index == b->index &&
+	       a->length == b->length && a->proof_layers == b->proof_layers &&
+	       memcmp(a->root, b->root, sizeof(a->root)) == 0;
 }
 
 static bool is_in(const uint32_t *set, uint32_t n, uint32_t ix)

@@ -38,6 +38,14 @@ static void encode(struct buf *out, const struct wire_msg *m)
 	case WIRE_EXTENDED:
 		wire_put_extended(out, m->ext_id, m->body);
 		break;
+	case WIRE_HASH_REQUEST:
+	case WIRE_HASH_REJECT:
+		wire_put_hash_span(out, m->id, &m->span);
+		break;
+	case WIRE_HASHES:
+		wire_put_hashes(out, &m->span, m->body.ptr,
+				m->body.len / WIRE_NODE_BYTES);
+		break;
 	case WIRE_PIECE:
 		abort();
 	}

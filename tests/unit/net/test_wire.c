@@ -85,6 +85,48 @@ static void every_message_survives_the_wire(void **state)
 	buf_fini(&b);
 }
 
+/* The three of BEP 52 have root and numbers in its order, and HASHES what is
+ * behind them; whatever the numbers are. */
+static void hashes_survive_the_wire(void **state)
+{
+	static const enum wire_id bare[] = {WIRE_HASH_REQUEST,
+					    WIRE_HASH_REJECT};
+	struct wire_hashes span = {.base = 1,
+				   .index = 0xfffffffe,
+				   .length = 3,
+				   .proof_layers = 0x80000000};
+	uint8_t hashes[2 * WIRE_NODE_BYTES];
+	struct buf b = {0};
+	struct wire_msg m;
+
+	memset(span.root, 'r', sizeof(span.root));
+	memset(hashes, 'h', sizeof(hashes));
+	for (size_t i = 0; i < 2; i++) {
+		buf_reset(&b);
+		wire_put_hash_span(&b, bare[i], &span);
+		m = decoded(&b);
+		assert_int_equal(m.id, bare[i]);
+		assert_true(wire_hashes_eq(&m.span, &span));
+		assert_int_equal(b.len, 4 + WIRE_HASHES_HEADER);
+		assert_int_equal(b.data[4], 21 + 2 * i);
+		assert_int_equal(be32_get(b.data + 5 + 32), 1);
+		assert_int_equal(be32_get(b.data + 5 + 44), 0x80000000);
+		span.root[31]++;
+		assert_false(wire_hashes_eq(&m.span, &span));
+	}
+	buf_reset(&b);
+	wire_put_hashes(&b, &span, hashes, 2);
+	m = decoded(&b);
+	assert_int_equal(m.id, WIRE_HASHES);
+	assert_true(wire_hashes_eq(&m.span, &span));
+	assert_int_equal(m.body.len, sizeof(hashes));
+	assert_memory_equal(m.body.ptr, hashes, sizeof(hashes));
+	/* Half a hash is none. */
+	assert_int_equal(wire_decode(b.data + 4, b.len - 4 - 16, &m), WIRE_BAD);
+	assert_int_equal(wire_decode(b.data + 4, b.len - 4 - 64, &m), WIRE_BAD);
+	buf_fini(&b);
+}
+
 /* A keep-alive is four zero bytes. */
 static void keepalive_is_an_empty_message(void **state)
 {
@@ -99,10 +141,10 @@ static void keepalive_is_an_empty_message(void **state)
 /* A length that does not fit its id is refused, one byte more or less. */
 static void wrong_lengths_are_bad(void **state)
 {
-	uint8_t raw[32] = {0};
+	uint8_t raw[128] = {0};
 	struct wire_msg m;
 
-	for (int id = 0; id <= WIRE_EXTENDED; id++) {
+	for (int id = 0; id <= WIRE_HASH_REJECT; id++) {
 		enum wire_result one = wire_check_length((uint8_t)id, 1);
 		size_t good = 0;
 
@@ -125,7 +167,7 @@ static void wrong_lengths_are_bad(void **state)
 /* An id that no BEP of ours names is unknown, whatever its length. */
 static void unknown_ids_are_told_apart_from_bad_ones(void **state)
 {
-	static const uint8_t ids[] = {10, 11, 12, 18, 19, 21, 99, 255};
+	static const uint8_t ids[] = {10, 11, 12, 18, 19, 24, 99, 255};
 	struct wire_msg m;
 
 	for (size_t i = 0; i < sizeof(ids); i++)
@@ -191,6 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(request_has_the_bytes_of_bep3),
 		cmocka_unit_test(every_message_survives_the_wire),
+		cmocka_unit_test(hashes_survive_the_wire),
 		cmocka_unit_test(keepalive_is_an_empty_message),
 		cmocka_unit_test(wrong_lengths_are_bad),
 		cmocka_unit_test(unknown_ids_are_told_apart_from_bad_ones),

@@ -60,8 +60,9 @@ struct metainfo {
 	bool has_v1, has_v2;
 	uint32_t piece_bytes;
 	uint32_t n_pieces;
-	uint64_t total_bytes;  /* of piece space */
-	struct mi_file *files; /* in piece-space order, pads included */
+	uint64_t total_bytes;	/* of piece space */
+	uint64_t content_bytes; /* the same without gaps: of all pieces */
+	struct mi_file *files;	/* in piece-space order, pads included */
 	uint32_t n_files;
 	int64_t created_s;	  /* creation date, or 0 */
 	const uint8_t *v1_hashes; /* 20 bytes a piece, or NULL */

@@ -11,6 +11,29 @@
 
 #include "core/hex.h"
 
+const uint8_t *torrent_id_side(const struct torrent_id *id,
+			       enum torrent_side side)
+{
+	const struct info_hash *h = side == TORRENT_V1 ? &id->v1 : &id->v2;
+
+	return h->len != 0 ? h->bytes : NULL;
+}
+
+bool torrent_id_side_of(const struct torrent_id *id,
+			const uint8_t wire[TORRENT_WIRE_BYTES],
+			enum torrent_side *out)
+{
+	for (enum torrent_side i = TORRENT_V1; i < TORRENT_SIDES; i++) {
+		const uint8_t *own = torrent_id_side(id, i);
+
+		if (own == NULL || memcmp(own, wire, TORRENT_WIRE_BYTES) != 0)
+			continue;
+		*out = i;
+		return true;
+	}
+	return false;
+}
+
 const uint8_t *torrent_id_wire(const struct torrent_id *id)
 {
 	assert(id->v1.len != 0 || id->v2.len != 0);
@@ -20,8 +43,13 @@ const uint8_t *torrent_id_wire(const struct torrent_id *id)
 const char *torrent_id_hex(const struct torrent_id *id,
 			   char out[TORRENT_HEX_BYTES])
 {
+	return info_hash_hex(id->v1.len != 0 ? &id->v1 : &id->v2, out);
+}
+
+const char *info_hash_hex(const struct info_hash *h,
+			  char out[TORRENT_HEX_BYTES])
+{
 	static const char digits[] = "0123456789abcdef";
-	const struct info_hash *h = id->v1.len != 0 ? &id->v1 : &id->v2;
 
 	for (size_t i = 0; i < h->len; i++) {
 		out[2 * i] = digits[h->bytes[i] >> 4];

@@ -147,7 +147,8 @@ static void add_trackers(struct buf *b, const struct mount *m,
 		tracker_mask(v.url, url, sizeof(url));
 		buf_add_str(b, "  tracker  ");
 		add_foreign(b, url);
-		buf_addf(b, ": %s", control_tracker_state(v.state));
+		buf_addf(b, "%s: %s", v.is_v2 ? " (v2)" : "",
+			 control_tracker_state(v.state));
 		if (v.state == TRACKER_OK)
 			buf_addf(b, ", %u peers", v.peers);
 		if (v.why != NULL && v.why[0] != '\0') {
@@ -164,12 +165,16 @@ static void add_trackers(struct buf *b, const struct mount *m,
 static void add_torrent(struct buf *b, const struct mount *m,
 			const struct torrent *t)
 {
+	const struct torrent_id *id = torrent_id(t);
 	char hex[TORRENT_HEX_BYTES];
 	struct torrent_view v;
 
 	torrent_view(t, &v);
 	buf_addf(b, "\n%s\n", control_name(t));
-	buf_addf(b, "  hash     %s\n", torrent_id_hex(torrent_id(t), hex));
+	if (id->v1.len != 0)
+		buf_addf(b, "  hash     %s\n", info_hash_hex(&id->v1, hex));
+	if (id->v2.len != 0)
+		buf_addf(b, "  hash v2  %s\n", info_hash_hex(&id->v2, hex));
 	buf_addf(b, "  state    %s", control_state(v.state));
 	if (v.state == TORRENT_FAILED)
 		buf_addf(b, ": %s", torrent_why(t));

@@ -1,13 +1,13 @@
 /* control_json — what MOUNT/.shoalfs/status.json says to programs.
  *
  * {"version", "mountpoint", "port", "uptime_s", "torrents": [{"name",
- * "info_hash", "state", "why", "size_bytes", "held_bytes", "pieces",
- * "pieces_held", "pieces_hashed", "down_Bps", "up_Bps", "down_bytes",
+ * "info_hash", "info_hash_v2", "state", "why", "size_bytes", "held_bytes",
+ * "pieces", "pieces_held", "pieces_hashed", "down_Bps", "up_Bps", "down_bytes",
  * "up_bytes", "waste_bytes", "peers_connected", "seeds", "dialing",
  * "reads_waiting", "pinned_files", "peers":
- * [{"addr", "url" (a web seed's), "client", …}], "trackers": [{"url", "state",
- * "peers", "next_s", "why"}]}], "reads": [{"torrent", "path", "offset",
- * "length", "waited_ms", "why"}]}
+ * [{"addr", "url" (a web seed's), "client", …}], "trackers": [{"url", "tier",
+ * "v2", "state", "peers", "next_s", "why"}]}], "reads": [{"torrent", "path",
+ * "offset", "length", "waited_ms", "why"}]}
  *
  * Numbers are integers, times intervals; a key is never missing: what is not
  * known is null. Failure is sticky, as in core/buf.h: out of memory drops
@@ -87,6 +87,7 @@ static json_t *peer(struct control_json *o, const struct torrent_peer_view *p)
 	control_put_int(o, j, "rtt_us", p->rtt_us);
 	control_put_int(o, j, "requests_out", p->out_requests);
 	control_put_int(o, j, "pieces", p->have_pieces);
+	control_put(o, j, "v2", json_boolean(p->is_v2));
 	control_put(o, j, "incoming", json_boolean(p->is_incoming));
 	control_put(o, j, "chokes_us", json_boolean(p->choked_us));
 	control_put(o, j, "choked", json_boolean(p->choked_them));
@@ -122,6 +123,7 @@ static json_t *trackers(struct control_json *o, const struct torrent *t)
 		control_put(o, one, "tier", json_integer(v.tier));
 		control_put(o, one, "state",
 			    control_text_value(control_tracker_state(v.state)));
+		control_put(o, one, "v2", json_boolean(v.is_v2));
 		control_put_int(o, one, "peers", v.peers);
 		control_put(
 			o, one, "next_s",
@@ -157,6 +159,7 @@ static void put_figures(struct control_json *o, json_t *j,
 
 json_t *control_json_brief(struct control_json *o, const struct torrent *t)
 {
+	const struct torrent_id *id = torrent_id(t);
 	char hex[TORRENT_HEX_BYTES];
 	json_t *j = json_object();
 	struct torrent_view v;
@@ -164,7 +167,11 @@ json_t *control_json_brief(struct control_json *o, const struct torrent *t)
 	torrent_view(t, &v);
 	control_put(o, j, "name", control_text_value(control_name(t)));
 	control_put(o, j, "info_hash",
-		    control_text_value(torrent_id_hex(torrent_id(t), hex)));
+		    control_text_value(torrent_id_hex(id, hex)));
+	control_put(o, j, "info_hash_v2",
+		    id->v2.len != 0
+			    ? control_text_value(info_hash_hex(&id->v2, hex))
+			    : json_null());
 	control_put(o, j, "state", control_text_value(control_state(v.state)));
 	control_put(o, j, "why",
 		    v.state == TORRENT_FAILED

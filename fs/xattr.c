@@ -1,6 +1,7 @@
 /* xattr — the extended attributes user.shoalfs.*.
  *
  *   infohash  every node of a torrent: v1's if there is one, in hex
+ *   infohash_v2  v2's, if there is one
  *   held      files and the torrent's directory: bytes verified and kept
  *   pieces    the same: "held/all"; a file's are those that it has bytes in
  *   pin       a pinned file: "1"
@@ -37,6 +38,17 @@ static int get_infohash(const struct mount *m, const struct node *n,
 	if (n->shown == NULL)
 		return ENODATA;
 	buf_add_str(out, torrent_id_hex(&n->shown->mi->id, hex));
+	return 0;
+}
+
+static int get_infohash_v2(const struct mount *m, const struct node *n,
+			   struct buf *out)
+{
+	char hex[TORRENT_HEX_BYTES];
+
+	if (n->shown == NULL || n->shown->mi->id.v2.len == 0)
+		return ENODATA;
+	buf_add_str(out, info_hash_hex(&n->shown->mi->id.v2, hex));
 	return 0;
 }
 
@@ -128,6 +140,7 @@ static const struct {
 		   struct buf *out);
 } attrs[] = {
 	{"user.shoalfs.infohash", get_infohash},
+	{"user.shoalfs.infohash_v2", get_infohash_v2},
 	{"user.shoalfs.held", get_held},
 	{"user.shoalfs.pieces", get_pieces},
 	{"user.shoalfs.pin", get_pin},

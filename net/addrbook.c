@@ -6,6 +6,7 @@
  * SWARM_NAMED_MS … SWARM_NAMED_MAX_MS. An address that failed
  * SWARM_CANDIDATE_TRIES times in a row is forgotten unless it is named.
  * ADDRBOOK_PLAIN is due again at once, a single time: it cannot end so again.
+ * ADDRBOOK_OTHER likewise, once before each other end.
  *
  * Limit: SWARM_CANDIDATES_MAX entries. When the book is full a new address
  * takes the place of the one whose turn is furthest away and that has failed;
@@ -36,6 +37,8 @@ struct cand {
 	bool is_used;
 	bool is_idle;  /* waits for a need, not for a failure to heal */
 	bool is_plain; /* takes our handshake only if nothing goes with it */
+	enum torrent_side side;
+	bool is_turned; /* dialled by the other hash this time */
 	unsigned failures;
 };
 
@@ -332,8 +335,11 @@ static uint64_t wait_us(const struct cand *c)
 void addrbook_on_end(struct addrbook *b, struct cand *c, enum addrbook_end why,
 		     uint64_t now_us)
 {
+	bool was_turned = c->is_turned;
+
 	c->is_used = false;
 	c->is_idle = false;
+	c->is_turned = false;
 	switch (why) {
 	case ADDRBOOK_WORKED:
 		c->failures = 0;
@@ -362,6 +368,12 @@ void addrbook_on_end(struct addrbook *b, struct cand *c, enum addrbook_end why,
 		return;
 	case ADDRBOOK_PLAIN:
 		c->is_plain = true;
+		c->is_turned = was_turned;
+		wait_until(b, c, now_us);
+		return;
+	case ADDRBOOK_OTHER:
+		c->is_turned = true;
+		c->side = c->side == TORRENT_V1 ? TORRENT_V2 : TORRENT_V1;
 		wait_until(b, c, now_us);
 		return;
 	}
@@ -385,6 +397,22 @@ void addrbook_hurry(struct addrbook *b, uint64_t now_us)
 bool addrbook_is_plain(const struct cand *c)
 {
 	return c->is_plain;
+}
+
+enum torrent_side addrbook_side(const struct cand *c)
+{
+	return c->side;
+}
+
+void addrbook_on_side(struct cand *c, enum torrent_side side, bool is_new)
+{
+	if (is_new || (side == TORRENT_V1 && !c->is_used && !c->has_worked))
+		c->side = side;
+}
+
+bool addrbook_can_turn(const struct cand *c)
+{
+	return !c->is_turned;
 }
 
 enum addrbook_from addrbook_source(const struct cand *c)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/addr.h"
+#include "core/torrent_id.h"
 
 struct addrbook;
 struct cand;
@@ -74,6 +75,7 @@ enum addrbook_end {
 	ADDRBOOK_NEVER,	 /* banned, or ourselves */
 	ADDRBOOK_FORGET, /* it must not be known */
 	ADDRBOOK_PLAIN,	 /* it hung up on what went with our handshake */
+	ADDRBOOK_OTHER,	 /* it hung up on our hash: due at once, by the other */
 };
 
 /* addrbook_on_end — the entry is not in use any more. */
@@ -86,6 +88,15 @@ void addrbook_hurry(struct addrbook *b, uint64_t now_us);
 /* addrbook_is_plain — it wants our handshake alone: it ended as PLAIN before.
  */
 bool addrbook_is_plain(const struct cand *c);
+
+/* addrbook_side — by which of a hybrid's hashes it is to be dialled: v1's if
+ * nobody said otherwise. addrbook_on_side — it was heard of in the swarm of
+ * this side: of both, v1's is the one that more understand.
+ * addrbook_can_turn — it may end as OTHER: it did not since it last worked or
+ * failed. */
+enum torrent_side addrbook_side(const struct cand *c);
+void addrbook_on_side(struct cand *c, enum torrent_side side, bool is_new);
+bool addrbook_can_turn(const struct cand *c);
 
 const struct addr *addrbook_addr(const struct cand *c);
 uint32_t addrbook_count(const struct addrbook *b);

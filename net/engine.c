@@ -191,12 +191,16 @@ uint64_t engine_limit(const struct engine *e, enum engine_way way)
 
 /* ---- torrents ---- */
 
+/* A v2 hash that was cut to 20 bytes names its torrent as well: much of the
+ * world knows no other name of it. */
 static bool owns_hash(const struct torrent *t, const struct info_hash *h)
 {
-	const struct info_hash *own =
-		h->len == HASH_SHA256_BYTES ? &t->id.v2 : &t->id.v1;
+	enum torrent_side side;
 
-	return own->len == h->len && memcmp(own->bytes, h->bytes, h->len) == 0;
+	if (h->len == HASH_SHA256_BYTES)
+		return t->id.v2.len == h->len &&
+		       memcmp(t->id.v2.bytes, h->bytes, h->len) == 0;
+	return torrent_id_side_of(&t->id, h->bytes, &side);
 }
 
 struct torrent *engine_find(const struct engine *e, const struct info_hash *h)
@@ -213,8 +217,9 @@ struct torrent *engine_by_wire(const struct engine *e, const uint8_t hash[20])
 {
 	struct torrent *t = hmap_get(e->by_hash, hash);
 
-	return t != NULL && memcmp(t->wire, hash, sizeof(t->wire)) == 0 ? t
-									: NULL;
+	enum torrent_side side;
+
+	return t != NULL && torrent_id_side_of(&t->id, hash, &side) ? t : NULL;
 }
 
 struct torrent *engine_next(const struct engine *e, const struct torrent *t)
@@ -233,18 +238,47 @@ static int enter_hash(struct engine *e, struct torrent *t,
 	return r == EEXIST ? 0 : r; /* the older torrent keeps the name */
 }
 
-void engine_learn_hash(struct engine *e, struct torrent *t)
-{
-	/* Without memory it is found by the hash it was added by. */
-	(void)enter_hash(e, t, &t->id.v1);
-	(void)enter_hash(e, t, &t->id.v2);
-}
-
 static void leave_hash(struct engine *e, const struct torrent *t,
 		       const struct info_hash *h)
 {
 	if (h->len != 0 && hmap_get(e->by_hash, h->bytes) == t)
 		(void)hmap_del(e->by_hash, h->bytes);
+}
+
+/* Whose hash it is, if that is somebody else's who lives. */
+static struct torrent *find_other(const struct engine *e,
+				  const struct torrent *t,
+				  const struct info_hash *h)
+{
+	struct torrent *other = engine_find(e, h);
+
+	if (other == NULL || other == t || other->state == TORRENT_FAILED)
+		return NULL;
+	return other;
+}
+
+static void move_hash(struct engine *e, struct torrent *from,
+		      struct torrent *to, const struct info_hash *h)
+{
+	leave_hash(e, from, h);
+	(void)enter_hash(e, to, h);
+}
+
+struct torrent *engine_learn_hash(struct engine *e, struct torrent *t)
+{
+	struct torrent *other = find_other(e, t, &t->id.v1);
+
+	if (other == NULL)
+		other = find_other(e, t, &t->id.v2);
+	if (other != NULL) {
+		move_hash(e, t, other, &t->id.v1);
+		move_hash(e, t, other, &t->id.v2);
+		return other;
+	}
+	/* Without memory it is found by the hash it was added by. */
+	(void)enter_hash(e, t, &t->id.v1);
+	(void)enter_hash(e, t, &t->id.v2);
+	return NULL;
 }
 
 static struct torrent *find_same(const struct engine *e,

@@ -65,7 +65,8 @@ struct engine_source {
 int engine_add(struct engine *e, struct engine_source src,
 	       struct torrent **out);
 
-/* engine_find — by either hash; NULL. engine_next walks: NULL begins and ends.
+/* engine_find — by either hash, v2's also cut to 20 bytes; NULL. engine_next
+ * walks: NULL begins and ends.
  */
 struct torrent *engine_find(const struct engine *e, const struct info_hash *h);
 struct torrent *engine_next(const struct engine *e, const struct torrent *t);

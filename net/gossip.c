@@ -195,7 +195,8 @@ static void take(struct peer *p, struct span body)
 		peer_end(p, PEER_END_PROTOCOL);
 	for (i = 0; r == 0 && i < heard.n; i++)
 		if (!is_seed(p->sw) || !(heard.v[i].flags & PEX_UPLOAD_ONLY))
-			(void)swarm_add_gossip(p->sw, &heard.v[i].addr);
+			(void)swarm_add_gossip(p->sw, &heard.v[i].addr,
+					       TORRENT_V1);
 }
 
 void gossip_on_msg(struct peer *p, struct span body)

@@ -44,6 +44,7 @@
 #include "net/pace.h"
 #include "net/picker.h"
 #include "net/rarity.h"
+#include "net/sides.h"
 #include "net/slots.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
@@ -90,23 +91,26 @@ static void link_peer(struct peer *p)
 		p->sw->n_dialing++;
 }
 
-static struct handshake our_handshake(const struct swarm *sw)
+static struct handshake our_handshake(const struct swarm *sw,
+				      enum torrent_side side)
 {
 	struct handshake hs = {.has_ext = true, .has_fast = true};
 
-	memcpy(hs.info_hash, sw->t->wire, sizeof(hs.info_hash));
+	sides_say(&sw->t->id, side, &hs);
 	memcpy(hs.peer_id, sw->e->peer_id, sizeof(hs.peer_id));
 	return hs;
 }
 
 int peer_dial(struct swarm *sw, struct cand *c)
 {
-	struct handshake ours = our_handshake(sw);
+	enum torrent_side side = sides_choose(&sw->t->id, addrbook_side(c));
+	struct handshake ours = our_handshake(sw, side);
 	struct peer *p = peer_new(sw, addrbook_addr(c));
 	int r;
 
 	if (p == NULL)
 		return ENOMEM;
+	p->side = side;
 	r = peerio_dial(sw->loop, &p->addr, &ours, &ops, p, &p->io);
 	if (r != 0) {
 		peer_free(p);
@@ -161,7 +165,8 @@ static enum peer_end come_up(struct peer *p, const struct handshake *hs)
 	enum peer_end why;
 	struct peer *other;
 
-	if (memcmp(hs->info_hash, sw->t->wire, sizeof(hs->info_hash)) != 0)
+	if (p->is_incoming ? !sides_answer(&sw->t->id, hs, &p->side)
+			   : !sides_settle(&sw->t->id, p->side, hs, &p->side))
 		return PEER_END_HANDSHAKE;
 	if (memcmp(hs->peer_id, sw->e->peer_id, PEER_ID_BYTES) == 0) {
 		if (!p->is_incoming)
@@ -208,8 +213,8 @@ static enum peer_end io_on_handshake(void *arg, struct peerio *io,
 enum peer_end peer_adopt(struct swarm *sw, struct peerio *io,
 			 const struct handshake *hs)
 {
-	struct handshake ours = our_handshake(sw);
 	struct peer *p = peer_new(sw, peerio_addr(io));
+	struct handshake ours;
 	enum peer_end why;
 
 	if (p == NULL)
@@ -224,12 +229,23 @@ enum peer_end peer_adopt(struct swarm *sw, struct peerio *io,
 	link_peer(p);
 	crowd_make_way(p); /* not before he is known to be a peer */
 	peerio_bind(io, &ops, p);
+	ours = our_handshake(sw, p->side);
 	peerio_send_handshake(io, &ours);
 	begin(p);
 	return PEER_END_NONE;
 }
 
 /* ---- end ---- */
+
+bool peer_was_unknown(const struct peer *p)
+{
+	const struct torrent_id *id = &p->sw->t->id;
+
+	return !p->is_incoming && p->is_connected && !p->is_up &&
+	       (p->end == PEER_END_EOF || p->end == PEER_END_IO) &&
+	       id->v1.len != 0 && id->v2.len != 0 && p->cand != NULL &&
+	       addrbook_can_turn(p->cand);
+}
 
 void peer_end(struct peer *p, enum peer_end why)
 {

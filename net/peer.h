@@ -32,6 +32,10 @@ enum peer_end peer_adopt(struct swarm *sw, struct peerio *io,
  * callback; a second call does nothing. */
 void peer_end(struct peer *p, enum peer_end why);
 
+/* peer_was_unknown — we dialled it, it heard one of our two hashes, and hung up
+ * without a word: it may know the other. */
+bool peer_was_unknown(const struct peer *p);
+
 /* peer_free — the swarm's reap, of an ended peer. */
 void peer_free(struct peer *p);
 

@@ -30,6 +30,7 @@
 #include "core/mem.h"
 #include "core/metainfo.h"
 #include "net/addrbook.h"
+#include "net/announcer.h"
 #include "net/bans.h"
 #include "net/blame.h"
 #include "net/crowd.h"
@@ -53,7 +54,6 @@
 #include "net/slots.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
-#include "net/tracker.h"
 #include "net/upload.h"
 #include "net/webseed.h"
 
@@ -116,7 +116,7 @@ static int on_named(void *arg, const struct addr *addrs, unsigned n)
 	int r = 0;
 
 	for (i = 0; i < n; i++)
-		if (swarm_add_addr(arg, &addrs[i], true) != 0)
+		if (swarm_add_addr(arg, &addrs[i]) != 0)
 			r = ENOMEM;
 	return r;
 }
@@ -400,8 +400,8 @@ static void set_wake(struct swarm *sw, uint64_t late_us, uint64_t now_us)
 static void look_for_peers(struct swarm *sw)
 {
 	dialer_run(sw); /* the hungry may find room where it found none */
-	if (sw->t->trackers != NULL)
-		trackers_want_more(sw->t->trackers);
+	if (sw->t->announcer != NULL)
+		announcer_want_more(sw->t->announcer);
 }
 
 static void on_pass(void *arg)
@@ -492,6 +492,8 @@ static enum addrbook_end book_end(const struct peer *p)
 {
 	if (opening_was_refused(p))
 		return ADDRBOOK_PLAIN;
+	if (peer_was_unknown(p))
+		return ADDRBOOK_OTHER;
 	switch (p->end) {
 	case PEER_END_SELF:
 	case PEER_END_BAD_HASH:

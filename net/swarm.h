@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/torrent_id.h"
 #include "net/peerio.h"
 
 struct addr;
@@ -30,13 +31,19 @@ void swarm_free(struct swarm *sw);
 
 /* ---- whom to know ---- */
 
-/* swarm_add_addr — a peer may be there; `is_named`: a person said so. 0, also
- * when it is known or of no use; ENOMEM. */
-int swarm_add_addr(struct swarm *sw, const struct addr *a, bool is_named);
+/* swarm_add_addr — a peer may be there, a person said. 0, also when it is known
+ * or of no use; ENOMEM. */
+int swarm_add_addr(struct swarm *sw, const struct addr *a);
 
-/* swarm_add_gossip — the same of what other peers or the DHT said: nobody of
- * a private torrent is found that way (BEP 27). */
-int swarm_add_gossip(struct swarm *sw, const struct addr *a);
+/* swarm_add_told — the same of a tracker's word, given for that side's hash. */
+int swarm_add_told(struct swarm *sw, const struct addr *a,
+		   enum torrent_side side);
+
+/* swarm_add_gossip — the same of what other peers or the DHT said, who knew it
+ * by that side's hash: nobody of a private torrent is found that way (BEP
+ * 27). */
+int swarm_add_gossip(struct swarm *sw, const struct addr *a,
+		     enum torrent_side side);
 
 /* swarm_add_name — "host:port", as named_add. */
 int swarm_add_name(struct swarm *sw, const char *text);

@@ -13,6 +13,7 @@
 #include "core/loop.h"
 #include "core/queue.h"
 #include "core/rng.h"
+#include "core/torrent_id.h"
 #include "net/choker.h"
 #include "net/ext.h"
 #include "net/handshake.h"
@@ -80,8 +81,9 @@ struct peer {
 	char client[EXT_CLIENT_BYTES];
 	uint64_t since_us;
 	bool is_incoming;
-	bool is_connected; /* we dialled it, and the connection is there */
-	bool is_up;	   /* both handshakes are through */
+	enum torrent_side side; /* whose hash was said, then agreed on */
+	bool is_connected;	/* we dialled it, and the connection is there */
+	bool is_up;		/* both handshakes are through */
 	bool has_fast, has_ext;
 	bool is_v2; /* the connection is of v2's hash (BEP 52) */
 	/* Their ids of extension messages; 0: not spoken. */

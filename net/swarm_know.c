@@ -16,28 +16,38 @@
 #include "net/torrent_internal.h"
 
 static int add_from(struct swarm *sw, const struct addr *a,
-		    enum addrbook_from from)
+		    enum addrbook_from from, enum torrent_side side)
 {
+	struct cand *c;
 	int r;
 
 	if (bans_has(sw->e->bans, a))
 		return 0;
-	r = addrbook_add(sw->book, a, from, loop_now_us(sw->loop), NULL);
+	r = addrbook_add(sw->book, a, from, loop_now_us(sw->loop), &c);
+	if (r == 0 || r == EEXIST)
+		addrbook_on_side(c, side, r == 0);
 	if (r == 0)
 		dialer_run(sw);
 	return r == ENOMEM ? ENOMEM : 0;
 }
 
-int swarm_add_addr(struct swarm *sw, const struct addr *a, bool is_named)
+int swarm_add_addr(struct swarm *sw, const struct addr *a)
 {
-	return add_from(sw, a, is_named ? ADDRBOOK_NAMED : ADDRBOOK_TOLD);
+	return add_from(sw, a, ADDRBOOK_NAMED, TORRENT_V1);
 }
 
-int swarm_add_gossip(struct swarm *sw, const struct addr *a)
+int swarm_add_told(struct swarm *sw, const struct addr *a,
+		   enum torrent_side side)
+{
+	return add_from(sw, a, ADDRBOOK_TOLD, side);
+}
+
+int swarm_add_gossip(struct swarm *sw, const struct addr *a,
+		     enum torrent_side side)
 {
 	if (sw->t->mi != NULL && sw->t->mi->is_private)
 		return 0;
-	return add_from(sw, a, ADDRBOOK_GOSSIP);
+	return add_from(sw, a, ADDRBOOK_GOSSIP, side);
 }
 
 int swarm_add_name(struct swarm *sw, const char *text)

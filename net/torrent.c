@@ -31,6 +31,7 @@
 #include "core/log.h"
 #include "core/magnet.h"
 #include "core/mem.h"
+#include "net/announcer.h"
 #include "net/engine_internal.h"
 #include "net/fetch.h"
 #include "net/gossip.h"
@@ -42,7 +43,6 @@
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
-#include "net/tracker.h"
 #include "net/webseed.h"
 
 struct torrent_husk {
@@ -64,22 +64,22 @@ static void on_facts(void *arg, struct tracker_facts *out)
 		.left_bytes = UINT64_MAX,
 		.want_peers = SWARM_PEERS_MAX,
 	};
-	memcpy(out->info_hash, t->wire, sizeof(out->info_hash));
 	memcpy(out->peer_id, t->e->peer_id, sizeof(out->peer_id));
 	if (t->mi != NULL)
-		out->left_bytes = t->mi->total_bytes - t->held_bytes;
+		out->left_bytes = t->mi->content_bytes - t->held_bytes;
 }
 
-static void on_tracker_peers(void *arg, const struct addr *peers, unsigned n)
+static void on_tracker_peers(void *arg, enum torrent_side side,
+			     const struct addr *peers, unsigned n)
 {
 	struct torrent *t = arg;
 	unsigned i;
 
 	for (i = 0; i < n; i++)
-		(void)swarm_add_addr(t->swarm, &peers[i], false);
+		(void)swarm_add_told(t->swarm, &peers[i], side);
 }
 
-static const struct trackers_ops tracker_ops = {
+static const struct announcer_ops announcer_ops = {
 	.facts = on_facts,
 	.on_peers = on_tracker_peers,
 };
@@ -112,7 +112,7 @@ static int add_magnet_hints(struct torrent *t, const struct magnet *m)
 	uint32_t i;
 
 	for (i = 0; i < m->n_trackers; i++)
-		if (trackers_add(t->trackers, m->trackers[i]) == ENOMEM)
+		if (announcer_add(t->announcer, m->trackers[i]) == ENOMEM)
 			return ENOMEM;
 	for (i = 0; i < m->n_peers; i++)
 		if (swarm_add_name(t->swarm, m->peers[i]) == ENOMEM)
@@ -134,13 +134,14 @@ static int make_name(struct torrent *t, const struct engine_source *src)
 static int make_parts(struct torrent *t, const struct engine_source *src)
 {
 	struct engine *e = t->e;
-	struct trackers_cfg cfg = {
-		.loop = e->cfg.loop,
-		.http = e->http,
-		.udp = e->udp,
-		.tiers = t->mi != NULL ? t->mi->tiers : NULL,
-		.n_tiers = t->mi != NULL ? t->mi->n_tiers : 0,
-		.ops = &tracker_ops,
+	struct announcer_cfg cfg = {
+		.trackers = {.loop = e->cfg.loop,
+			     .http = e->http,
+			     .udp = e->udp,
+			     .tiers = t->mi != NULL ? t->mi->tiers : NULL,
+			     .n_tiers = t->mi != NULL ? t->mi->n_tiers : 0},
+		.id = &t->id,
+		.ops = &announcer_ops,
 		.arg = t,
 	};
 	unsigned i;
@@ -151,7 +152,7 @@ static int make_parts(struct torrent *t, const struct engine_source *src)
 	if (r == 0)
 		r = swarm_new(t, &t->swarm);
 	if (r == 0)
-		r = trackers_new(&cfg, &t->trackers);
+		r = announcer_new(&cfg, &t->announcer);
 	for (i = 0; r == 0 && i < e->cfg.n_peers; i++)
 		if (swarm_add_name(t->swarm, e->peers[i]) == ENOMEM)
 			r = ENOMEM;
@@ -186,7 +187,6 @@ int torrent_new(struct engine *e, const struct engine_source *src,
 	t->e = e;
 	t->mi = src->mi;
 	t->id = src->mi != NULL ? src->mi->id : src->magnet->id;
-	memcpy(t->wire, torrent_id_wire(&t->id), sizeof(t->wire));
 	t->added_s = clock_wall_s();
 	TAILQ_INIT(&t->reads);
 	loop_task_init(&t->tell, on_tell, t);
@@ -211,8 +211,8 @@ void torrent_add_hints(struct torrent *t, const struct engine_source *src)
 		(void)add_magnet_hints(t, src->magnet);
 	for (i = 0; src->mi != NULL && i < src->mi->n_tiers; i++)
 		for (k = 0; k < src->mi->tiers[i].n; k++)
-			(void)trackers_add(t->trackers,
-					   src->mi->tiers[i].urls[k]);
+			(void)announcer_add(t->announcer,
+					    src->mi->tiers[i].urls[k]);
 	if (src->mi != NULL)
 		(void)add_web_seeds(t, src->mi);
 }
@@ -254,7 +254,7 @@ static void wind_up(struct torrent *t)
 	if (!t->is_told) {
 		t->is_told = true;
 		t->e->n_untold++;
-		trackers_stop(t->trackers, on_told, t);
+		announcer_stop(t->announcer, on_told, t);
 	}
 	if (t->ps != NULL) {
 		struct pieces *ps = t->ps;
@@ -293,7 +293,7 @@ void torrent_free(struct torrent *t)
 		return;
 	loop_task_cancel(t->e->cfg.loop, &t->tell);
 	torrent_pin_fini(t);
-	trackers_free(t->trackers);
+	announcer_free(t->announcer);
 	swarm_free(t->swarm);
 	metafetch_free(t->meta);
 	hashserve_free(t->hashserve);
@@ -321,7 +321,7 @@ static void on_verified(void *arg, uint32_t piece_ix)
 	swarm_on_verified(t->swarm, piece_ix);
 	if (!t->was_complete && bits_is_full(pieces_have(t->ps))) {
 		t->was_complete = true;
-		trackers_completed(t->trackers);
+		announcer_completed(t->announcer);
 	}
 }
 
@@ -431,7 +431,7 @@ static void start_swarm(struct torrent *t)
 	if (t->swarm->is_running)
 		return;
 	swarm_start(t->swarm);
-	trackers_start(t->trackers);
+	announcer_start(t->announcer);
 }
 
 static void count_held(struct torrent *t)
@@ -523,11 +523,34 @@ void torrent_begin(struct torrent *t)
 		torrent_fail(t, "%s", err_text(r));
 }
 
+/* Two magnets, one of each hash of a hybrid, are one torrent. */
+static void give_to(struct torrent *t, struct torrent *other)
+{
+	uint32_t n = announcer_count(t->announcer), i;
+
+	for (i = 0; i < n; i++) {
+		struct tracker_view tv;
+
+		announcer_view(t->announcer, i, &tv);
+		(void)announcer_add(other->announcer, tv.url);
+	}
+	torrent_fail(t, "it is the same torrent as %s", torrent_name(other));
+}
+
 void torrent_on_info(struct torrent *t, struct metainfo *mi)
 {
+	struct torrent *other;
+
 	t->mi = mi;
 	t->id = mi->id;
-	engine_learn_hash(t->e, t);
+	other = engine_learn_hash(t->e, t);
+	if (other != NULL) {
+		give_to(t, other);
+		return;
+	}
+	if (announcer_learn(t->announcer) != 0)
+		log_warn("%s: no memory to announce its other hash",
+			 torrent_name(t));
 	gossip_on_metadata(t->swarm);
 	open_store(t);
 }

@@ -109,7 +109,7 @@ bool torrent_is_pinned(const struct torrent *t, uint32_t file_ix);
 
 struct torrent_view {
 	enum torrent_state state;
-	uint64_t size_bytes; /* of piece space; 0 before READY */
+	uint64_t size_bytes; /* of all pieces; 0 before READY */
 	uint64_t held_bytes;
 	uint32_t n_pieces, held_pieces;
 	uint64_t hashed_pieces;	       /* since this start */
@@ -141,6 +141,7 @@ struct torrent_peer_view {
 	uint32_t rtt_us, out_requests, have_pieces;
 	bool is_incoming, choked_us, choked_them, interested_us,
 		interested_them;
+	bool is_v2;	  /* met by the v2 hash */
 	bool is_web_seed; /* then addr is not, but url, without secrets */
 	char url[256];
 };

@@ -9,6 +9,7 @@
 #include "core/queue.h"
 #include "net/torrent.h"
 
+struct announcer;
 struct engine;
 struct fetch;
 struct hashget;
@@ -18,7 +19,6 @@ struct magnet;
 struct metafetch;
 struct pieces;
 struct swarm;
-struct trackers;
 
 TAILQ_HEAD(torrent_reads, torrent_read);
 
@@ -36,8 +36,7 @@ TAILQ_HEAD(torrent_reads, torrent_read);
 struct torrent {
 	struct engine *e; /* Owner: the engine */
 	TAILQ_ENTRY(torrent) link;
-	struct torrent_id id;
-	uint8_t wire[20]; /* the hash by which its swarm knows it */
+	struct torrent_id id; /* a magnet's grows with the metadata */
 	enum torrent_state state;
 	char why[160];
 	char *name; /* the magnet's or the hash; the metadata's wins */
@@ -51,7 +50,7 @@ struct torrent {
 	struct hashget *hashget;
 	struct hashserve *hashserve;
 	struct metafetch *meta;
-	struct trackers *trackers;
+	struct announcer *announcer;
 	struct swarm *swarm;
 	struct fetch *fetch;
 	struct torrent_reads reads;
@@ -62,7 +61,7 @@ struct torrent {
 
 	struct torrent_husk *husk; /* there once ps was; see torrent.c */
 	uint64_t held_bytes;
-	bool is_told;	       /* trackers_stop was called */
+	bool is_told;	       /* announcer_stop was called */
 	bool was_complete;     /* once in this session */
 	struct loop_task tell; /* on_ready or on_failed */
 	char text[256];	       /* torrent_read_why's */

@@ -15,12 +15,12 @@
 #include "core/err.h"
 #include "core/mem.h"
 #include "net/addrbook.h"
+#include "net/announcer.h"
 #include "net/engine_internal.h"
 #include "net/fetch.h"
 #include "net/pace.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
-#include "net/tracker.h"
 #include "net/webseed.h"
 
 /* ---- plain getters ---- */
@@ -106,7 +106,7 @@ void torrent_view(const struct torrent *t, struct torrent_view *out)
 		.pinned_files = t->pinned.n_set,
 	};
 	if (t->fetch != NULL) {
-		out->size_bytes = t->mi->total_bytes;
+		out->size_bytes = t->mi->content_bytes;
 		out->n_pieces = t->mi->n_pieces;
 		out->held_bytes = t->held_bytes;
 	}
@@ -165,6 +165,7 @@ static void view_peer(struct peer *p, uint64_t now_us,
 		.rtt_us = p->window.delay_us,
 		.out_requests = p->asks.n,
 		.have_pieces = p->have.data != NULL ? p->have.n_set : 0,
+		.is_v2 = p->side == TORRENT_V2,
 		.is_incoming = p->is_incoming,
 		.choked_us = p->choked_us,
 		.choked_them = p->choked_them,
@@ -193,13 +194,13 @@ unsigned torrent_peers(const struct torrent *t, struct torrent_peer_view *out,
 
 uint32_t torrent_tracker_count(const struct torrent *t)
 {
-	return trackers_count(t->trackers);
+	return announcer_count(t->announcer);
 }
 
 void torrent_tracker(const struct torrent *t, uint32_t ix,
 		     struct tracker_view *out)
 {
-	trackers_view(t->trackers, ix, out);
+	announcer_view(t->announcer, ix, out);
 }
 
 /* ---- why ---- */
@@ -220,13 +221,13 @@ static const char *say(struct torrent *t, const char *fmt, ...)
 /* What a failing tracker says, if all that were asked fail. */
 static const char *tracker_trouble(const struct torrent *t)
 {
-	uint32_t n = trackers_count(t->trackers), i;
+	uint32_t n = announcer_count(t->announcer), i;
 	const char *why = NULL;
 
 	for (i = 0; i < n; i++) {
 		struct tracker_view tv;
 
-		trackers_view(t->trackers, i, &tv);
+		announcer_view(t->announcer, i, &tv);
 		if (tv.state == TRACKER_OK)
 			return NULL;
 		if (tv.state == TRACKER_FAILED && tv.why != NULL &&
@@ -246,7 +247,7 @@ static const char *why_no_peers(struct torrent *t)
 			   t->swarm->n_dialing, known);
 	if (known == 0 && trouble != NULL)
 		return say(t, "no peers known; tracker: %s", trouble);
-	if (known == 0 && trackers_count(t->trackers) == 0)
+	if (known == 0 && announcer_count(t->announcer) == 0)
 		return say(t, "no peers known, and no tracker to ask");
 	if (known == 0)
 		return say(t, "no peers known; the trackers name none");

@@ -101,6 +101,7 @@ struct tracker_view {
 	uint64_t next_us; /* loop time of the next announce; 0: none */
 	uint32_t peers;	  /* of the last answer */
 	const char *why;  /* failure or warning text, printable; lent */
+	bool is_v2;	  /* asked for the v2 hash (announcer.h) */
 };
 
 uint32_t trackers_count(const struct trackers *t);

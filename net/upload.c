@@ -46,6 +46,12 @@
 /* In the socket queue of a peer, under a limit. */
 enum { LIMITED_QUEUE_BYTES = 4 * WIRE_BLOCK_BYTES };
 
+/* Past a file's end. In a torrent of v2 alone files begin at pieces, and the
+ * gap before the next belongs to nobody; BEP 52 has requests end with the file,
+ * but libtorrent takes the gap for zeros that are part of the piece, and asks
+ * for its last block as if it were whole. It gets the zeros.
+ */
+
 /* Blocks of one piece that lie one behind the other and were asked for in that
  * order: read at once, into one blk. */
 struct run {
@@ -181,6 +187,15 @@ static struct blk *run_blk(struct peer *p, const struct run *run)
 	return blk_new(p->sw->e->cfg.pool, len);
 }
 
+/* Bytes of the run that lie past the end of its file. */
+static uint32_t gap_bytes(const struct peer *p, const struct run *run)
+{
+	uint32_t len = metainfo_piece_bytes(p->sw->t->mi, run->v[0].piece_ix);
+	uint32_t end = run->v[0].begin_bytes + run->len_bytes;
+
+	return end > len ? end - len : 0;
+}
+
 static int read_by_worker(struct peer *p, const struct run *run,
 			  uint64_t off_bytes, struct blk *data)
 {
@@ -192,8 +207,9 @@ static int read_by_worker(struct peer *p, const struct run *run,
 	ur->p = p;
 	ur->run = *run;
 	ur->data = blk_hold(data);
-	r = pieces_read(p->sw->t->ps, off_bytes, run->len_bytes, data->data,
-			on_read, ur);
+	r = pieces_read(p->sw->t->ps, off_bytes,
+			run->len_bytes - gap_bytes(p, run), data->data, on_read,
+			ur);
 	if (r != 0) {
 		blk_drop(ur->data);
 		mem_free(ur);
@@ -210,7 +226,8 @@ static void serve(struct peer *p, const struct run *run)
 	const struct wire_block *b = &run->v[0];
 	uint64_t off =
 		(uint64_t)b->piece_ix * t->mi->piece_bytes + b->begin_bytes;
-	struct blk *data = pieces_peek(t->ps, b->piece_ix);
+	uint32_t gap = gap_bytes(p, run);
+	struct blk *data = gap == 0 ? pieces_peek(t->ps, b->piece_ix) : NULL;
 	int r;
 
 	if (data != NULL) {
@@ -219,9 +236,12 @@ static void serve(struct peer *p, const struct run *run)
 		return;
 	}
 	data = run_blk(p, run);
-	r = data == NULL
-		    ? ENOMEM
-		    : pieces_read_now(t->ps, off, run->len_bytes, data->data);
+	r = ENOMEM;
+	if (data != NULL) {
+		memset(data->data + run->len_bytes - gap, 0, gap);
+		r = pieces_read_now(t->ps, off, run->len_bytes - gap,
+				    data->data);
+	}
 	if (r == 0)
 		send_run(p, run, data, 0);
 	else if (r == EAGAIN)
@@ -334,7 +354,11 @@ static bool makes_sense(const struct peer *p, const struct wire_block *b)
 	    b->len_bytes == 0 || b->len_bytes > PEERIO_BLOCK_MAX)
 		return false;
 	len = metainfo_piece_bytes(t->mi, b->piece_ix);
-	return b->begin_bytes < len && b->len_bytes <= len - b->begin_bytes &&
+	if (b->begin_bytes >= len)
+		return false;
+	if (!t->mi->has_v1)
+		len = t->mi->piece_bytes;
+	return b->len_bytes <= len - b->begin_bytes &&
 	       bits_has(pieces_have(t->ps), b->piece_ix);
 }
 
@@ -436,8 +460,9 @@ void upload_grant(struct peer *p)
 
 	if (!p->has_fast || p->sw->e->cfg.no_seed)
 		return;
-	p->n_fast = wire_allowed_fast(&p->addr, t->wire, t->mi->n_pieces,
-				      PEER_ALLOWED_FAST, p->fast);
+	p->n_fast =
+		wire_allowed_fast(&p->addr, torrent_id_side(&t->id, p->side),
+				  t->mi->n_pieces, PEER_ALLOWED_FAST, p->fast);
 	for (i = 0; i < p->n_fast; i++)
 		wire_put_ix(peerio_out(p->io), WIRE_ALLOWED_FAST, p->fast[i]);
 }

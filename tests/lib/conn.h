@@ -487,7 +487,7 @@ static inline void line_dialled(struct line *l)
 	struct addr at = line_addr(l);
 
 	conn_dialled = l;
-	conn_must(swarm_add_addr(l->c->t->swarm, &at, true) == 0);
+	conn_must(swarm_add_addr(l->c->t->swarm, &at) == 0);
 	conn_settle(l->c);
 	conn_dialled = NULL;
 }
@@ -498,7 +498,8 @@ static inline void line_put_handshake(struct line *l, bool has_fast,
 	struct handshake hs = {.has_fast = has_fast, .has_ext = has_ext};
 	uint8_t raw[HANDSHAKE_BYTES];
 
-	memcpy(hs.info_hash, l->c->t->wire, sizeof(hs.info_hash));
+	memcpy(hs.info_hash, torrent_id_wire(&l->c->t->id),
+	       sizeof(hs.info_hash));
 	memset(hs.peer_id, 'a' + (int)(l - l->c->lines), sizeof(hs.peer_id));
 	handshake_encode(&hs, raw);
 	buf_add(&l->out, raw, sizeof(raw));

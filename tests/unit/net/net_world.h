@@ -357,7 +357,7 @@ static inline void node_meet(struct node *n, struct node *other)
 
 	assert_int_equal(addr_parse(&a, "127.0.0.1:1"), 0);
 	addr_set_port(&a, engine_port(other->engine));
-	assert_int_equal(swarm_add_addr(n->t->swarm, &a, true), 0);
+	assert_int_equal(swarm_add_addr(n->t->swarm, &a), 0);
 }
 
 /* ---- reads ---- */

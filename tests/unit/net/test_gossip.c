@@ -129,7 +129,8 @@ static void private_torrents_do_not_gossip(void **state)
 	assert_int_equal(only_peer(&w->nodes[2])->ut_pex, 0);
 	assert_null(only_peer(&w->nodes[2])->gossip);
 	assert_int_equal(addr_parse(&a, "127.0.0.1:9"), 0);
-	assert_int_equal(swarm_add_gossip(swarm_of(&w->nodes[2]), &a), 0);
+	assert_int_equal(
+		swarm_add_gossip(swarm_of(&w->nodes[2]), &a, TORRENT_V1), 0);
 	assert_int_equal(node_view(&w->nodes[2]).peers, 1);
 	assert_int_equal(addrbook_count(swarm_of(&w->nodes[2])->book), 1);
 }
@@ -181,7 +182,7 @@ static void metadata_ends_gossip(void **state)
 	magnet_to(a);
 	assert_int_equal(addr_parse(&there, "127.0.0.1:1"), 0);
 	addr_set_port(&there, engine_port(c->engine));
-	assert_int_equal(swarm_add_gossip(swarm_of(a), &there), 0);
+	assert_int_equal(swarm_add_gossip(swarm_of(a), &there, TORRENT_V1), 0);
 	world_run(w, has_two_peers, a);
 	assert_int_equal(addrbook_count(swarm_of(a)->book), 2);
 	node_start(w, 0, HOLDS_ALL, NODE1, 1, false);

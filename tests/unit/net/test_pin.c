@@ -141,7 +141,7 @@ static void meet_rogue(struct node *n, struct node *rogue)
 
 	assert_int_equal(addr_parse(&a, "127.0.0.1:1"), 0);
 	addr_set_port(&a, rogue->rogue_port);
-	assert_int_equal(swarm_add_addr(n->t->swarm, &a, true), 0);
+	assert_int_equal(swarm_add_addr(n->t->swarm, &a), 0);
 	world_run(n->w, has_unchoked, n);
 }
 

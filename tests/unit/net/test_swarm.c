@@ -131,7 +131,7 @@ static void add_rogue(struct world *w, struct node *n)
 
 	assert_int_equal(addr_parse(&a, "127.0.0.1:1"), 0);
 	addr_set_port(&a, w->nodes[0].rogue_port);
-	assert_int_equal(swarm_add_addr(n->t->swarm, &a, true), 0);
+	assert_int_equal(swarm_add_addr(n->t->swarm, &a), 0);
 }
 
 /* A reader waits; then the rogue is found. */

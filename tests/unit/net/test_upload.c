@@ -183,7 +183,7 @@ static void taker_start(struct taker *k, struct world *w)
 	assert_int_equal(loop_io_new(w->loop, k->fd, taker_on_io, k, &k->io),
 			 0);
 	assert_int_equal(loop_io_want(k->io, LOOP_READ), 0);
-	memcpy(hs.info_hash, w->nodes[0].t->wire, sizeof(hs.info_hash));
+	memcpy(hs.info_hash, w->nodes[0].t->id.v1.bytes, sizeof(hs.info_hash));
 	memset(hs.peer_id, 'K', sizeof(hs.peer_id));
 	handshake_encode(&hs, bytes);
 	buf_add(&out, bytes, sizeof(bytes));

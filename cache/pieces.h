@@ -140,6 +140,9 @@ struct pieces_ops {
 	/* The piece's bytes match one of a hybrid's hashes and not the other.
 	 * It is FETCHING; nothing can be done for it. */
 	void (*on_disputed)(void *arg, uint32_t piece_ix);
+	/* It is whole, and its v2 hash is not known: pieces_on_hashes or
+	 * pieces_on_no_hash is due, not from in here. */
+	void (*on_lacking)(void *arg, uint32_t piece_ix);
 	/* The store cannot stage the piece, or its v2 hash is not to be had. It
 	 * is FETCHING, and must be given
 	 * up before this returns, as pieces_abandon has it. Who waits for it

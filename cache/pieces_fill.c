@@ -276,7 +276,11 @@ bool pieces_knows_root(struct slot *s, struct verify_root *root)
 		return true;
 	root->is_known = !ps->is_closed &&
 			 layers_piece(ps->cfg.layers, s->ix, root->hash);
-	return root->is_known || (s->is_hopeless && ps->cfg.mi->has_v1);
+	if (root->is_known || (s->is_hopeless && ps->cfg.mi->has_v1))
+		return true;
+	if (!ps->is_closed)
+		ps->cfg.ops->on_lacking(ps->cfg.arg, s->ix);
+	return false;
 }
 
 static void judge(struct slot *s)

@@ -49,6 +49,7 @@
 #include "net/blame.h"
 #include "net/custody.h"
 #include "net/fetch.h"
+#include "net/hashget.h"
 #include "net/intake_piece.h"
 #include "net/net_limits.h"
 #include "net/peer.h"
@@ -243,11 +244,23 @@ static int open_more(struct intake *in, uint32_t piece_ix, uint32_t at_bytes)
 	return r;
 }
 
+/* Of a torrent with v2 alone, when nobody tells the piece's hash: what came of
+ * it would be good for nothing. */
+static bool is_unprovable(const struct intake *in, uint32_t piece_ix)
+{
+	const struct torrent *t = in->sw->t;
+
+	return !t->mi->has_v1 && !hashget_want_piece(t->hashget, piece_ix);
+}
+
 bool intake_open(struct intake *in, uint32_t piece_ix, uint32_t at_bytes)
 {
 	enum piece_state state = pieces_state(pieces_of(in), piece_ix);
 	int r;
 
+	if ((state == PIECE_ABSENT || state == PIECE_WANTED) &&
+	    is_unprovable(in, piece_ix))
+		return false;
 	if (state == PIECE_ABSENT || state == PIECE_WANTED)
 		r = begin(in, piece_ix, at_bytes);
 	else if (state == PIECE_FETCHING)

@@ -53,9 +53,10 @@ struct intake {
 	struct hmap *by_ix;
 	LIST_HEAD(, intake_piece) pieces;
 	unsigned n_suspects;
-	bool has_alone; /* pieces that are not suspect have an only_peer */
-	bool is_short;	/* a piece could not be opened for want of memory, */
-	bool is_nomem;	/* and nobody will say when there is some again; */
+	bool has_alone;	 /* pieces that are not suspect have an only_peer */
+	bool is_short;	 /* a piece could not be opened for want of memory, */
+	bool is_lacking; /* some piece is whole and its v2 hash is not known */
+	bool is_nomem;	 /* and nobody will say when there is some again; */
 	enum want_class short_for;	 /* the best such piece's */
 	TAILQ_HEAD(, intake_piece) held; /* whole, custody.c's */
 	uint64_t mark;
@@ -104,6 +105,10 @@ void intake_on_bad(struct intake *in, uint32_t piece_ix);
 /* intake_on_bad_leaf — this block is wrong, and so is who sent it. */
 void intake_on_bad_leaf(struct intake *in, uint32_t piece_ix,
 			uint32_t at_bytes);
+
+/* intake_find_hashes — in each pass: pieces that are whole and lack their v2
+ * hash are asked about, or do without. */
+void intake_find_hashes(struct intake *in);
 
 /* intake_on_failed — it cannot be staged: give it up. */
 void intake_on_failed(struct intake *in, uint32_t piece_ix);

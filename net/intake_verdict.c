@@ -13,6 +13,7 @@
 #include "core/metainfo.h"
 #include "net/blame.h"
 #include "net/custody.h"
+#include "net/hashget.h"
 #include "net/intake_piece.h"
 #include "net/peer.h"
 #include "net/slots.h"
@@ -186,6 +187,20 @@ void intake_on_bad_leaf(struct intake *in, uint32_t piece_ix, uint32_t at_bytes)
 	if (liar.id != 0)
 		blame_on_bad_leaf(in, &liar, piece_ix);
 	swarm_kick(in->sw);
+}
+
+void intake_find_hashes(struct intake *in)
+{
+	struct hashget *hg = in->sw->t->hashget;
+	struct intake_piece *ip, *next;
+
+	if (!in->is_lacking)
+		return;
+	in->is_lacking = false;
+	LIST_FOREACH_SAFE (ip, &in->pieces, link, next)
+		if (pieces_lacks_hash(pieces_of(in), ip->ix) &&
+		    !hashget_want_piece(hg, ip->ix))
+			pieces_on_no_hash(pieces_of(in), ip->ix);
 }
 
 void intake_on_failed(struct intake *in, uint32_t piece_ix)

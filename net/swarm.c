@@ -419,6 +419,7 @@ static void on_pass(void *arg)
 		sw->intake->short_for = WANT_NONE;
 		n_peers = assign(sw, now_us, &late_us);
 	} while (sw->intake->is_short && reclaim_for(sw));
+	intake_find_hashes(sw->intake);
 	hashget_run(sw->t->hashget); /* behind the requests for blocks */
 	held_us = custody_run(sw->intake, now_us);
 	set_wake(sw, held_us < late_us ? held_us : late_us, now_us);

@@ -347,6 +347,15 @@ static void on_bad_leaf(void *arg, uint32_t piece_ix, uint32_t at_bytes)
 	intake_on_bad_leaf(t->swarm->intake, piece_ix, at_bytes);
 }
 
+static void on_lacking(void *arg, uint32_t piece_ix)
+{
+	struct torrent *t = arg;
+
+	(void)piece_ix;
+	t->swarm->intake->is_lacking = true;
+	swarm_kick(t->swarm);
+}
+
 /* There are no bytes that both sides would take for right. */
 static void on_disputed(void *arg, uint32_t piece_ix)
 {
@@ -377,6 +386,7 @@ static const struct pieces_ops pieces_ops = {
 	.on_bad = on_bad,
 	.on_bad_leaf = on_bad_leaf,
 	.on_disputed = on_disputed,
+	.on_lacking = on_lacking,
 	.on_failed = on_stage_failed,
 	.on_room = on_room,
 	.on_lost = on_lost,

@@ -41,7 +41,7 @@ struct fix {
 	 * w(aiter) */
 	char said[64];
 	uint32_t last_ix, last_at;
-	bool abandons; /* what is bad, in on_bad */
+	bool lacks; /* on_lacking was called */
 };
 
 static void say(struct fix *f, char c, uint32_t ix)
@@ -79,6 +79,11 @@ static void on_disputed(void *arg, uint32_t ix)
 	say(arg, 'd', ix);
 }
 
+static void on_lacking(void *arg, uint32_t ix)
+{
+	((struct fix *)arg)->lacks = true;
+}
+
 static void on_failed(void *arg, uint32_t ix, int err)
 {
 	struct fix *f = arg;
@@ -102,6 +107,7 @@ static const struct pieces_ops ops = {
 	.on_bad = on_bad,
 	.on_bad_leaf = on_bad_leaf,
 	.on_disputed = on_disputed,
+	.on_lacking = on_lacking,
 	.on_failed = on_failed,
 	.on_room = on_room,
 	.on_lost = on_lost,
@@ -710,7 +716,7 @@ static void a_piece_waits_for_its_hash(void **state)
 	take_all(f, 2, UINT32_MAX);
 	settle(f);
 	assert_said(f, "");
-	assert_true(pieces_lacks_hash(f->ps, 2));
+	assert_true(pieces_lacks_hash(f->ps, 2) && f->lacks);
 	assert_int_equal(pieces_state(f->ps, 2), PIECE_CHECKING);
 	pieces_on_hashes(f->ps, 2); /* of another piece, maybe */
 	settle(f);

@@ -461,6 +461,10 @@ void intake_on_block(struct peer *p, const struct wire_block *b, uint8_t *dst)
 		return;
 	}
 	was = peer_ask_on_arrival(p, b);
+	if (was == PEER_ASK_NUDGE) {
+		sw->waste_bytes += b->len_bytes;
+		return;
+	}
 	if (was != PEER_ASK_NOT)
 		peer_ask_on_promise(p);
 	ip = intake_find(sw->intake, b->piece_ix);

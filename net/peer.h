@@ -90,7 +90,17 @@ uint32_t peer_ask_room(const struct peer *p, uint64_t now_us);
 void peer_ask_block(struct peer *p, const struct wire_block *b,
 		    uint64_t now_us);
 
-enum peer_ask_was { PEER_ASK_NOT, PEER_ASK_RELEASED, PEER_ASK_OUT };
+/* peer_ask_nudge — behind the last block that a read waits for: a few bytes
+ * that nobody needs, so that a sender who waits for our ACK before it sends the
+ * rest of a segment (Nagle) has something to fill it with. */
+void peer_ask_nudge(struct peer *p, uint64_t now_us);
+
+enum peer_ask_was {
+	PEER_ASK_NOT,
+	PEER_ASK_NUDGE,
+	PEER_ASK_RELEASED,
+	PEER_ASK_OUT,
+};
 
 /* peer_ask_on_arrival — the block is whole: out of the queue with it. Says
  * what it was; the picker is not told. */

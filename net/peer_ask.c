@@ -27,11 +27,14 @@
  *                as long as a stall takes will not come; nor will any, when
  *                nothing came for PEER_FORGET_MS: they are forgotten, with
  *                credit, and may be asked for again
+ *   nudge        nobody misses it: it is never asked for again
  *   end          gone
  *
  * Invariants: a block is in a peer's queue at most once; the picker counts as
  * out exactly those that are not released. */
 #include "net/peer.h"
+
+#include <string.h>
 
 #include "core/err.h"
 #include "core/mem.h"
@@ -41,6 +44,12 @@
 #include "net/picker.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
+
+enum {
+	/* More than a segment, and seldom two. */
+	NUDGE_BYTES = 1500,
+	NUDGE_RTT_US = 5000, /* of whom is nearer nothing is gained */
+};
 
 static struct peer_ask *at(struct peer *p, uint32_t i)
 {
@@ -188,14 +197,52 @@ void peer_ask_block(struct peer *p, const struct wire_block *b, uint64_t now_us)
 	wire_put_block(peerio_out(p->io), WIRE_REQUEST, b);
 }
 
+/* Who knows that it is not needed, or would pay for it with what matters more.
+ */
+static bool needs_no_nudge(const struct peer *p)
+{
+	uint32_t most =
+		p->reqq < PEER_REQUESTS_MAX ? p->reqq : PEER_REQUESTS_MAX;
+
+	return !p->is_up || p->choked_us || p->asks.n >= most ||
+	       p->window.delay_us < NUDGE_RTT_US || pace_is_on(p->sw->e) ||
+	       strncmp(p->client, "shoalfs", 7) == 0;
+}
+
+void peer_ask_nudge(struct peer *p, uint64_t now_us)
+{
+	struct wire_block b;
+
+	if (p->asks.n == 0 || needs_no_nudge(p) || make_room(&p->asks) != 0)
+		return;
+	b = at(p, p->asks.n - 1)->block;
+	if (b.len_bytes <= NUDGE_BYTES)
+		return;
+	b.len_bytes = NUDGE_BYTES;
+	if (find(p, &b) < p->asks.n)
+		return;
+	p->asks.n++;
+	p->n_released++;
+	*at(p, p->asks.n - 1) = (struct peer_ask){.block = b,
+						  .ahead_bytes = p->out_bytes,
+						  .asked_us = now_us,
+						  .is_released = true,
+						  .is_nudge = true};
+	p->out_bytes += b.len_bytes;
+	wire_put_block(peerio_out(p->io), WIRE_REQUEST, &b);
+}
+
 static enum peer_ask_was take(struct peer *p, uint32_t i)
 {
-	bool was_released;
+	bool was_released, was_nudge;
 
 	if (i == p->asks.n)
 		return PEER_ASK_NOT;
 	was_released = at(p, i)->is_released;
+	was_nudge = at(p, i)->is_nudge;
 	take_at(p, i);
+	if (was_nudge)
+		return PEER_ASK_NUDGE;
 	return was_released ? PEER_ASK_RELEASED : PEER_ASK_OUT;
 }
 
@@ -500,6 +547,8 @@ void peer_ask_on_reject(struct peer *p, const struct wire_block *b)
 		break;
 	case PEER_ASK_RELEASED:
 		break;
+	case PEER_ASK_NUDGE:
+		return;
 	}
 	if (!p->choked_us)
 		hold(p, loop_now_us(p->sw->loop));

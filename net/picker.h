@@ -183,7 +183,8 @@ struct pick_peer {
 struct pick {
 	uint32_t peer_ix; /* into the array of peers */
 	struct wire_block block;
-	bool is_copy; /* it is out to somebody else already */
+	bool is_urgent; /* a read waits for it */
+	bool is_copy;	/* it is out to somebody else already */
 	/* 0, or a peer of whom the picker does not expect it any more: should
 	 * it come from there all the same it is welcome. */
 	uint32_t instead_of;

@@ -60,6 +60,7 @@ static void ask(struct pick_pass *ps, struct pick_piece *pp, uint32_t i,
 
 	*out = (struct pick){.peer_ix = peer_ix,
 			     .block = picker_block(pp, i),
+			     .is_urgent = picker_is_as(pp, i, WANT_URGENT),
 			     .is_copy = b->n_out > 0};
 	if (b->n_out == PICKER_COPIES_MAX) {
 		out->instead_of = b->peer[0];

@@ -315,10 +315,12 @@ static void ask(struct swarm *sw, const struct pick *pick, struct peer **peers,
 
 	if (before != NULL)
 		peer_ask_release(before, &pick->block);
-	if (pick->peer_ix < n_peers)
+	if (pick->peer_ix < n_peers) {
 		peer_ask_block(peers[pick->peer_ix], &pick->block, now_us);
-	else
+		peers[pick->peer_ix]->is_urged = pick->is_urgent;
+	} else {
 		webseed_ask(webs[pick->peer_ix - n_peers], &pick->block);
+	}
 	(void)hashget_want_piece(sw->t->hashget, pick->block.piece_ix);
 }
 
@@ -339,6 +341,7 @@ static unsigned assign(struct swarm *sw, uint64_t now_us, uint64_t *late_us)
 		if (p->n_accused == 0 &&
 		    swarm_describe(sw, p, now_us, &desc[n_peers]))
 			peers[n_peers++] = p;
+		p->is_urged = false;
 	}
 	TAILQ_FOREACH (ws, &sw->webs, link)
 		if (webseed_describe(ws, &desc[n_peers + n_webs]))
@@ -350,8 +353,11 @@ static unsigned assign(struct swarm *sw, uint64_t now_us, uint64_t *late_us)
 		for (i = 0; i < n; i++)
 			ask(sw, &picks[i], peers, webs, n_peers, now_us);
 	} while (n == PICKS);
-	for (i = 0; i < n_peers; i++)
+	for (i = 0; i < n_peers; i++) {
 		peers[i]->has_room = desc[i].room > 0;
+		if (peers[i]->is_urged && peers[i]->has_room)
+			peer_ask_nudge(peers[i], now_us);
+	}
 	*late_us = pace_next_late_us(sw);
 	webseed_flush(sw);
 	return n_peers + parole_assign(sw, now_us, late_us);

@@ -46,6 +46,7 @@ struct peer_ask {
 	/* A block that was asked for after it came before it. Those that were
 	 * passed are always the first of the queue. */
 	bool is_passed;
+	bool is_nudge; /* and released */
 };
 
 /* A queue in the order of asking: v[head] … v[head + n - 1]. */
@@ -119,9 +120,10 @@ struct peer {
 	struct peer_asks asks;
 	uint32_t out_bytes, n_released;
 	uint64_t paid_bytes; /* pace.c's */
-	bool has_room;	     /* the last pass could have asked for more */
-	uint32_t credit;     /* blocks that may come though not in asks */
-	uint32_t unasked;    /* blocks that came without any reason */
+	bool is_urged;	  /* a read waits for what the last pass asked of it */
+	bool has_room;	  /* the last pass could have asked for more */
+	uint32_t credit;  /* blocks that may come though not in asks */
+	uint32_t unasked; /* blocks that came without any reason */
 	struct rate_window window;
 	uint64_t probe_us;     /* asked at, when nothing was out; 0: none */
 	uint64_t cancel_us;    /* when we last cancelled a block */

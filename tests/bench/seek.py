@@ -2,8 +2,10 @@
 place that nobody fetched, for shoalfs and for a reader made of the piece
 deadlines of libtorrent, on equal swarms in the same run.
 
-Links of 100 Mbit/s, round trip 50 ms, seeds of libtorrent, v1 pieces. What is
-measured, each time in a fresh process with an empty store and fresh seeds:
+Links of 100 Mbit/s, round trip 50 ms. Seeds of libtorrent, in its seed mode or
+having checked their files, or mounts of ours with everything in their stores
+(--seeder); pieces of v1, or of v2, whose goals are those of a reader that need
+not wait for a piece (--kind). What is measured, each time in a fresh process with an empty store and fresh seeds:
   first     process start to the first 64 KiB of the file
   answered  the same, counted from when the tracker's answer came in
   seek      64 KiB at random places, one place a piece, right after that
@@ -37,9 +39,10 @@ import sys
 import threading
 import time
 
-from stream import FIRST, LINK, SEEK, TOP, Libtorrent, Shoalfs, prewarm
+from stream import (FIRST, LINK, SEEK, TOP, Libtorrent, Shoalfs, prewarm,
+                    read_through)
 from lab import run
-from shoal import program
+from shoal import Mount, content_path, program
 from swarm import (PEER_PORT, TRACKER_PORT, make_torrent, start_seed,
                    tracker_url, write_blob)
 
@@ -53,7 +56,11 @@ SCENARIOS = {
     "1M": (4, 1 << 20, 0, (340, 190, 380, None)),
     "4M": (4, 4 << 20, 0, (620, 480, 960, None)),
     "stopped": (8, 1 << 20, STOPPED, (None, 220, 450, 5)),
+    "16M": (4, 16 << 20, 0, (None, None, None, None)),
 }
+GOALS_V2 = (None, 80, 160, None)
+V1_ONLY = ("256K", "1M", "4M", "stopped")
+V2_ONLY = ("256K", "1M", "4M", "16M")
 
 
 def parse():
@@ -62,7 +69,12 @@ def parse():
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", choices=SCENARIOS, action="append",
                         help="four seeds and this size of piece; stopped: 1M, "
-                        "three of eight seeds stand still (all)")
+                        "three of eight seeds stand still (all but 16M with "
+                        "v1, all sizes else)")
+    parser.add_argument("--kind", choices=("v1", "v2", "hybrid"), default="v1",
+                        help="of torrent (%(default)s)")
+    parser.add_argument("--seeder", choices=SEEDERS, default="libtorrent",
+                        help="(%(default)s)")
     parser.add_argument("--seeks", type=int, default=20, metavar="N")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--pause", type=float, default=0, metavar="S",
@@ -148,6 +160,34 @@ class Deadlines(Libtorrent):
 PARTICIPANTS = {kind.name: kind for kind in (Mounted, Pinned, Deadlines)}
 
 
+class OwnSeed:
+    """A mount that has everything."""
+
+    def __init__(self, bench, host):
+        store = bench.lab.fresh_dir(f"{host.name}-store")
+        shutil.copytree(bench.filled, store, dirs_exist_ok=True)
+        self.store = store
+        self.mount = Mount(host, bench.torrent.file, store=store,
+                           options=[f"port={PEER_PORT}"])
+        self.proc = self.mount.proc
+
+    def stop(self):
+        self.mount.stop()
+        shutil.rmtree(self.store, ignore_errors=True)
+
+
+def libtorrent_seed(bench, host):
+    return start_seed(host, bench.torrent, "--no-tracker")
+
+
+def checked_seed(bench, host):
+    return start_seed(host, bench.torrent, "--no-tracker", "--checked")
+
+
+SEEDERS = {"libtorrent": libtorrent_seed, "checked": checked_seed,
+           "shoalfs": OwnSeed}
+
+
 class Bench:
     """One scenario in one lab."""
 
@@ -156,8 +196,23 @@ class Bench:
         self.lab, self.options, self.name = lab, options, name
         self.reader, self.tracker, *seeds = hosts
         self.seeds = seeds[:count]
-        self.torrent = make_torrent(path, piece=piece, file=lab.path(name),
+        self.torrent = make_torrent(path, options.kind, piece,
+                                    file=lab.path(name),
                                     trackers=[tracker_url(self.tracker)])
+        self.filled = None
+        if options.seeder == "shoalfs":
+            self.fill()
+
+    def fill(self):
+        """A store with everything, once; from a seed beside it."""
+        self.filled = self.lab.fresh_dir("filled")
+        source = start_seed(self.tracker, self.torrent, "--no-tracker")
+        mount = Mount(self.seeds[0], self.torrent.file, store=self.filled,
+                      options=[f"peer={source.address}"])
+        with open(content_path(mount, self.torrent), "rb") as file:
+            read_through(file.fileno())
+        mount.stop()
+        source.stop()
 
     def places(self):
         """Where to seek to: never behind a piece that was read."""
@@ -196,7 +251,7 @@ class Bench:
         participant, peers = None, []
         try:
             for host in self.seeds:
-                peers.append(start_seed(host, self.torrent, "--no-tracker"))
+                peers.append(SEEDERS[self.options.seeder](self, host))
             tracker.answered = None     # a seed may have asked
             began = time.monotonic()
             participant = kind(self.reader, self.torrent, store)
@@ -237,9 +292,13 @@ HEADINGS = (f"{'':9}{'':12}{'first ms':>10}{'answered':>10}{'seek p50':>10}"
             f"{'seek p99':>10}{'hits':>6}{'waste %':>9}")
 
 
-def row(scenario, name, found):
+def goals_of(scenario, kind):
+    return SCENARIOS[scenario][3] if kind == "v1" else GOALS_V2
+
+
+def row(scenario, kind, name, found):
     goals = dict(zip(("answered", "p50", "p99", "waste"),
-                     SCENARIOS[scenario][3])) if name == "shoalfs" else {}
+                     goals_of(scenario, kind))) if name == "shoalfs" else {}
     line = f"{scenario:9}{name:12}"
     for key, width, form in (("first", 10, ".0f"), ("answered", 10, ".0f"),
                              ("p50", 10, ".0f"), ("p99", 10, ".0f"),
@@ -249,8 +308,8 @@ def row(scenario, name, found):
     return line
 
 
-def goals_row(scenario):
-    first, p50, p99, waste = (goal or "" for goal in SCENARIOS[scenario][3])
+def goals_row(scenario, kind):
+    first, p50, p99, waste = (goal or "" for goal in goals_of(scenario, kind))
     return (f"{scenario:9}{'goal':12}{'':10}{first:>10}{p50:>10}{p99:>10}"
             f"{'':6}{waste:>9}")
 
@@ -261,21 +320,24 @@ def main(options):
     def experiment(lab):
         names = [name for name in PARTICIPANTS
                  if name in (options.only or ("shoalfs", "libtorrent"))]
-        chosen = options.scenario or list(SCENARIOS)
+        chosen = options.scenario or (V1_ONLY if options.kind == "v1"
+                                      else V2_ONLY)
         most = max(SCENARIOS[name][0] for name in chosen)
         hosts = lab.hosts("reader", "tracker",
                           *(f"seed{n}" for n in range(most)))
         lab.wan({host: LINK for host in hosts})
         path = write_blob(lab.path("content", "file.bin"), SIZE, 1)
-        print(f"100 Mbit/s, 50 ms, {options.rounds} round(s) of "
+        print(f"{options.kind}, seeds: {options.seeder}, "
+              f"100 Mbit/s, 50 ms, {options.rounds} round(s) of "
               f"{options.seeks} seeks, {os.cpu_count()} cpus, "
               f"{platform.release()}\n{HEADINGS}", flush=True)
         for scenario in chosen:
             bench = Bench(lab, options, scenario, hosts, path)
             report[scenario] = bench.rounds(names)
             for name in names:
-                print(row(scenario, name, summary(report[scenario][name])))
-            print(goals_row(scenario), flush=True)
+                print(row(scenario, options.kind, name,
+                          summary(report[scenario][name])))
+            print(goals_row(scenario, options.kind), flush=True)
         if options.json:
             with open(options.json, "w") as out:
                 json.dump(report, out, indent=1)

@@ -29,6 +29,8 @@ def parse():
                         help="an IPv6 address in brackets")
     parser.add_argument("--peer", action="append", default=[],
                         metavar="HOST:PORT")
+    parser.add_argument("--checked", action="store_true",
+                        help="with --seed: hash what is there first")
     parser.add_argument("--seed", action="store_true",
                         help="believe that the data is there and right")
     parser.add_argument("--sequential", action="store_true")
@@ -78,7 +80,7 @@ def add_torrent(session, options):
     params.save_path = options.save
     params.flags &= ~(lt.torrent_flags.auto_managed
                       | lt.torrent_flags.paused)
-    if options.seed:
+    if options.seed and not options.checked:
         params.flags |= lt.torrent_flags.seed_mode
     if options.sequential:
         params.flags |= lt.torrent_flags.sequential_download

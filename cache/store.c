@@ -19,6 +19,12 @@ int store_open(struct store *s, const struct metainfo *mi, store_open_fn *done,
 	return s->ops->open(s, mi, done, arg);
 }
 
+int store_remove(struct store *s, const struct torrent_id *id,
+		 store_done_fn *done, void *arg)
+{
+	return s->ops->remove(s, id, done, arg);
+}
+
 int store_flush(struct store *s, store_done_fn *done, void *arg)
 {
 	return s->ops->flush(s, done, arg);
@@ -74,9 +80,47 @@ int store_put(struct store_torrent *st, uint32_t piece_ix, struct blk *data,
 	return st->store->ops->put(st, piece_ix, data, done, arg);
 }
 
+int store_put_leaves(struct store_torrent *st, uint32_t piece_ix,
+		     uint32_t at_bytes, struct blk *data, store_put_fn *done,
+		     void *arg)
+{
+	return st->store->ops->put_leaves(st, piece_ix, at_bytes, data, done,
+					  arg);
+}
+
+void store_vouch(struct store_torrent *st, uint32_t file_ix)
+{
+	st->store->ops->vouch(st, file_ix);
+}
+
 void store_forget(struct store_torrent *st, uint32_t piece_ix)
 {
 	st->store->ops->forget(st, piece_ix);
+}
+
+const struct bits *store_leaves(const struct store_torrent *st)
+{
+	return st->leaves.data != NULL ? &st->leaves : NULL;
+}
+
+void store_watch(struct store_torrent *st, const struct store_share_ops *ops,
+		 void *arg)
+{
+	st->store->ops->watch(st, ops, arg);
+}
+
+void store_put_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
+		     uint64_t index, uint32_t n, const uint8_t *hashes)
+{
+	st->store->ops->put_nodes(st, file_ix, level, index, n, hashes);
+}
+
+int store_read_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
+		     uint64_t index, uint32_t n, uint8_t *dst,
+		     store_read_fn *done, void *arg)
+{
+	return st->store->ops->read_nodes(st, file_ix, level, index, n, dst,
+					  done, arg);
 }
 
 const struct bits *store_pinned(const struct store_torrent *st)

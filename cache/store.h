@@ -9,9 +9,17 @@
  * index never claims bytes that a crash could lose.
  *
  * Positions are in the torrent's piece space (core/metainfo.h).
- * Thread: loop. What blocks is done by jobs inside.
- * Errors: ENOENT not held; EIO the store failed (sticky, see store_err);
- * ENOMEM; EROFS the store takes nothing; EBUSY another process has it. */
+ *
+ * A file with a v2 root is kept once, whichever torrents have it: a file's root
+ * and its length are its identity. What is kept of it are leaves (16 KiB; the
+ * file's last one may be short), so torrents of different piece sizes share
+ * them, also while they are open (store_watch). In a v2-only torrent a piece is
+ * held when its leaves are. In a hybrid its v1 hash must have matched too;
+ * where leaves came from another torrent the store finds that out by itself,
+ * and never holds a piece on which the two sides disagree. Thread: loop. What
+ * blocks is done by jobs inside. Errors: ENOENT not held; EIO the store failed
+ * (sticky, see store_err); ENOMEM; EROFS the store takes nothing; EBUSY another
+ * process has it. */
 #ifndef SHOAL_CACHE_STORE_H
 #define SHOAL_CACHE_STORE_H
 
@@ -55,7 +63,7 @@ typedef void store_done_fn(void *arg, int err);
 /* ---- the whole store ---- */
 
 struct store_stats {
-	uint64_t held_bytes;	/* verified and committed */
+	uint64_t held_bytes;	/* verified and committed; shared ones once */
 	uint64_t pending_bytes; /* put, not yet durable */
 	uint64_t reads, puts, commits, syncs;
 };
@@ -70,6 +78,13 @@ int store_load_info(struct store *s, const struct torrent_id *id,
  * EEXIST. */
 int store_open(struct store *s, const struct metainfo *mi, store_open_fn *done,
 	       void *arg);
+
+/* store_remove — forget a torrent: its record and its rows first, durably, then
+ * the bytes that no other torrent has. `done`: 0 when the rows are gone; EBUSY
+ * it is open; ENOENT there is none; or an error, and all is as it was. Bytes
+ * that could not be removed are removed at the next start. */
+int store_remove(struct store *s, const struct torrent_id *id,
+		 store_done_fn *done, void *arg);
 
 /* store_flush — sync and commit everything put so far. */
 int store_flush(struct store *s, store_done_fn *done, void *arg);
@@ -107,14 +122,71 @@ int store_stage(struct store_torrent *st, uint32_t piece_ix, uint32_t at_bytes,
  * store_stage is under way. */
 void store_unstage(struct store_torrent *st, uint32_t piece_ix);
 
-/* store_put — keep a verified piece. Holds its own reference to `data`; NULL:
- * all of it was staged. */
+/* store_put — keep a verified piece: by every hash it has, but a hybrid's may
+ * lack its v2 hash as long as nobody vouched for its file. Holds its own
+ * reference to `data`; NULL: all of it was staged, or put as leaves. */
 int store_put(struct store_torrent *st, uint32_t piece_ix, struct blk *data,
 	      store_put_fn *done, void *arg);
 
+/* store_put_leaves — keep verified leaves of a piece that is not whole: bytes
+ * [at, at + data->len) of it, proven by the v2 root of their file; `at` a
+ * multiple of 16 KiB, the end too, or the file's. The phases are store_put's.
+ * It does not make the piece held: store_put does, and its data may be NULL
+ * when all leaves were put. EINVAL: no v2 file lies there. */
+int store_put_leaves(struct store_torrent *st, uint32_t piece_ix,
+		     uint32_t at_bytes, struct blk *data, store_put_fn *done,
+		     void *arg);
+
+/* store_vouch — all pieces of file `file_ix` of a hybrid that are put from now
+ * on were checked by their v2 hash too: its layer is known. Said by nobody for
+ * files of one piece, and files whose layer the metainfo has. Pieces that were
+ * checked by v1 alone are kept for their torrent only. */
+void store_vouch(struct store_torrent *st, uint32_t file_ix);
+
 /* store_forget — the piece's bytes turned out not to be there or not to be
- * right: the row goes first. Fire and forget; failures are logged. */
+ * right, nor are those of its leaves: the row goes first. Fire and forget;
+ * failures are logged. */
 void store_forget(struct store_torrent *st, uint32_t piece_ix);
+
+/* store_leaves — verified leaves of pieces that were not held when the torrent
+ * was opened: bit i is the leaf at byte 16 KiB × i of piece space. NULL: none.
+ * Lends until store_close. */
+const struct bits *store_leaves(const struct store_torrent *st);
+
+/* What the torrent has now, or has not any more, by what another one with the
+ * same file (or another file of its own with the same root) did. Each call runs
+ * on a turn of its own; what it says may be known already. */
+struct store_share_ops {
+	/* The piece is held. */
+	void (*on_gained)(void *arg, uint32_t piece_ix);
+	/* Leaves [at, at + len) of a piece that is not held are there. */
+	void (*on_gained_leaves)(void *arg, uint32_t piece_ix,
+				 uint32_t at_bytes, uint32_t len_bytes);
+	/* The piece is not held any more, or leaves of it were lost. Those
+	 * that are still there are told anew behind this. A put of it that is
+	 * under way says for itself how it ends. */
+	void (*on_lost)(void *arg, uint32_t piece_ix);
+};
+
+/* store_watch — be told; only from within store_open's `done`, and until
+ * store_close. Keeps ops. */
+void store_watch(struct store_torrent *st, const struct store_share_ops *ops,
+		 void *arg);
+
+/* ---- hash trees of v2 files ---- */
+
+/* store_put_nodes — remember `n` nodes of 32 bytes of a file's tree, from
+ * `index` on, at `level` (0: the leaves). Copied. Fire and forget. A file
+ * without a root, or nodes out of its tree: nothing happens. */
+void store_put_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
+		     uint64_t index, uint32_t n, const uint8_t *hashes);
+
+/* store_read_nodes — them, into `dst`, which is kept until `done`; zeros where
+ * nothing was put. Not to be trusted: who reads them proves them. EINVAL: no
+ * such nodes. */
+int store_read_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
+		     uint64_t index, uint32_t n, uint8_t *dst,
+		     store_read_fn *done, void *arg);
 
 /* store_added_s — wall time at which the torrent first came into the store; 0
  * when the store does not outlive the process and so cannot say. */

@@ -11,6 +11,8 @@ struct store_ops {
 			 store_info_fn *done, void *arg);
 	int (*open)(struct store *s, const struct metainfo *mi,
 		    store_open_fn *done, void *arg);
+	int (*remove)(struct store *s, const struct torrent_id *id,
+		      store_done_fn *done, void *arg);
 	int (*flush)(struct store *s, store_done_fn *done, void *arg);
 	int (*err)(const struct store *s);
 	void (*stats)(const struct store *s, struct store_stats *out);
@@ -27,7 +29,19 @@ struct store_ops {
 	void (*unstage)(struct store_torrent *st, uint32_t piece_ix);
 	int (*put)(struct store_torrent *st, uint32_t piece_ix,
 		   struct blk *data, store_put_fn *done, void *arg);
+	int (*put_leaves)(struct store_torrent *st, uint32_t piece_ix,
+			  uint32_t at_bytes, struct blk *data,
+			  store_put_fn *done, void *arg);
+	void (*vouch)(struct store_torrent *st, uint32_t file_ix);
 	void (*forget)(struct store_torrent *st, uint32_t piece_ix);
+	void (*watch)(struct store_torrent *st,
+		      const struct store_share_ops *ops, void *arg);
+	void (*put_nodes)(struct store_torrent *st, uint32_t file_ix,
+			  unsigned level, uint64_t index, uint32_t n,
+			  const uint8_t *hashes);
+	int (*read_nodes)(struct store_torrent *st, uint32_t file_ix,
+			  unsigned level, uint64_t index, uint32_t n,
+			  uint8_t *dst, store_read_fn *done, void *arg);
 	/* NULL: it does not outlive the process */
 	int (*keep_pins)(struct store_torrent *st, const struct bits *files);
 	void (*close)(struct store_torrent *st);
@@ -42,6 +56,7 @@ struct store_torrent {
 	struct store *store;
 	int64_t added_s;    /* 0: the store does not remember */
 	struct bits pinned; /* no data: none, or the same */
+	struct bits leaves; /* no data: none */
 };
 
 #endif

@@ -20,11 +20,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cache/blobs.h"
 #include "cache/store_ops.h"
+#include "core/hash.h"
 #include "core/loop.h"
 #include "core/mem.h"
 #include "core/queue.h"
@@ -261,8 +263,48 @@ static int place_put(struct store_torrent *st, uint32_t piece_ix,
 	return 0;
 }
 
+static int place_put_leaves(struct store_torrent *st, uint32_t piece_ix,
+			    uint32_t at_bytes, struct blk *data,
+			    store_put_fn *done, void *arg)
+{
+	return place_put(st, piece_ix, data, done, arg);
+}
+
+static void place_vouch(struct store_torrent *st, uint32_t file_ix)
+{
+}
+
 static void place_forget(struct store_torrent *st, uint32_t piece_ix)
 {
+}
+
+/* Whatever is held was so from the start. */
+static void place_watch(struct store_torrent *st,
+			const struct store_share_ops *ops, void *arg)
+{
+}
+
+/* ---- hash trees: none are kept ---- */
+
+static void place_put_nodes(struct store_torrent *st, uint32_t file_ix,
+			    unsigned level, uint64_t index, uint32_t n,
+			    const uint8_t *hashes)
+{
+}
+
+static int place_read_nodes(struct store_torrent *st, uint32_t file_ix,
+			    unsigned level, uint64_t index, uint32_t n,
+			    uint8_t *dst, store_read_fn *done, void *arg)
+{
+	struct place *p = CONTAINER_OF(st, struct place, handle);
+	struct answer *a = answer_new(p, say_done, arg);
+
+	if (a == NULL)
+		return ENOMEM;
+	memset(dst, 0, (size_t)n * HASH_SHA256_BYTES);
+	a->done.done = done;
+	answer_send(a);
+	return 0;
 }
 
 /* ---- the whole store ---- */
@@ -280,6 +322,23 @@ static int place_load_info(struct store *s, const struct torrent_id *id,
 	if (a == NULL)
 		return ENOMEM;
 	a->done.info = done;
+	answer_send(a);
+	return 0;
+}
+
+/* Nothing is remembered, and what lies there is the user's. */
+static int place_remove(struct store *s, const struct torrent_id *id,
+			store_done_fn *done, void *arg)
+{
+	struct place *p = place_of(s);
+	struct answer *a = answer_new(p, say_done, arg);
+
+	if (a == NULL)
+		return ENOMEM;
+	a->done.done = done;
+	a->err = ENOENT;
+	if (p->is_open && torrent_id_matches(&p->mi->id, id))
+		a->err = EBUSY;
 	answer_send(a);
 	return 0;
 }
@@ -331,6 +390,7 @@ static void place_free(struct store *s)
 static const struct store_ops place_ops = {
 	.load_info = place_load_info,
 	.open = place_open,
+	.remove = place_remove,
 	.flush = place_flush,
 	.err = place_err,
 	.stats = place_stats,
@@ -340,7 +400,12 @@ static const struct store_ops place_ops = {
 	.stage = place_stage,
 	.unstage = place_unstage,
 	.put = place_put,
+	.put_leaves = place_put_leaves,
+	.vouch = place_vouch,
 	.forget = place_forget,
+	.watch = place_watch,
+	.put_nodes = place_put_nodes,
+	.read_nodes = place_read_nodes,
 	.close = place_close,
 };
 

@@ -103,6 +103,8 @@ static inline void fault_on_open(void *arg, int err, struct store_torrent *st,
 
 	f->st = st;
 	f->handle.store = &f->base;
+	if (err == 0)
+		f->handle.leaves = st->leaves; /* lent */
 	f->open_done(f->open_arg, err, err == 0 ? &f->handle : NULL, held);
 }
 
@@ -324,6 +326,47 @@ static inline void fault_stats(const struct store *s, struct store_stats *out)
 	store_stats(fault_of(s)->below, out);
 }
 
+static inline int fault_remove(struct store *s, const struct torrent_id *id,
+			       store_done_fn *done, void *arg)
+{
+	return store_remove(fault_of(s)->below, id, done, arg);
+}
+
+static inline int fault_put_leaves(struct store_torrent *st, uint32_t ix,
+				   uint32_t at, struct blk *data,
+				   store_put_fn *done, void *arg)
+{
+	return store_put_leaves(fault_of_torrent(st)->st, ix, at, data, done,
+				arg);
+}
+
+static inline void fault_vouch(struct store_torrent *st, uint32_t file_ix)
+{
+	store_vouch(fault_of_torrent(st)->st, file_ix);
+}
+
+static inline void fault_watch(struct store_torrent *st,
+			       const struct store_share_ops *ops, void *arg)
+{
+	store_watch(fault_of_torrent(st)->st, ops, arg);
+}
+
+static inline void fault_put_nodes(struct store_torrent *st, uint32_t file_ix,
+				   unsigned level, uint64_t index, uint32_t n,
+				   const uint8_t *hashes)
+{
+	store_put_nodes(fault_of_torrent(st)->st, file_ix, level, index, n,
+			hashes);
+}
+
+static inline int fault_read_nodes(struct store_torrent *st, uint32_t file_ix,
+				   unsigned level, uint64_t index, uint32_t n,
+				   uint8_t *dst, store_read_fn *done, void *arg)
+{
+	return store_read_nodes(fault_of_torrent(st)->st, file_ix, level, index,
+				n, dst, done, arg);
+}
+
 static inline void fault_forget(struct store_torrent *st, uint32_t ix)
 {
 	store_forget(fault_of_torrent(st)->st, ix);
@@ -351,6 +394,7 @@ static inline void fault_free(struct store *s)
 static const struct store_ops fault_ops = {
 	.load_info = fault_load_info,
 	.open = fault_open,
+	.remove = fault_remove,
 	.flush = fault_flush,
 	.err = fault_err,
 	.stats = fault_stats,
@@ -360,7 +404,12 @@ static const struct store_ops fault_ops = {
 	.stage = fault_stage,
 	.unstage = fault_unstage,
 	.put = fault_put,
+	.put_leaves = fault_put_leaves,
+	.vouch = fault_vouch,
 	.forget = fault_forget,
+	.watch = fault_watch,
+	.put_nodes = fault_put_nodes,
+	.read_nodes = fault_read_nodes,
 	.keep_pins = fault_keep_pins,
 	.close = fault_close,
 };

@@ -32,12 +32,19 @@
  *   4. WAITING is not empty => a commit runs, or writes do, or READY is not
  *      empty.
  *   5. a put holds its torrent's blob_set.
- *   6. a piece whose row may be in the index is in its torrent's `claimed`.
+ *   6. a piece whose row may be in the index for its torrent alone is in its
+ *      torrent's `claimed`.
  *
- * A staged put was written already (staging.c) and takes the same way with
- * nothing to write. What it stands on may have been written long ago and be
- * clean, or dirty and of any blob: so it believes no batch in which any sync
- * failed.
+ * A piece whose file has a root is put as leaves of the file, into the blob
+ * that all torrents with it have in common; what was written there is proven by
+ * the root, so whoever else writes there writes the same. Nothing else ever
+ * goes there: what is staged, and a hybrid's piece that only v1 has proven,
+ * goes to a blob of the torrent's own, and its row is the torrent's.
+ *
+ * A put without data stands on what was written before: staged, put as leaves,
+ * or brought by another torrent. It takes the same way with nothing to write.
+ * What it stands on may have been written long ago and be clean, or dirty and
+ * of any blob: so it believes no batch in which any sync failed.
  *
  * What runs in `done` may put, forget, read and close; nothing here is kept
  * over such a call but the disk. */
@@ -84,13 +91,48 @@ static void end_flushes(struct disk *d)
 	}
 }
 
+/* Its leaves can be read: whoever has the file may. */
+static int add_leaves(struct put *p)
+{
+	int err = 0;
+
+	if (p->kind != PUT_OWN && !p->is_old)
+		err = joint_add(&p->leaves);
+	p->is_added = err == 0 && p->kind != PUT_OWN;
+	if (err != 0 || p->kind == PUT_LEAVES)
+		return err;
+	if (p->is_hybrid && p->kind == PUT_PIECE)
+		bits_set(&p->t->joint.agreed, p->piece_ix);
+	joint_kept(&p->t->joint, p->piece_ix);
+	return 0;
+}
+
+/* What it means for the others, and where the piece is looked for. */
+static void note_end(struct put *p)
+{
+	struct disk_torrent *t = p->t;
+
+	if (p->kind == PUT_OWN && joint_is_any(&t->joint))
+		bits_clear(&t->staged, p->piece_ix); /* claimed, or nothing */
+	if (p->err == 0)
+		return;
+	if (p->is_added && !p->is_forgotten)
+		joint_drop(&p->leaves);
+	if (p->kind == PUT_LEAVES)
+		return;
+	joint_lost(&t->joint, p->piece_ix);
+	if (p->kind == PUT_PIECE)
+		joint_look(&t->joint, p->piece_ix); /* others may have put it */
+}
+
 /* The put is in no list but disk->puts; its last word is said. */
 static void put_end(struct disk *d, struct put *p)
 {
 	struct blob_set *set = &p->t->blobs;
 
 	TAILQ_REMOVE(&d->puts, p, link);
-	d->stats.pending_bytes -= p->piece_bytes;
+	note_end(p);
+	d->stats.pending_bytes -= p->bytes;
 	p->done(p->arg, p->piece_ix, STORE_DURABLE, p->err);
 	blk_drop(p->blk);
 	mem_free(p->io);
@@ -105,6 +147,8 @@ static void claim(struct put *p)
 {
 	struct bits *claimed = &p->t->claimed;
 
+	if (p->kind != PUT_OWN)
+		return;
 	p->was_claimed = bits_has(claimed, p->piece_ix);
 	bits_set(claimed, p->piece_ix);
 }
@@ -112,7 +156,8 @@ static void claim(struct put *p)
 /* It has not, unless the commit failed in a way that says nothing. */
 static void unclaim(struct put *p, const struct commit *c)
 {
-	if (p->err != 0 && c->index_err != EIO && !p->was_claimed)
+	if (p->kind == PUT_OWN && p->err != 0 && c->index_err != EIO &&
+	    !p->was_claimed)
 		bits_clear(&p->t->claimed, p->piece_ix);
 }
 
@@ -140,6 +185,8 @@ static void on_committed(struct job *job)
 	c->is_running = false;
 	while ((p = STAILQ_FIRST(&ended)) != NULL) {
 		STAILQ_REMOVE_HEAD(&ended, queue);
+		if (p->is_forgotten && p->err == 0)
+			p->err = ENOENT; /* what it stood on is gone */
 		unclaim(p, c);
 		put_end(d, p);
 	}
@@ -193,9 +240,11 @@ static void on_written(struct blob_io *io)
 	struct put *p = io->arg;
 	struct disk *d = p->t->disk;
 
-	d->writing_bytes -= p->piece_bytes;
+	d->writing_bytes -= p->bytes;
 	if (p->err == 0)
 		p->err = io->err != 0 ? io->err : d->err;
+	if (p->err == 0)
+		p->err = add_leaves(p);
 	if (p->err != 0) {
 		put_end(d, p);
 		pump(d);
@@ -203,7 +252,7 @@ static void on_written(struct blob_io *io)
 	}
 	p->stage = PUT_READY;
 	STAILQ_INSERT_TAIL(&d->ready, p, queue);
-	d->ready_bytes += p->piece_bytes;
+	d->ready_bytes += p->bytes;
 	blk_drop(p->blk);
 	p->blk = NULL;
 	p->done(p->arg, p->piece_ix, STORE_WRITTEN, 0);
@@ -224,7 +273,7 @@ static void start_writes(struct disk *d)
 	while ((p = STAILQ_FIRST(&d->waiting)) != NULL && has_room(d)) {
 		STAILQ_REMOVE_HEAD(&d->waiting, queue);
 		p->stage = PUT_WRITING;
-		d->writing_bytes += p->piece_bytes;
+		d->writing_bytes += p->bytes;
 		blobs_io_start(p->io);
 	}
 }
@@ -245,65 +294,135 @@ static void pump(struct disk *d)
 
 /* ---- the calls ---- */
 
-static struct put *put_new(struct disk_torrent *t, uint32_t piece_ix)
+/* Which way a piece goes: to everybody who has its file, when its root proves
+ * it, or to where this torrent alone looks. Of what was put already, as leaves,
+ * or came from others, there is nothing to write; what was staged lies where no
+ * one else looks. */
+static void choose(struct put *p, bool has_data)
 {
-	struct put *p = mem_new(struct put);
+	struct disk_torrent *t = p->t;
 
-	if (p == NULL)
-		return NULL;
-	p->piece_bytes = metainfo_piece_bytes(t->mi, piece_ix);
-	p->io = blobs_io_new(&t->blobs, t->mi,
-			     (uint64_t)piece_ix * t->mi->piece_bytes,
-			     p->piece_bytes, true);
-	if (p->io == NULL) {
-		mem_free(p);
-		return NULL;
-	}
-	p->t = t;
-	p->row = t->row;
-	p->piece_ix = piece_ix;
-	return p;
+	p->is_hybrid = t->mi->has_v1;
+	p->is_old = !has_data;
+	if (!joint_piece(&t->joint, p->piece_ix, &p->leaves))
+		return;
+	if (has_data ? p->leaves.use->is_vouched : joint_has_all(&p->leaves))
+		p->kind = PUT_PIECE;
 }
 
-int batch_put(struct disk_torrent *t, uint32_t piece_ix, struct blk *data,
-	      store_put_fn *done, void *arg)
+static int plan(struct put *p, uint32_t at_bytes, struct blk *data)
 {
-	struct disk *d = t->disk;
-	struct put *p = put_new(t, piece_ix);
+	struct disk_torrent *t = p->t;
+	struct spot_map map = disk_files_map(t);
 
-	if (p == NULL)
+	p->io = blobs_io_new(&map, p->kind == PUT_OWN ? SPOT_OWN : SPOT_SHARED,
+			     (uint64_t)p->piece_ix * t->mi->piece_bytes +
+				     at_bytes,
+			     p->bytes);
+	if (p->io == NULL)
 		return ENOMEM;
-	p->is_staged = data == NULL;
 	if (data != NULL) {
 		p->blk = blk_hold(data);
 		p->io->src = data->data;
 	}
+	return 0;
+}
+
+static void start(struct put *p, store_put_fn *done, void *arg)
+{
+	struct disk_torrent *t = p->t;
+	struct disk *d = t->disk;
+
+	if (p->kind == PUT_OWN && joint_is_any(&t->joint))
+		bits_set(&t->staged, p->piece_ix);
+	p->row = t->row;
 	p->done = done;
 	p->arg = arg;
 	p->seq = d->next_seq++;
 	p->io->done = on_written;
 	p->io->arg = p;
 	p->err = d->err;
-	if (p->err != 0 || p->is_staged)
+	if (p->err != 0 || p->is_old)
 		p->io->n_runs = 0; /* nothing is written; the answer waits */
 	blobs_set_hold(&t->blobs);
 	TAILQ_INSERT_TAIL(&d->puts, p, link);
 	STAILQ_INSERT_TAIL(&d->waiting, p, queue);
 	p->stage = PUT_WAITING;
-	d->stats.pending_bytes += p->piece_bytes;
+	d->stats.pending_bytes += p->bytes;
 	d->stats.puts++;
 	pump(d);
+}
+
+int batch_put(struct disk_torrent *t, uint32_t piece_ix, struct blk *data,
+	      store_put_fn *done, void *arg)
+{
+	struct put *p = mem_new(struct put);
+
+	if (p == NULL)
+		return ENOMEM;
+	p->t = t;
+	p->piece_ix = piece_ix;
+	p->bytes = metainfo_piece_bytes(t->mi, piece_ix);
+	choose(p, data != NULL);
+	if (plan(p, 0, data) != 0) {
+		mem_free(p);
+		return ENOMEM;
+	}
+	start(p, done, arg);
 	return 0;
+}
+
+int batch_put_leaves(struct disk_torrent *t, uint32_t piece_ix,
+		     uint32_t at_bytes, struct blk *data, store_put_fn *done,
+		     void *arg)
+{
+	struct put *p = mem_new(struct put);
+
+	if (p == NULL)
+		return ENOMEM;
+	p->t = t;
+	p->piece_ix = piece_ix;
+	p->bytes = (uint32_t)data->len;
+	p->kind = PUT_LEAVES;
+	if (!joint_range(&t->joint, piece_ix, at_bytes, data->len,
+			 &p->leaves)) {
+		mem_free(p);
+		return EINVAL;
+	}
+	if (plan(p, at_bytes, data) != 0) {
+		mem_free(p);
+		return ENOMEM;
+	}
+	start(p, done, arg);
+	return 0;
+}
+
+static bool overlap(const struct put *p, const struct joint_piece *gone)
+{
+	const struct joint_piece *has = &p->leaves;
+
+	if (p->kind == PUT_OWN || gone->use == NULL)
+		return false;
+	return has->use->file == gone->use->file &&
+	       has->first < gone->first + gone->n &&
+	       gone->first < has->first + has->n;
 }
 
 void batch_forget(struct disk_torrent *t, uint32_t piece_ix)
 {
+	struct joint_piece gone = {0};
 	struct put *p;
 
-	TAILQ_FOREACH (p, &t->disk->puts, link)
-		if (p->t == t && p->piece_ix == piece_ix &&
-		    p->stage != PUT_COMMITTING && p->err == 0)
+	(void)joint_piece(&t->joint, piece_ix, &gone);
+	TAILQ_FOREACH (p, &t->disk->puts, link) {
+		bool is_gone = overlap(p, &gone);
+
+		if (!is_gone && (p->t != t || p->piece_ix != piece_ix))
+			continue;
+		p->is_forgotten = is_gone;
+		if (p->stage != PUT_COMMITTING && p->err == 0)
 			p->err = ENOENT;
+	}
 }
 
 int batch_flush(struct disk *d, store_done_fn *done, void *arg)

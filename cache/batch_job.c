@@ -47,17 +47,35 @@ static void sync_all(struct commit *c)
 /* Did everything the put stands on reach the disk? */
 static int put_sync_err(const struct commit *c, const struct put *p)
 {
-	if (p->is_staged && c->sync_err != 0)
-		return EIO;
-	if (p->io->set->is_dir_syncing && p->io->set->sync_err != 0)
+	if (p->is_old && c->sync_err != 0)
 		return EIO;
 	for (uint32_t i = 0; i < p->io->n_runs; i++) {
+		const struct blob_set *set = p->io->runs[i].set;
 		const struct blob *b = p->io->runs[i].blob;
 
+		if (set->is_dir_syncing && set->sync_err != 0)
+			return EIO;
 		if (b != NULL && b->sync_err != 0)
 			return EIO;
 	}
 	return 0;
+}
+
+static int write_row(struct commit *c, const struct put *p)
+{
+	struct index_file f;
+	int err;
+
+	if (p->kind == PUT_OWN)
+		return index_job_hold(c->index, p->row, p->piece_ix, p->bytes,
+				      &c->added_bytes);
+	f.row = disk_file_of(p->leaves.use)->row;
+	f.bytes = p->leaves.use->file->bytes;
+	err = index_job_hold_leaves(c->index, &f, p->leaves.first, p->leaves.n,
+				    &c->added_bytes);
+	if (err == 0 && p->kind == PUT_PIECE && p->is_hybrid)
+		err = index_job_agree(c->index, p->row, p->piece_ix, p->bytes);
+	return err;
 }
 
 static int write_rows(struct commit *c)
@@ -67,8 +85,7 @@ static int write_rows(struct commit *c)
 
 	STAILQ_FOREACH (p, &c->puts, queue)
 		if (err == 0 && p->err == 0)
-			err = index_job_hold(c->index, p->row, p->piece_ix,
-					     p->piece_bytes, &c->added_bytes);
+			err = write_row(c, p);
 	if (err == 0)
 		err = index_job_commit(c->index);
 	if (err != 0) {

@@ -4,8 +4,9 @@
  * that never waits (blobs_read_now).
  *
  * Names: a blob is called by its file's number in the torrent, in a directory
- * called by the info-hash; no name that came from the network reaches the
- * file system. Foreign files (store_place) have the user's own paths.
+ * called by the info-hash, or by the file's v2 root and length; no name that
+ * came from the network reaches the file system. Foreign files (store_place)
+ * have the user's own paths.
  *
  * Making: a blob is made, at its full length and sparse, by the first write to
  * it, and only as long as the index claims nothing in it (`may_make`). Once
@@ -42,10 +43,12 @@ enum {
 
 /* ---- opening ---- */
 
-/* Lends `buf` or the foreign path. */
-static const char *blob_name(const struct blob_home *home, uint32_t file_ix,
-			     char buf[NAME_BYTES])
+/* Lends `buf`, or a name that has one. */
+static const char *blob_name(const struct blob_home *home, const char *name,
+			     uint32_t file_ix, char buf[NAME_BYTES])
 {
+	if (name != NULL)
+		return name;
 	if (home->paths != NULL)
 		return home->paths[file_ix];
 	snprintf(buf, NAME_BYTES, "%s/%u", home->sub, file_ix);
@@ -58,10 +61,11 @@ static int as_loss(int err)
 	return err == ENOENT || err == ELOOP || err == ENOTDIR ? EIO : err;
 }
 
-static int open_name(const struct blob_home *home, const struct blob_run *run)
+static int open_name(const struct blob_run *run)
 {
+	const struct blob_home *home = run->home;
 	char buf[NAME_BYTES];
-	const char *name = blob_name(home, run->file_ix, buf);
+	const char *name = blob_name(home, run->name, run->file_ix, buf);
 	int fd;
 
 	if (home->paths != NULL)
@@ -92,9 +96,9 @@ static int check_size(int fd, struct blob_run *run)
 	return (uint64_t)sb.st_size < run->file_bytes ? EIO : 0;
 }
 
-static int open_blob(const struct blob_home *home, struct blob_run *run)
+static int open_blob(struct blob_run *run)
 {
-	int fd = open_name(home, run);
+	int fd = open_name(run);
 	int err;
 
 	if (fd < 0)
@@ -108,13 +112,14 @@ static int open_blob(const struct blob_home *home, struct blob_run *run)
 	return 0;
 }
 
-int blob_job_size(const struct blob_home *home, uint32_t file_ix, uint64_t *out)
+int blob_job_size(const struct blob_home *home, const char *name,
+		  uint32_t file_ix, uint64_t *out)
 {
 	char buf[NAME_BYTES];
 	struct stat sb;
 
 	ASSERT_WORKER();
-	if (fstatat(home->dir_fd, blob_name(home, file_ix, buf), &sb,
+	if (fstatat(home->dir_fd, blob_name(home, name, file_ix, buf), &sb,
 		    AT_SYMLINK_NOFOLLOW) != 0)
 		return as_loss(errno);
 	if (!S_ISREG(sb.st_mode))
@@ -199,8 +204,10 @@ static int do_run(const struct blob_io *io, struct blob_run *run)
 		memset(io->dst + run->pos_bytes, 0, run->len_bytes);
 		return 0;
 	}
+	if (run->how == BLOB_FD_LOST)
+		return EIO;
 	if (run->how != BLOB_FD_LENT)
-		err = open_blob(io->home, run);
+		err = open_blob(run);
 	else if (io->src != NULL)
 		err = check_size(run->fd, run);
 	if (err != 0)
@@ -222,9 +229,7 @@ void blob_job_run(struct job *job, struct worker_env *env)
 	for (uint32_t i = 0; i < io->n_runs && io->err == 0; i++) {
 		io->err = do_run(io, &io->runs[i]);
 		if (io->err != 0)
-			log_debug("blob %s/%u: %s: %s",
-				  io->home->sub ? io->home->sub : "(foreign)",
-				  io->runs[i].file_ix,
+			log_debug("blob %u: %s: %s", io->runs[i].file_ix,
 				  io->dst != NULL ? "read" : "write",
 				  err_text(io->err));
 	}

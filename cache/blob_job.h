@@ -12,17 +12,20 @@
 
 struct blob;
 struct blob_set;
+struct shared_blob;
 
-/* Where the blobs of one torrent lie. Read only while jobs run. */
+/* Where blobs lie. Read only while jobs run. */
 struct blob_home {
 	int dir_fd;	 /* names below are relative to this */
-	const char *sub; /* "SUB/<file index>"; or NULL, and then … */
+	const char *sub; /* "SUB/<file index>", or "." when they have names of
+			    their own; or NULL, and then … */
 	/* … these are foreign files, never written to. */
 	const char *const *paths;
 };
 
 enum blob_fd {
 	BLOB_FD_NONE,  /* no file: the bytes are zeros */
+	BLOB_FD_LOST,  /* it is not kept: EIO */
 	BLOB_FD_LENT,  /* open already; the loop keeps it so */
 	BLOB_FD_KEEP,  /* the job opens it, the loop takes it over */
 	BLOB_FD_BRIEF, /* the job opens, syncs what it wrote, and closes */
@@ -36,9 +39,13 @@ struct blob_run {
 	uint32_t pos_bytes; /* in the caller's memory */
 	uint32_t len_bytes;
 	uint32_t file_ix;
+	const struct blob_home *home;
+	const char *name; /* of a shared blob; NULL: it is called by file_ix */
 	enum blob_fd how;
 	bool may_make; /* nothing in it is held, so it may be made or cut */
 	/* loop only */
+	struct blob_set *set;
+	struct shared_blob *shared;
 	struct blob *blob; /* for LENT and KEEP */
 	/* reply */
 	bool was_made;
@@ -49,11 +56,10 @@ struct blob_run {
 struct blob_io {
 	struct job job;
 	/* set before hand-over, then read only */
-	const struct blob_home *home;
 	uint8_t *dst;	    /* a read, or NULL: */
 	const uint8_t *src; /* a write */
 	/* loop only */
-	struct blob_set *set;
+	struct blob_set *set; /* held */
 	void (*done)(struct blob_io *io);
 	void (*read_done)(void *arg, int err); /* blobs_read's */
 	void *arg;
@@ -67,11 +73,12 @@ struct blob_io {
 /* blob_job_run — job.run of a blob_io. */
 void blob_job_run(struct job *job, struct worker_env *env);
 
-/* blob_job_sync_dir — make the names in the torrent's directory durable. */
+/* blob_job_sync_dir — make the names in the directory durable. */
 int blob_job_sync_dir(const struct blob_home *home);
 
-/* blob_job_size — how long blob `file_ix` is; EIO when it is not there. */
-int blob_job_size(const struct blob_home *home, uint32_t file_ix,
-		  uint64_t *out);
+/* blob_job_size — how long a blob is, called `name` or (NULL) by `file_ix`; EIO
+ * when it is not there. */
+int blob_job_size(const struct blob_home *home, const char *name,
+		  uint32_t file_ix, uint64_t *out);
 
 #endif

@@ -38,7 +38,6 @@
 #include <unistd.h>
 
 #include "cache/cache_limits.h"
-#include "cache/extent.h"
 #include "core/hmap.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
@@ -75,7 +74,7 @@ static void blob_free(struct blob *b)
 		STAILQ_REMOVE(&t->dirty, b, blob, dirty);
 		t->n_dirty--;
 	}
-	hmap_del(b->set->open, &b->file_ix);
+	hmap_del(b->set->open, &b->key);
 	if (b->fd >= 0)
 		close(b->fd);
 	t->n--;
@@ -83,7 +82,7 @@ static void blob_free(struct blob *b)
 }
 
 /* A place in the table, without a descriptor yet; NULL when there is none. */
-static struct blob *blob_new(struct blob_set *set, uint32_t file_ix)
+static struct blob *blob_new(struct blob_set *set, uint32_t key)
 {
 	struct blobs *t = set->table;
 	struct blob *b;
@@ -97,9 +96,9 @@ static struct blob *blob_new(struct blob_set *set, uint32_t file_ix)
 	if (b == NULL)
 		return NULL;
 	b->set = set;
-	b->file_ix = file_ix;
+	b->key = key;
 	b->fd = -1;
-	if (hmap_put(set->open, &file_ix, b) != 0) {
+	if (hmap_put(set->open, &key, b) != 0) {
 		mem_free(b);
 		return NULL;
 	}
@@ -117,8 +116,11 @@ static void blob_use(struct blob *b)
 /* Something that kept the blob from being idle has ended. */
 static void blob_settle(struct blob *b)
 {
-	if (is_idle(b))
-		TAILQ_INSERT_TAIL(&b->set->table->idle, b, idle);
+	if (!is_idle(b))
+		return;
+	TAILQ_INSERT_TAIL(&b->set->table->idle, b, idle);
+	if (b->is_doomed)
+		blob_free(b);
 }
 
 /* ---- one torrent ---- */
@@ -173,41 +175,59 @@ void blobs_set_drop(struct blob_set *set)
 		set->on_idle(set);
 }
 
+void blobs_set_evict(struct blob_set *set, const struct shared_blob *shared)
+{
+	struct blob *b = hmap_get(set->open, &shared->key);
+
+	if (b == NULL)
+		return;
+	b->is_doomed = true;
+	if (is_idle(b))
+		blob_free(b);
+}
+
 /* ---- at once ---- */
 
-static int read_cached(struct blob_set *set, const struct extent *e,
-		       uint8_t *dst)
+static uint32_t spot_key(const struct spot *s)
 {
-	struct blob *b = hmap_get(set->open, &e->file_ix);
-	struct iovec iov = {dst, e->len_bytes};
+	return s->shared != NULL ? s->shared->key : s->file_ix;
+}
+
+static int read_cached(const struct spot *s, uint8_t *dst)
+{
+	uint32_t key = spot_key(s);
+	struct blob *b = hmap_get(s->set->open, &key);
+	struct iovec iov = {dst, s->len_bytes};
 	ssize_t n;
 
 	if (b == NULL || b->fd < 0)
 		return EAGAIN;
-	n = preadv2(b->fd, &iov, 1, (off_t)e->off_bytes, RWF_NOWAIT);
-	if (n < 0 || (size_t)n < e->len_bytes)
+	n = preadv2(b->fd, &iov, 1, (off_t)s->off_bytes, RWF_NOWAIT);
+	if (n < 0 || (size_t)n < s->len_bytes)
 		return EAGAIN;
 	if (is_idle(b)) {
-		TAILQ_REMOVE(&set->table->idle, b, idle);
-		TAILQ_INSERT_TAIL(&set->table->idle, b, idle);
+		TAILQ_REMOVE(&s->set->table->idle, b, idle);
+		TAILQ_INSERT_TAIL(&s->set->table->idle, b, idle);
 	}
 	return 0;
 }
 
-int blobs_read_now(struct blob_set *set, const struct metainfo *mi,
-		   uint64_t off_bytes, uint32_t len_bytes, uint8_t *dst)
+int blobs_read_now(const struct spot_map *map, uint64_t off_bytes,
+		   uint32_t len_bytes, uint8_t *dst)
 {
-	struct extent_walk walk;
-	struct extent e;
+	struct spot_walk walk;
+	struct spot s;
 	int err;
 
-	extent_walk_init(&walk, mi, off_bytes, len_bytes);
-	while (extent_next(&walk, &e)) {
-		if (e.file_ix == EXTENT_NO_FILE) {
-			memset(dst + e.pos_bytes, 0, e.len_bytes);
+	spot_walk_init(&walk, map, SPOT_READ, off_bytes, len_bytes);
+	while (spot_next(&walk, &s)) {
+		if (s.kind == SPOT_ZEROS) {
+			memset(dst + s.pos_bytes, 0, s.len_bytes);
 			continue;
 		}
-		err = read_cached(set, &e, dst + e.pos_bytes);
+		if (s.kind == SPOT_LOST)
+			return EAGAIN; /* blobs_read says what it is */
+		err = read_cached(&s, dst + s.pos_bytes);
 		if (err != 0)
 			return err;
 	}
@@ -217,68 +237,82 @@ int blobs_read_now(struct blob_set *set, const struct metainfo *mi,
 /* ---- by a worker ---- */
 
 /* Nobody stores zeros. */
-static bool is_run(const struct extent *e, bool is_write)
+static bool is_run(const struct spot *s, enum spot_aim aim)
 {
-	return !is_write || e->file_ix != EXTENT_NO_FILE;
+	return aim == SPOT_READ || s->kind == SPOT_BLOB;
 }
 
-static struct blob_run plan_run(const struct blob_set *set,
-				const struct metainfo *mi,
-				const struct extent *e, bool is_write)
+static struct blob_run plan_run(const struct spot_map *map,
+				const struct spot *s)
 {
 	struct blob_run run = {
-		.off_bytes = e->off_bytes,
-		.pos_bytes = e->pos_bytes,
-		.len_bytes = e->len_bytes,
-		.file_ix = e->file_ix,
+		.off_bytes = s->off_bytes,
+		.pos_bytes = s->pos_bytes,
+		.len_bytes = s->len_bytes,
+		.file_ix = s->file_ix,
+		.how = BLOB_FD_NONE,
 		.fd = -1,
 	};
 
-	if (e->file_ix == EXTENT_NO_FILE)
+	if (s->kind == SPOT_ZEROS)
 		return run;
-	run.how = BLOB_FD_BRIEF;
-	run.file_bytes = mi->files[e->file_ix].len_bytes;
+	run.how = s->kind == SPOT_LOST ? BLOB_FD_LOST : BLOB_FD_BRIEF;
+	run.file_bytes = map->mi->files[s->file_ix].len_bytes;
+	run.set = s->set;
+	run.home = &s->set->home;
+	run.shared = s->shared;
+	if (s->shared != NULL)
+		run.name = s->shared->name;
 	return run;
 }
 
-struct blob_io *blobs_io_new(struct blob_set *set, const struct metainfo *mi,
-			     uint64_t off_bytes, uint32_t len_bytes,
-			     bool is_write)
+struct blob_io *blobs_io_new(const struct spot_map *map, enum spot_aim aim,
+			     uint64_t off_bytes, uint32_t len_bytes)
 {
-	struct extent_walk walk;
-	struct extent e;
+	struct spot_walk walk;
+	struct spot s;
 	struct blob_io *io;
 	uint32_t n = 0;
 
-	extent_walk_init(&walk, mi, off_bytes, len_bytes);
-	while (extent_next(&walk, &e))
-		n += is_run(&e, is_write);
+	spot_walk_init(&walk, map, aim, off_bytes, len_bytes);
+	while (spot_next(&walk, &s))
+		n += is_run(&s, aim);
 	io = mem_zalloc(1, sizeof(*io) + n * sizeof(io->runs[0]));
 	if (io == NULL)
 		return NULL;
-	extent_walk_init(&walk, mi, off_bytes, len_bytes);
-	while (extent_next(&walk, &e))
-		if (is_run(&e, is_write))
-			io->runs[io->n_runs++] =
-				plan_run(set, mi, &e, is_write);
-	io->set = set;
-	io->home = &set->home;
+	spot_walk_init(&walk, map, aim, off_bytes, len_bytes);
+	while (spot_next(&walk, &s))
+		if (is_run(&s, aim))
+			io->runs[io->n_runs++] = plan_run(map, &s);
+	io->set = map->own;
 	return io;
 }
 
-static void run_acquire(struct blob_set *set, struct blob_run *run,
-			bool is_write)
+static uint32_t run_key(const struct blob_run *run)
 {
-	struct blob *b = hmap_get(set->open, &run->file_ix);
+	return run->shared != NULL ? run->shared->key : run->file_ix;
+}
 
-	run->may_make = is_write && !bits_has(&set->made, run->file_ix);
+static bool is_made(const struct blob_run *run)
+{
+	return run->shared != NULL ? run->shared->is_made
+				   : bits_has(&run->set->made, run->file_ix);
+}
+
+static void run_acquire(struct blob_run *run, bool is_write)
+{
+	struct blob_set *set = run->set;
+	uint32_t key = run_key(run);
+	struct blob *b = hmap_get(set->open, &key);
+
+	run->may_make = is_write && !is_made(run);
 	if (b != NULL && b->fd < 0)
 		return; /* BRIEF: somebody is just opening it */
 	if (b != NULL) {
 		run->how = BLOB_FD_LENT;
 		run->fd = b->fd;
 	} else {
-		b = blob_new(set, run->file_ix);
+		b = blob_new(set, key);
 		if (b == NULL)
 			return;
 		run->how = BLOB_FD_KEEP;
@@ -287,23 +321,26 @@ static void run_acquire(struct blob_set *set, struct blob_run *run,
 	run->blob = b;
 }
 
-static void mark_made(struct blob_set *set, uint32_t file_ix)
+static void mark_made(struct blob_run *run)
 {
-	bits_set(&set->made, file_ix);
+	struct blob_set *set = run->set;
+
+	if (run->shared != NULL)
+		run->shared->is_made = true;
+	else
+		bits_set(&set->made, run->file_ix);
 	if (!set->is_dir_dirty) {
 		set->is_dir_dirty = true;
 		STAILQ_INSERT_TAIL(&set->table->dirty_sets, set, dirty);
 	}
 }
 
-static void run_release(struct blob_set *set, struct blob_run *run,
-			bool is_written)
+static void run_release(struct blob_run *run, bool is_written)
 {
-	struct blobs *t = set->table;
 	struct blob *b = run->blob;
 
 	if (run->was_made)
-		mark_made(set, run->file_ix);
+		mark_made(run);
 	if (b == NULL)
 		return;
 	b->n_users--;
@@ -314,6 +351,8 @@ static void run_release(struct blob_set *set, struct blob_run *run,
 		return;
 	}
 	if (is_written && !b->is_dirty) {
+		struct blobs *t = b->set->table;
+
 		b->is_dirty = true;
 		t->n_dirty++;
 		STAILQ_INSERT_TAIL(&t->dirty, b, dirty);
@@ -328,7 +367,7 @@ static void io_done(struct job *job)
 	bool is_written = io->src != NULL && io->err == 0;
 
 	for (uint32_t i = 0; i < io->n_runs; i++)
-		run_release(set, &io->runs[i], is_written);
+		run_release(&io->runs[i], is_written);
 	io->done(io);
 	blobs_set_drop(set);
 }
@@ -336,8 +375,8 @@ static void io_done(struct job *job)
 void blobs_io_start(struct blob_io *io TAKES)
 {
 	for (uint32_t i = 0; i < io->n_runs; i++)
-		if (io->runs[i].how != BLOB_FD_NONE)
-			run_acquire(io->set, &io->runs[i], io->src != NULL);
+		if (io->runs[i].how == BLOB_FD_BRIEF)
+			run_acquire(&io->runs[i], io->src != NULL);
 	blobs_set_hold(io->set);
 	io->job = (struct job){.run = blob_job_run, .done = io_done};
 	workers_submit(io->set->table->workers, &io->job);
@@ -349,11 +388,11 @@ static void on_read(struct blob_io *io)
 	mem_free(io);
 }
 
-int blobs_read(struct blob_set *set, const struct metainfo *mi,
-	       uint64_t off_bytes, uint32_t len_bytes, uint8_t *dst,
+int blobs_read(const struct spot_map *map, uint64_t off_bytes,
+	       uint32_t len_bytes, uint8_t *dst,
 	       void (*done)(void *arg, int err), void *arg)
 {
-	struct blob_io *io = blobs_io_new(set, mi, off_bytes, len_bytes, false);
+	struct blob_io *io = blobs_io_new(map, SPOT_READ, off_bytes, len_bytes);
 
 	if (io == NULL)
 		return ENOMEM;
@@ -379,6 +418,7 @@ void blobs_take_dirty(struct blobs *t, struct blob_list *blobs,
 		b->is_syncing = true;
 		b->sync_fd = b->fd;
 		b->sync_err = 0;
+		blobs_set_hold(b->set);
 		STAILQ_INSERT_TAIL(blobs, b, sync);
 	}
 	t->n_dirty = 0;
@@ -400,8 +440,10 @@ void blobs_synced(struct blobs *t, struct blob_list *blobs,
 
 	while ((b = STAILQ_FIRST(blobs)) != NULL) {
 		STAILQ_REMOVE_HEAD(blobs, sync);
+		set = b->set;
 		b->is_syncing = false;
 		blob_settle(b);
+		blobs_set_drop(set);
 	}
 	while ((set = STAILQ_FIRST(sets)) != NULL) {
 		STAILQ_REMOVE_HEAD(sets, sync);

@@ -5,9 +5,9 @@
  * by this program, and is used by no other process.
  *
  * Life: make missing directories (0700) · open · look at owner and mode · look
- * for strangers' files · lock · make `torrents` and `index.db`. The lock is
- * flock's: the kernel lets go of it when the process ends, however it ends. The
- * number in it is for people.
+ * for strangers' files · lock · make `torrents`, `files` and `index.db`. The
+ * lock is flock's: the kernel lets go of it when the process ends, however it
+ * ends. The number in it is for people.
  *
  * Info dictionaries are written under another name, synced, renamed, and the
  * directories synced: there is a whole one or none.
@@ -97,8 +97,8 @@ static int check_owner(int fd, char *why)
 static bool is_ours(const char *name)
 {
 	static const char *const ours[] = {
-		".",	    "..",	    "lock",	 "index.db",
-		"torrents", "index.db-wal", "lost+found"};
+		".",	    "..",    "lock",	     "index.db",
+		"torrents", "files", "index.db-wal", "lost+found"};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (strcmp(name, ours[i]) == 0)
@@ -183,16 +183,23 @@ static int take_lock(struct home *h, const char *dir, char *why)
 	return 0;
 }
 
-static int open_torrents(struct home *h, char *why)
+static int open_dir(struct home *h, const char *name, int *fd)
 {
-	if (mkdirat(h->dir_fd, "torrents", DIR_MODE) != 0 && errno != EEXIST)
-		return say(why, errno, err_text(errno));
-	h->torrents_fd = openat(h->dir_fd, "torrents", DIR_FLAGS | O_NOFOLLOW);
-	if (h->torrents_fd < 0)
-		return say(why, errno, err_text(errno));
-	if (fsync(h->dir_fd) != 0)
-		return say(why, errno, err_text(errno));
-	return 0;
+	if (mkdirat(h->dir_fd, name, DIR_MODE) != 0 && errno != EEXIST)
+		return errno;
+	*fd = openat(h->dir_fd, name, DIR_FLAGS | O_NOFOLLOW);
+	return *fd < 0 ? errno : 0;
+}
+
+static int open_dirs(struct home *h, char *why)
+{
+	int err = open_dir(h, "torrents", &h->torrents_fd);
+
+	if (err == 0)
+		err = open_dir(h, "files", &h->files_fd);
+	if (err == 0 && fsync(h->dir_fd) != 0)
+		err = errno;
+	return err != 0 ? say(why, err, err_text(err)) : 0;
 }
 
 /* SQLite gives its files the mode of the first; nobody has them open yet. */
@@ -207,13 +214,16 @@ static int make_index(struct home *h, char *why)
 	return 0;
 }
 
+static const struct home no_home = {
+	.dir_fd = -1, .torrents_fd = -1, .files_fd = -1, .lock_fd = -1};
+
 int home_job_open(const char *dir, struct home *h, char why[160])
 {
 	char path[PATH_MAX];
 	int err;
 
 	ASSERT_WORKER();
-	*h = (struct home){.dir_fd = -1, .torrents_fd = -1, .lock_fd = -1};
+	*h = no_home;
 	err = make_dirs(dir);
 	if (err != 0)
 		return say(why, err, err_text(err));
@@ -226,7 +236,7 @@ int home_job_open(const char *dir, struct home *h, char why[160])
 	if (err == 0)
 		err = take_lock(h, dir, why);
 	if (err == 0)
-		err = open_torrents(h, why);
+		err = open_dirs(h, why);
 	if (err == 0)
 		err = make_index(h, why);
 	if (err != 0)
@@ -249,12 +259,14 @@ void home_job_close(struct home *h)
 {
 	if (h->torrents_fd >= 0)
 		close(h->torrents_fd);
+	if (h->files_fd >= 0)
+		close(h->files_fd);
 	if (h->lock_fd >= 0)
 		close(h->lock_fd);
 	if (h->dir_fd >= 0)
 		close(h->dir_fd);
 	mem_free(h->path);
-	*h = (struct home){.dir_fd = -1, .torrents_fd = -1, .lock_fd = -1};
+	*h = no_home;
 }
 
 /* ---- info dictionaries ---- */
@@ -398,4 +410,86 @@ int home_job_keep_info(const struct home *h, const char *hex, struct span info)
 	if (err == 0)
 		err = sync_dir(h->torrents_fd, hex);
 	return err != 0 ? err : sync_dir(h->torrents_fd, ".");
+}
+
+/* ---- what goes ---- */
+
+static int unlink_name(int dir_fd, const char *name, int flags)
+{
+	if (unlinkat(dir_fd, name, flags) == 0 || errno == ENOENT)
+		return 0;
+	return errno;
+}
+
+/* All that lies in a torrent's directory, which has no directories. The info
+ * dictionary goes first: without it nothing is known of the torrent. */
+static int empty_dir(int fd)
+{
+	int err = unlink_name(fd, "info", 0);
+	DIR *d = fdopendir(fd);
+	struct dirent *e;
+
+	if (d == NULL) {
+		close(fd);
+		return errno;
+	}
+	while (err == 0 && (e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			err = unlink_name(dirfd(d), e->d_name, 0);
+	closedir(d);
+	return err;
+}
+
+static int remove_torrent(const struct home *h, const char *hex)
+{
+	int fd = openat(h->torrents_fd, hex, DIR_FLAGS | O_NOFOLLOW);
+	int err;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : errno;
+	err = empty_dir(fd);
+	if (err == 0)
+		err = unlink_name(h->torrents_fd, hex, AT_REMOVEDIR);
+	return err != 0 ? err : sync_dir(h->torrents_fd, ".");
+}
+
+static int remove_file(const struct home *h, const char *name)
+{
+	char tree[NAME_BYTES + 32];
+	int err = unlink_name(h->files_fd, name, 0);
+
+	snprintf(tree, sizeof(tree), "%s" HOME_TREE, name);
+	if (err == 0)
+		err = unlink_name(h->files_fd, tree, 0);
+	return err != 0 ? err : sync_dir(h->files_fd, ".");
+}
+
+int home_job_remove(const struct home *h, const char *path)
+{
+	ASSERT_WORKER();
+	if (strstr(path, "..") != NULL)
+		return EINVAL;
+	if (strncmp(path, "files/", 6) == 0)
+		return remove_file(h, path + 6);
+	if (strncmp(path, "torrents/", 9) == 0)
+		return remove_torrent(h, path + 9);
+	return EINVAL;
+}
+
+int home_job_move(const struct home *h, const char *path, const char *heir,
+		  bool may_replace)
+{
+	unsigned flags = may_replace ? 0 : RENAME_NOREPLACE;
+	int err = 0;
+
+	ASSERT_WORKER();
+	if (renameat2(h->dir_fd, path, h->dir_fd, heir, flags) != 0)
+		err = errno;
+	/* A process that was killed behind the renaming may have left that. */
+	if (err == 0 || err == ENOENT) {
+		int sync_err = sync_dir(h->files_fd, ".");
+
+		err = err == 0 ? sync_err : err;
+	}
+	return err;
 }

@@ -5,15 +5,20 @@
 #ifndef SHOAL_CACHE_HOME_JOB_H
 #define SHOAL_CACHE_HOME_JOB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/span.h"
 
+/* A file's hash tree lies beside it, under its name and this. */
+#define HOME_TREE ".tree"
+
 struct home {
 	char *path;	 /* absolute, without links */
 	int dir_fd;	 /* DIR */
 	int torrents_fd; /* DIR/torrents */
+	int files_fd;	 /* DIR/files */
 	int lock_fd;	 /* DIR/lock; holds the lock */
 };
 
@@ -25,6 +30,16 @@ void home_job_close(struct home *h);
 /* home_job_read_info — the info dictionary kept under `hex`; gives. ENOENT. */
 int home_job_read_info(const struct home *h, const char *hex, uint8_t **out,
 		       size_t *len);
+
+/* home_job_remove — what lies at `path` ("torrents/<id>", "files/<name>") in
+ * the store, a file's hash tree with it. Durable. 0 also when there is nothing.
+ */
+int home_job_remove(const struct home *h, const char *path);
+
+/* home_job_move — call `path` `heir` instead. Durable. EEXIST when there is
+ * such a one, unless `may_replace`; ENOENT. */
+int home_job_move(const struct home *h, const char *path, const char *heir,
+		  bool may_replace);
 
 /* home_job_keep_info — make sure that directory `hex` has it; durable. */
 int home_job_keep_info(const struct home *h, const char *hex, struct span info);

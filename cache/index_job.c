@@ -1,6 +1,8 @@
 /* index_job — SQLite, kept on a short lead.
  *
  * Purpose: the one file with SQL, run by the one thread with the connection.
+ * What the statements for pieces, leaves and files are run for is in
+ * index_chunk_job.c and index_file_job.c.
  *
  * Settings: the lock is exclusive and kept, so there is no shared memory file
  * and no second connection; WAL; every commit is synced (synchronous=FULL),
@@ -8,22 +10,14 @@
  * (an I/O error is then a result and not a signal); the file is not trusted
  * (trusted_schema, DEFENSIVE, cell_size_check, quick_check at start).
  *
- * Shape: held pieces are bitmaps of INDEX_CHUNK_PIECES a row, in wire order,
- * with the sum of their bytes beside them. So the index stays small enough to
- * be checked whole at each start. The chunk is read, changed and written
- * back; within a batch SQLite's page cache makes that cheap.
- *
  * Failure modes: ENOSPC and ENOMEM leave the state as it was before the
- * transaction; anything else is EIO, and the store stops believing itself. A
- * `held` row of the wrong size or place is treated as absent: its pieces are
- * fetched again.
+ * transaction; anything else is EIO, and the store stops believing itself.
  *
  * Invariant: a statement is reset before the function that stepped it
  * returns, so nothing keeps a read transaction open. */
-#include "cache/index_job.h"
+#include "cache/index_internal.h"
 
 #include <errno.h>
-#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,25 +29,6 @@
 #include "core/mem.h"
 #include "core/metainfo.h"
 #include "core/worker.h"
-
-enum { CHUNK_BYTES = INDEX_CHUNK_PIECES / 8 };
-
-struct index_db {
-	sqlite3 *db;
-	sqlite3_stmt *begin;
-	sqlite3_stmt *commit;
-	sqlite3_stmt *rollback;
-	sqlite3_stmt *find;
-	sqlite3_stmt *add;
-	sqlite3_stmt *load;
-	sqlite3_stmt *held_bytes;
-	sqlite3_stmt *get_chunk;
-	sqlite3_stmt *put_chunk;
-	sqlite3_stmt *del_chunk;
-	sqlite3_stmt *get_pins;
-	sqlite3_stmt *put_pins;
-	sqlite3_stmt *del_pins;
-};
 
 static const struct {
 	size_t member;
@@ -69,23 +44,74 @@ static const struct {
 	 "INSERT INTO torrent"
 	 " (v1, v2, piece_bytes, n_pieces, total_bytes, added_s)"
 	 " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
-	{offsetof(struct index_db, load),
-	 "SELECT chunk, bits FROM held WHERE torrent = ?1"},
 	{offsetof(struct index_db, held_bytes),
-	 "SELECT coalesce(sum(bytes), 0) FROM held"},
-	{offsetof(struct index_db, get_chunk),
+	 "SELECT (SELECT coalesce(sum(bytes), 0) FROM held)"
+	 " + (SELECT coalesce(sum(bytes), 0) FROM leaf)"},
+	{offsetof(struct index_db, held.load),
+	 "SELECT chunk, bits FROM held WHERE torrent = ?1"},
+	{offsetof(struct index_db, held.get),
 	 "SELECT bytes, bits FROM held WHERE torrent = ?1 AND chunk = ?2"},
-	{offsetof(struct index_db, put_chunk),
+	{offsetof(struct index_db, held.put),
 	 "INSERT OR REPLACE INTO held (torrent, chunk, bytes, bits)"
 	 " VALUES (?1, ?2, ?3, ?4)"},
-	{offsetof(struct index_db, del_chunk),
+	{offsetof(struct index_db, held.del),
 	 "DELETE FROM held WHERE torrent = ?1 AND chunk = ?2"},
+	{offsetof(struct index_db, agreed.load),
+	 "SELECT chunk, bits FROM agreed WHERE torrent = ?1"},
+	{offsetof(struct index_db, agreed.get),
+	 "SELECT bytes, bits FROM agreed WHERE torrent = ?1 AND chunk = ?2"},
+	{offsetof(struct index_db, agreed.put),
+	 "INSERT OR REPLACE INTO agreed (torrent, chunk, bytes, bits)"
+	 " VALUES (?1, ?2, ?3, ?4)"},
+	{offsetof(struct index_db, agreed.del),
+	 "DELETE FROM agreed WHERE torrent = ?1 AND chunk = ?2"},
+	{offsetof(struct index_db, leaf.load),
+	 "SELECT chunk, bits FROM leaf WHERE file = ?1"},
+	{offsetof(struct index_db, leaf.get),
+	 "SELECT bytes, bits FROM leaf WHERE file = ?1 AND chunk = ?2"},
+	{offsetof(struct index_db, leaf.put),
+	 "INSERT OR REPLACE INTO leaf (file, chunk, bytes, bits)"
+	 " VALUES (?1, ?2, ?3, ?4)"},
+	{offsetof(struct index_db, leaf.del),
+	 "DELETE FROM leaf WHERE file = ?1 AND chunk = ?2"},
 	{offsetof(struct index_db, get_pins),
 	 "SELECT files FROM pinned WHERE torrent = ?1"},
 	{offsetof(struct index_db, put_pins),
 	 "INSERT OR REPLACE INTO pinned (torrent, files) VALUES (?1, ?2)"},
 	{offsetof(struct index_db, del_pins),
 	 "DELETE FROM pinned WHERE torrent = ?1"},
+	{offsetof(struct index_db, find_file),
+	 "SELECT id, member.torrent FROM file LEFT JOIN member"
+	 " ON member.file = file.id AND member.torrent = ?3"
+	 " WHERE root = ?1 AND bytes = ?2"},
+	{offsetof(struct index_db, add_file),
+	 "INSERT INTO file (root, bytes) VALUES (?1, ?2)"},
+	{offsetof(struct index_db, add_member),
+	 "INSERT OR IGNORE INTO member (torrent, file) VALUES (?1, ?2)"},
+	{offsetof(struct index_db, del_leaves),
+	 "DELETE FROM leaf WHERE file = ?1"},
+	{offsetof(struct index_db, file_bytes),
+	 "SELECT coalesce(sum(bytes), 0) FROM leaf WHERE file = ?1"},
+	{offsetof(struct index_db, only_here),
+	 "SELECT id, root, bytes FROM file"
+	 " JOIN member ON member.file = file.id WHERE torrent = ?1"
+	 " AND NOT EXISTS (SELECT 1 FROM member AS other"
+	 " WHERE other.file = file.id AND other.torrent <> ?1)"
+	 " AND file.id > ?2 ORDER BY file.id LIMIT 1"},
+	{offsetof(struct index_db, del_member),
+	 "DELETE FROM member WHERE torrent = ?1 AND file = ?2"},
+	{offsetof(struct index_db, del_file), "DELETE FROM file WHERE id = ?1"},
+	{offsetof(struct index_db, torrent_bytes),
+	 "SELECT coalesce(sum(bytes), 0) FROM held WHERE torrent = ?1"},
+	{offsetof(struct index_db, del_torrent),
+	 "DELETE FROM torrent WHERE id = ?1"},
+	{offsetof(struct index_db, add_leaving),
+	 "INSERT OR REPLACE INTO leaving (path, heir) VALUES (?1, ?2)"},
+	{offsetof(struct index_db, del_leaving),
+	 "DELETE FROM leaving WHERE path = ?1"},
+	{offsetof(struct index_db, next_leaving),
+	 "SELECT path, heir FROM leaving WHERE path > ?1 ORDER BY path LIMIT "
+	 "1"},
 };
 
 enum { N_STATEMENTS = sizeof(statements) / sizeof(statements[0]) };
@@ -97,7 +123,7 @@ static sqlite3_stmt **statement(struct index_db *db, unsigned i)
 
 /* ---- results ---- */
 
-static int fail(struct index_db *db, int rc, const char *what)
+int index_fail(struct index_db *db, int rc, const char *what)
 {
 	switch (rc & 0xff) {
 	case SQLITE_OK:
@@ -114,9 +140,9 @@ static int fail(struct index_db *db, int rc, const char *what)
 }
 
 /* Run a statement that gives no row. */
-static int run(struct index_db *db, sqlite3_stmt *st, const char *what)
+int index_run(struct index_db *db, sqlite3_stmt *st, const char *what)
 {
-	int err = fail(db, sqlite3_step(st), what);
+	int err = index_fail(db, sqlite3_step(st), what);
 
 	sqlite3_reset(st);
 	sqlite3_clear_bindings(st);
@@ -124,14 +150,14 @@ static int run(struct index_db *db, sqlite3_stmt *st, const char *what)
 }
 
 /* Step to the first row: 0, ENOENT, or an error. The caller resets. */
-static int first_row(struct index_db *db, sqlite3_stmt *st, const char *what)
+int index_first_row(struct index_db *db, sqlite3_stmt *st, const char *what)
 {
 	int rc = sqlite3_step(st);
 
-	return rc == SQLITE_DONE ? ENOENT : fail(db, rc, what);
+	return rc == SQLITE_DONE ? ENOENT : index_fail(db, rc, what);
 }
 
-static void finish(sqlite3_stmt *st)
+void index_finish(sqlite3_stmt *st)
 {
 	sqlite3_reset(st);
 	sqlite3_clear_bindings(st);
@@ -236,7 +262,7 @@ static int prepare_all(struct index_db *db)
 		rc = sqlite3_prepare_v3(db->db, statements[i].sql, -1,
 					SQLITE_PREPARE_PERSISTENT,
 					statement(db, i), NULL);
-	return fail(db, rc, "prepare");
+	return index_fail(db, rc, "prepare");
 }
 
 int index_job_open(const char *path, struct index_db **out, char why[160])
@@ -315,14 +341,14 @@ int index_job_find(struct index_db *db, const struct torrent_id *id,
 	ASSERT_WORKER();
 	bind_hash(db->find, 1, &id->v1);
 	bind_hash(db->find, 2, &id->v2);
-	err = first_row(db, db->find, "find");
+	err = index_first_row(db, db->find, "find");
 	if (err == 0) {
 		out->row = sqlite3_column_int64(db->find, COL_ID);
 		out->added_s = sqlite3_column_int64(db->find, COL_ADDED);
 		column_hash(db->find, COL_V1, &out->id.v1);
 		column_hash(db->find, COL_V2, &out->id.v2);
 	}
-	finish(db->find);
+	index_finish(db->find);
 	return err;
 }
 
@@ -338,7 +364,7 @@ int index_job_add(struct index_db *db, const struct metainfo *mi,
 	sqlite3_bind_int64(db->add, 4, mi->n_pieces);
 	sqlite3_bind_int64(db->add, 5, (sqlite3_int64)mi->total_bytes);
 	sqlite3_bind_int64(db->add, 6, added_s);
-	err = run(db, db->add, "add");
+	err = index_run(db, db->add, "add");
 	if (err == 0)
 		*row = sqlite3_last_insert_rowid(db->db);
 	return err;
@@ -349,13 +375,13 @@ int index_job_add(struct index_db *db, const struct metainfo *mi,
 int index_job_begin(struct index_db *db)
 {
 	ASSERT_WORKER();
-	return run(db, db->begin, "begin");
+	return index_run(db, db->begin, "begin");
 }
 
 int index_job_commit(struct index_db *db)
 {
 	ASSERT_WORKER();
-	return run(db, db->commit, "commit");
+	return index_run(db, db->commit, "commit");
 }
 
 void index_job_rollback(struct index_db *db)
@@ -363,57 +389,10 @@ void index_job_rollback(struct index_db *db)
 	ASSERT_WORKER();
 	/* Some errors have rolled back already. */
 	if (!sqlite3_get_autocommit(db->db))
-		run(db, db->rollback, "rollback");
+		index_run(db, db->rollback, "rollback");
 }
 
-/* ---- held pieces ---- */
-
-/* The chunk in a row as it must be, else NULL. Lends until the next step. */
-static const uint8_t *column_chunk(sqlite3_stmt *st, int at)
-{
-	const uint8_t *bits = sqlite3_column_blob(st, at);
-
-	return sqlite3_column_bytes(st, at) == CHUNK_BYTES ? bits : NULL;
-}
-
-/* Copy a chunk into its place among `len` bytes; false when it has none. */
-static bool place_chunk(uint8_t *bits, size_t len, int64_t chunk,
-			const uint8_t *from)
-{
-	uint64_t at = (uint64_t)chunk * CHUNK_BYTES;
-	size_t n;
-
-	if (chunk < 0 || from == NULL || at >= len)
-		return false;
-	n = len - at < CHUNK_BYTES ? len - at : CHUNK_BYTES;
-	memcpy(bits + at, from, n);
-	return true;
-}
-
-int index_job_load(struct index_db *db, int64_t row, uint32_t n_pieces,
-		   uint8_t *bits)
-{
-	enum { COL_CHUNK, COL_BITS };
-	size_t len = bits_bytes(n_pieces);
-	sqlite3_stmt *st = db->load;
-	int rc;
-
-	ASSERT_WORKER();
-	memset(bits, 0, len);
-	sqlite3_bind_int64(st, 1, row);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		int64_t chunk = sqlite3_column_int64(st, COL_CHUNK);
-
-		if (!place_chunk(bits, len, chunk, column_chunk(st, COL_BITS)))
-			log_warn("index: torrent %lld: chunk %lld makes no "
-				 "sense, skipped",
-				 (long long)row, (long long)chunk);
-	}
-	if (n_pieces % 8 != 0)
-		bits[len - 1] &= (uint8_t) ~(0xffu >> (n_pieces % 8));
-	finish(st);
-	return fail(db, rc, "load");
-}
+/* ---- pins ---- */
 
 int index_job_load_pins(struct index_db *db, int64_t row, uint32_t n_files,
 			uint8_t *bits)
@@ -424,7 +403,7 @@ int index_job_load_pins(struct index_db *db, int64_t row, uint32_t n_files,
 
 	ASSERT_WORKER();
 	sqlite3_bind_int64(st, 1, row);
-	err = first_row(db, st, "load pins");
+	err = index_first_row(db, st, "load pins");
 	if (err == 0 && (size_t)sqlite3_column_bytes(st, 0) != len) {
 		log_warn("index: torrent %lld: its pins make no sense, skipped",
 			 (long long)row);
@@ -432,7 +411,7 @@ int index_job_load_pins(struct index_db *db, int64_t row, uint32_t n_files,
 	}
 	if (err == 0 && len > 0)
 		memcpy(bits, sqlite3_column_blob(st, 0), len);
-	finish(st);
+	index_finish(st);
 	return err;
 }
 
@@ -446,7 +425,7 @@ int index_job_keep_pins(struct index_db *db, int64_t row, uint32_t n_files,
 	if (bits != NULL)
 		sqlite3_bind_blob(st, 2, bits, (int)bits_bytes(n_files),
 				  SQLITE_STATIC);
-	return run(db, st, "write pins");
+	return index_run(db, st, "write pins");
 }
 
 int index_job_held_bytes(struct index_db *db, uint64_t *out)
@@ -454,91 +433,9 @@ int index_job_held_bytes(struct index_db *db, uint64_t *out)
 	int err;
 
 	ASSERT_WORKER();
-	err = first_row(db, db->held_bytes, "held bytes");
+	err = index_first_row(db, db->held_bytes, "held bytes");
 	if (err == 0)
 		*out = (uint64_t)sqlite3_column_int64(db->held_bytes, 0);
-	finish(db->held_bytes);
+	index_finish(db->held_bytes);
 	return err;
-}
-
-struct chunk {
-	int64_t row;
-	int64_t ix;
-	int64_t bytes;
-	uint8_t bits[CHUNK_BYTES];
-};
-
-/* The chunk, empty when there is none. */
-static int chunk_get(struct index_db *db, struct chunk *c)
-{
-	enum { COL_BYTES, COL_BITS };
-	const uint8_t *bits;
-	int err;
-
-	c->bytes = 0;
-	memset(c->bits, 0, sizeof(c->bits));
-	sqlite3_bind_int64(db->get_chunk, 1, c->row);
-	sqlite3_bind_int64(db->get_chunk, 2, c->ix);
-	err = first_row(db, db->get_chunk, "read a chunk");
-	bits = err == 0 ? column_chunk(db->get_chunk, COL_BITS) : NULL;
-	if (bits != NULL) {
-		c->bytes = sqlite3_column_int64(db->get_chunk, COL_BYTES);
-		memcpy(c->bits, bits, sizeof(c->bits));
-	}
-	finish(db->get_chunk);
-	return err == ENOENT ? 0 : err;
-}
-
-static int chunk_put(struct index_db *db, const struct chunk *c)
-{
-	sqlite3_stmt *st = c->bytes > 0 ? db->put_chunk : db->del_chunk;
-
-	sqlite3_bind_int64(st, 1, c->row);
-	sqlite3_bind_int64(st, 2, c->ix);
-	if (c->bytes > 0) {
-		sqlite3_bind_int64(st, 3, c->bytes);
-		sqlite3_bind_blob(st, 4, c->bits, CHUNK_BYTES, SQLITE_STATIC);
-	}
-	return run(db, st, "write a chunk");
-}
-
-static int chunk_flip(struct index_db *db, int64_t row, uint32_t ix,
-		      int64_t bytes, bool to)
-{
-	struct chunk c = {.row = row, .ix = ix / INDEX_CHUNK_PIECES};
-	uint32_t at = ix % INDEX_CHUNK_PIECES;
-	uint8_t mask = (uint8_t)(0x80u >> (at & 7));
-	int err = chunk_get(db, &c);
-
-	if (err != 0)
-		return err;
-	if (((c.bits[at >> 3] & mask) != 0) == to)
-		return EALREADY;
-	c.bits[at >> 3] ^= mask;
-	c.bytes += to ? bytes : -bytes;
-	return chunk_put(db, &c);
-}
-
-static int flip(struct index_db *db, int64_t row, uint32_t ix, uint32_t bytes,
-		bool to, uint64_t *change)
-{
-	int err;
-
-	ASSERT_WORKER();
-	err = chunk_flip(db, row, ix, bytes, to);
-	if (err == 0)
-		*change += bytes;
-	return err == EALREADY ? 0 : err;
-}
-
-int index_job_hold(struct index_db *db, int64_t row, uint32_t ix,
-		   uint32_t bytes, uint64_t *change)
-{
-	return flip(db, row, ix, bytes, true, change);
-}
-
-int index_job_drop(struct index_db *db, int64_t row, uint32_t ix,
-		   uint32_t bytes, uint64_t *change)
-{
-	return flip(db, row, ix, bytes, false, change);
 }

@@ -7,6 +7,7 @@
 #ifndef SHOAL_CACHE_INDEX_JOB_H
 #define SHOAL_CACHE_INDEX_JOB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/own.h"
@@ -67,5 +68,70 @@ int index_job_hold(struct index_db *db, int64_t row, uint32_t ix,
 		   uint32_t bytes, uint64_t *change);
 int index_job_drop(struct index_db *db, int64_t row, uint32_t ix,
 		   uint32_t bytes, uint64_t *change);
+
+/* ---- files with a v2 root ---- */
+
+enum { INDEX_PATH_BYTES = 120 };
+
+struct index_file {
+	int64_t row;
+	uint64_t bytes;
+};
+
+/* index_file_path — "files/<root>.<length>", where such a file lies in the
+ * store. Gives `out` back. */
+const char *index_file_path(const uint8_t *root, uint64_t bytes,
+			    char out[INDEX_PATH_BYTES]);
+
+/* index_file_leaves — how many leaves so long a file has; 0: too many. */
+uint32_t index_file_leaves(uint64_t bytes);
+
+/* index_job_find_file — the row of a file, and whether the torrent has it. */
+int index_job_find_file(struct index_db *db, const uint8_t *root,
+			uint64_t bytes, int64_t torrent, int64_t *row,
+			bool *is_member);
+
+/* index_job_add_member — that torrent has that file; within a transaction. */
+int index_job_add_member(struct index_db *db, const uint8_t *root,
+			 uint64_t bytes, int64_t torrent, int64_t *row);
+
+/* index_job_load_leaves — as index_job_load, of a file. index_job_load_agreed —
+ * pieces of a hybrid whose v1 hash matched what the root's leaves are. */
+int index_job_load_leaves(struct index_db *db, int64_t row, uint32_t n_leaves,
+			  uint8_t *bits);
+int index_job_load_agreed(struct index_db *db, int64_t row, uint32_t n_pieces,
+			  uint8_t *bits);
+
+/* index_job_hold_leaves / _drop_leaves / _drop_file — `n` leaves from `first`
+ * on (all of them) are held from now on, or not any more; `*change` as above.
+ */
+int index_job_hold_leaves(struct index_db *db, const struct index_file *f,
+			  uint32_t first, uint32_t n, uint64_t *change);
+int index_job_drop_leaves(struct index_db *db, const struct index_file *f,
+			  uint32_t first, uint32_t n, uint64_t *change);
+int index_job_drop_file(struct index_db *db, int64_t row, uint64_t *change);
+
+/* index_job_agree — the v1 hash of piece `ix` matched. */
+int index_job_agree(struct index_db *db, int64_t row, uint32_t ix,
+		    uint32_t bytes);
+
+/* ---- removing ---- */
+
+/* index_job_remove — all rows of a torrent, and of the files that it alone has;
+ * `dir` (its directory) and theirs are written down as leaving. Within a
+ * transaction. */
+int index_job_remove(struct index_db *db, int64_t torrent, const char *dir,
+		     uint64_t *change);
+
+/* index_job_leave — `path`, in the store's directory, is to be removed, or
+ * (heir not NULL) to be called so instead. index_job_stay — it is done, or not
+ * wanted any more. */
+int index_job_leave(struct index_db *db, const char *path, const char *heir);
+int index_job_stay(struct index_db *db, const char *path);
+
+/* index_job_next_leaving — the first such path behind `path` ("" for the
+ * first), into it, and its heir or ""; ENOENT at the end. */
+int index_job_next_leaving(struct index_db *db, char path[INDEX_PATH_BYTES],
+			   char heir[INDEX_PATH_BYTES]);
 
 #endif

@@ -8,7 +8,9 @@
  *   2. No row speaks of the place. A piece that was held and got lost has a row
  *      until its forget is through; so whoever comes for a claimed piece waits
  *      for his turn on the store thread, behind that forget, and looks again.
- *   3. They do not come late. An owner does not stage a part anew before he
+ *   3. They are nobody else's: they go to blobs of the torrent's own, also of
+ *      files that other torrents have (batch.c).
+ *   4. They do not come late. An owner does not stage a part anew before he
  *      heard of the last write (store.h), and a torrent is not opened again
  *      while its closed handle writes (disk_open parks it).
  *
@@ -82,13 +84,14 @@ static void on_turn(struct job *job)
 static struct staging *staging_new(struct disk_torrent *t, uint32_t piece_ix,
 				   uint32_t at_bytes, uint32_t len_bytes)
 {
+	struct spot_map map = disk_files_map(t);
 	struct staging *g = mem_new(struct staging);
 
 	if (g == NULL)
 		return NULL;
-	g->io = blobs_io_new(&t->blobs, t->mi,
+	g->io = blobs_io_new(&map, SPOT_OWN,
 			     (uint64_t)piece_ix * t->mi->piece_bytes + at_bytes,
-			     len_bytes, true);
+			     len_bytes);
 	if (g->io == NULL) {
 		mem_free(g);
 		return NULL;
@@ -113,6 +116,8 @@ int staging_start(struct disk_torrent *t, uint32_t piece_ix, uint32_t at_bytes,
 	g->arg = arg;
 	g->piece_ix = piece_ix;
 	t->n_staging++;
+	if (joint_is_any(&t->joint))
+		bits_set(&t->staged, piece_ix);
 	if (!bits_has(&t->claimed, piece_ix)) {
 		write_now(g, t->disk->err);
 		return 0;

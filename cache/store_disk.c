@@ -32,16 +32,6 @@
 #include "core/mem.h"
 #include "core/metainfo.h"
 
-static struct disk *disk_of(struct store *s)
-{
-	return CONTAINER_OF(s, struct disk, base);
-}
-
-static struct disk_torrent *torrent_of(struct store_torrent *st)
-{
-	return CONTAINER_OF(st, struct disk_torrent, base);
-}
-
 void disk_fail(struct disk *d, const char *what, int err)
 {
 	if (d->err != 0)
@@ -88,169 +78,14 @@ static int disk_load_info(struct store *s, const struct torrent_id *id,
 	return 0;
 }
 
-/* ---- a torrent's handle ---- */
-
-static void torrent_free(struct disk_torrent *t)
-{
-	blobs_set_fini(&t->blobs);
-	bits_fini(&t->base.pinned);
-	bits_fini(&t->claimed);
-	LIST_REMOVE(t, link);
-	mem_free(t);
-}
-
-static void on_torrent_idle(struct blob_set *set)
-{
-	torrent_free(CONTAINER_OF(set, struct disk_torrent, blobs));
-}
-
-static int torrent_new(struct disk *d, const struct metainfo *mi,
-		       struct disk_torrent **out)
-{
-	struct disk_torrent *t = mem_new(struct disk_torrent);
-	struct blob_home home = {.dir_fd = d->home.torrents_fd};
-	int err;
-
-	if (t == NULL)
-		return ENOMEM;
-	t->base.store = &d->base;
-	t->disk = d;
-	t->mi = mi;
-	t->id = mi->id;
-	torrent_id_hex(&t->id, t->hex);
-	home.sub = t->hex;
-	err = blobs_set_init(&t->blobs, &d->blobs, &home, mi->n_files);
-	if (err != 0) {
-		mem_free(t);
-		return err;
-	}
-	t->blobs.on_idle = on_torrent_idle;
-	LIST_INSERT_HEAD(&d->torrents, t, link);
-	*out = t;
-	return 0;
-}
-
-static bool is_open(const struct disk *d, const struct torrent_id *id)
-{
-	const struct disk_torrent *t;
-
-	LIST_FOREACH (t, &d->torrents, link)
-		if (!t->is_closed && torrent_id_matches(&t->id, id))
-			return true;
-	return false;
-}
-
-/* Whoever hears of it may close it at once. */
-static void say_opened(struct disk_open *o)
-{
-	struct blob_set *set = &o->t->blobs;
-
-	o->disk->stats.held_bytes -= o->dropped_bytes;
-	o->t->claimed = o->held;
-	o->held = (struct bits){0};
-	blobs_set_hold(set);
-	o->done(o->arg, 0, &o->t->base, &o->t->claimed);
-	blobs_set_drop(set);
-}
-
-static void on_opened(struct job *job)
-{
-	struct disk_open *o = CONTAINER_OF(job, struct disk_open, job);
-
-	if (o->err == 0) {
-		say_opened(o);
-	} else {
-		if (o->t != NULL)
-			torrent_free(o->t);
-		o->done(o->arg, o->err, NULL, NULL);
-	}
-	bits_fini(&o->held);
-	mem_free(o);
-}
-
-/* Its last handle is closed, and writes of it are under way that nobody has
- * verified: they must not come behind a write of the new one. */
-static bool is_staging(const struct disk *d, const struct torrent_id *id)
-{
-	const struct disk_torrent *t;
-
-	LIST_FOREACH (t, &d->torrents, link)
-		if (t->is_closed && t->n_staging > 0 &&
-		    torrent_id_matches(&t->id, id))
-			return true;
-	return false;
-}
-
-void disk_unpark(struct disk *d)
-{
-	struct disk_opens parked = STAILQ_HEAD_INITIALIZER(parked);
-	struct disk_open *o;
-
-	STAILQ_CONCAT(&parked, &d->parked);
-	while ((o = STAILQ_FIRST(&parked)) != NULL) {
-		STAILQ_REMOVE_HEAD(&parked, parked);
-		if (is_staging(d, &o->t->id))
-			STAILQ_INSERT_TAIL(&d->parked, o, parked);
-		else
-			workers_submit(d->thread, &o->job);
-	}
-}
-
-static int disk_open(struct store *s, const struct metainfo *mi,
-		     store_open_fn *done, void *arg)
-{
-	struct disk *d = disk_of(s);
-	struct disk_open *o;
-	int err;
-
-	ASSERT_LOOP(d->loop);
-	o = mem_new(struct disk_open);
-	if (o == NULL)
-		return ENOMEM;
-	if (is_open(d, &mi->id)) {
-		o->err = EEXIST;
-	} else {
-		err = bits_init(&o->held, mi->n_pieces);
-		if (err == 0)
-			err = torrent_new(d, mi, &o->t);
-		if (err != 0)
-			goto free_open;
-	}
-	o->job = (struct job){.run = store_disk_job_open, .done = on_opened};
-	o->disk = d;
-	o->index = d->index;
-	o->home = &d->home;
-	o->now_s = clock_wall_s();
-	o->done = done;
-	o->arg = arg;
-	if (o->err == 0 && is_staging(d, &mi->id))
-		STAILQ_INSERT_TAIL(&d->parked, o, parked);
-	else
-		workers_submit(d->thread, &o->job);
-	return 0;
-free_open:
-	bits_fini(&o->held);
-	mem_free(o);
-	return err;
-}
-
-static void disk_close(struct store_torrent *st)
-{
-	struct disk_torrent *t = torrent_of(st);
-
-	ASSERT_LOOP(t->disk->loop);
-	t->is_closed = true;
-	t->mi = NULL;
-	blobs_set_close(&t->blobs);
-}
-
 /* ---- pieces ---- */
 
 static int disk_read_now(struct store_torrent *st, uint64_t off_bytes,
 			 uint32_t len_bytes, uint8_t *dst)
 {
-	struct disk_torrent *t = torrent_of(st);
-	int err = blobs_read_now(&t->blobs, t->mi, off_bytes, len_bytes, dst);
+	struct disk_torrent *t = disk_torrent_of(st);
+	struct spot_map map = disk_files_map(t);
+	int err = blobs_read_now(&map, off_bytes, len_bytes, dst);
 
 	ASSERT_LOOP(t->disk->loop);
 	t->disk->stats.reads += err == 0;
@@ -261,19 +96,19 @@ static int disk_read(struct store_torrent *st, uint64_t off_bytes,
 		     uint32_t len_bytes, uint8_t *dst, store_read_fn *done,
 		     void *arg)
 {
-	struct disk_torrent *t = torrent_of(st);
+	struct disk_torrent *t = disk_torrent_of(st);
+	struct spot_map map = disk_files_map(t);
 
 	ASSERT_LOOP(t->disk->loop);
 	t->disk->stats.reads++;
-	return blobs_read(&t->blobs, t->mi, off_bytes, len_bytes, dst, done,
-			  arg);
+	return blobs_read(&map, off_bytes, len_bytes, dst, done, arg);
 }
 
 static int disk_stage(struct store_torrent *st, uint32_t piece_ix,
 		      uint32_t at_bytes, struct blk *data, store_done_fn *done,
 		      void *arg)
 {
-	struct disk_torrent *t = torrent_of(st);
+	struct disk_torrent *t = disk_torrent_of(st);
 
 	ASSERT_LOOP(t->disk->loop);
 	assert(at_bytes + data->len <= metainfo_piece_bytes(t->mi, piece_ix));
@@ -284,18 +119,33 @@ static int disk_stage(struct store_torrent *st, uint32_t piece_ix,
  * garbage, until the piece comes again. */
 static void disk_unstage(struct store_torrent *st, uint32_t piece_ix)
 {
+	struct disk_torrent *t = disk_torrent_of(st);
+
+	if (joint_is_any(&t->joint))
+		bits_clear(&t->staged, piece_ix);
 }
 
 static int disk_put(struct store_torrent *st, uint32_t piece_ix,
 		    struct blk *data, store_put_fn *done, void *arg)
 {
-	struct disk_torrent *t = torrent_of(st);
+	struct disk_torrent *t = disk_torrent_of(st);
 
 	ASSERT_LOOP(t->disk->loop);
 	assert(piece_ix < t->mi->n_pieces);
 	assert(data == NULL ||
 	       data->len >= metainfo_piece_bytes(t->mi, piece_ix));
 	return batch_put(t, piece_ix, data, done, arg);
+}
+
+static int disk_put_leaves(struct store_torrent *st, uint32_t piece_ix,
+			   uint32_t at_bytes, struct blk *data,
+			   store_put_fn *done, void *arg)
+{
+	struct disk_torrent *t = disk_torrent_of(st);
+
+	ASSERT_LOOP(t->disk->loop);
+	assert(piece_ix < t->mi->n_pieces);
+	return batch_put_leaves(t, piece_ix, at_bytes, data, done, arg);
 }
 
 static void on_forgotten(struct job *job)
@@ -307,15 +157,30 @@ static void on_forgotten(struct job *job)
 	if (f->err != 0)
 		log_warn("store: piece %u is still in the index: %s",
 			 f->piece_ix, err_text(f->err));
-	else
+	else if (f->is_own)
 		bits_clear(&f->t->claimed, f->piece_ix);
 	mem_free(f);
 	blobs_set_drop(set);
 }
 
+/* Nobody else reads these leaves from now on, either. */
+static void forget_leaves(struct disk_torrent *t, struct disk_forget *f)
+{
+	const struct joint_piece *p = &f->leaves;
+
+	if (!joint_piece(&t->joint, f->piece_ix, &f->leaves))
+		return;
+	joint_lost(&t->joint, f->piece_ix);
+	joint_drop(p);
+	f->file = (struct index_file){
+		.row = disk_file_of(p->use)->row,
+		.bytes = p->use->file->bytes,
+	};
+}
+
 static void disk_forget(struct store_torrent *st, uint32_t piece_ix)
 {
-	struct disk_torrent *t = torrent_of(st);
+	struct disk_torrent *t = disk_torrent_of(st);
 	struct disk *d = t->disk;
 	struct disk_forget *f;
 
@@ -336,6 +201,9 @@ static void disk_forget(struct store_torrent *st, uint32_t piece_ix)
 	f->row = t->row;
 	f->piece_ix = piece_ix;
 	f->piece_bytes = metainfo_piece_bytes(t->mi, piece_ix);
+	f->is_own = !joint_is_any(&t->joint) || bits_has(&t->claimed, piece_ix);
+	if (!f->is_own)
+		forget_leaves(t, f);
 	workers_submit(d->thread, &f->job);
 }
 
@@ -353,7 +221,7 @@ static void on_pins_kept(struct job *job)
 
 static int disk_keep_pins(struct store_torrent *st, const struct bits *files)
 {
-	struct disk_torrent *t = torrent_of(st);
+	struct disk_torrent *t = disk_torrent_of(st);
 	struct disk *d = t->disk;
 	struct disk_keep_pins *k;
 
@@ -379,43 +247,6 @@ static int disk_keep_pins(struct store_torrent *st, const struct bits *files)
 	k->n_files = files->n;
 	workers_submit(d->thread, &k->job);
 	return 0;
-}
-
-/* ---- v2 files: to be filled in by what follows on this branch ---- */
-
-static int disk_put_leaves(struct store_torrent *st, uint32_t piece_ix,
-			   uint32_t at_bytes, struct blk *data,
-			   store_put_fn *done, void *arg)
-{
-	return EINVAL;
-}
-
-static void disk_vouch(struct store_torrent *st, uint32_t file_ix)
-{
-}
-
-static void disk_watch(struct store_torrent *st,
-		       const struct store_share_ops *ops, void *arg)
-{
-}
-
-static void disk_put_nodes(struct store_torrent *st, uint32_t file_ix,
-			   unsigned level, uint64_t index, uint32_t n,
-			   const uint8_t *hashes)
-{
-}
-
-static int disk_read_nodes(struct store_torrent *st, uint32_t file_ix,
-			   unsigned level, uint64_t index, uint32_t n,
-			   uint8_t *dst, store_read_fn *done, void *arg)
-{
-	return EINVAL;
-}
-
-static int disk_remove(struct store *s, const struct torrent_id *id,
-		       store_done_fn *done, void *arg)
-{
-	return EBUSY;
 }
 
 /* ---- the whole store ---- */
@@ -457,6 +288,8 @@ static void disk_free(struct store *s)
 		assert(LIST_FIRST(&d->torrents)->is_closed);
 		workers_drain(d->workers, UINT32_MAX);
 	}
+	assert(STAILQ_EMPTY(&d->waiting_removes));
+	disk_files_fini(d);
 	blobs_fini(&d->blobs);
 	batch_fini(d);
 	workers_submit(d->thread, &stop.job);
@@ -534,15 +367,22 @@ int store_disk_new(const struct store_disk_cfg *cfg, struct store **out,
 	d->thread = cfg->thread;
 	LIST_INIT(&d->torrents);
 	STAILQ_INIT(&d->parked);
+	STAILQ_INIT(&d->waiting_removes);
 	blobs_init(&d->blobs, cfg->workers);
 	err = batch_init(d);
 	if (err != 0)
 		goto free_disk;
-	err = start(d, cfg->dir, why);
+	err = disk_files_init(d);
 	if (err != 0)
 		goto end_batch;
+	err = start(d, cfg->dir, why);
+	if (err != 0)
+		goto end_files;
+	d->files.home.dir_fd = d->home.files_fd;
 	*out = &d->base;
 	return 0;
+end_files:
+	disk_files_fini(d);
 end_batch:
 	batch_fini(d);
 free_disk:

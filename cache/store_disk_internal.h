@@ -1,6 +1,7 @@
 /* store_disk_internal — what the files of the disk store share: store_disk.c
- * (its life and its torrents), batch.c (puts until they are durable), staging.c
- * (bytes that are not verified) and their jobs. */
+ * (its life), store_disk_open.c (its torrents), store_disk_files.c (files by
+ * their v2 root), batch.c (puts until they are durable), staging.c (bytes that
+ * are not verified) and their jobs. */
 #ifndef SHOAL_CACHE_STORE_DISK_INTERNAL_H
 #define SHOAL_CACHE_STORE_DISK_INTERNAL_H
 
@@ -9,6 +10,8 @@
 
 #include "cache/blobs.h"
 #include "cache/home_job.h"
+#include "cache/index_job.h"
+#include "cache/joint.h"
 #include "cache/store_disk.h"
 #include "cache/store_ops.h"
 #include "core/queue.h"
@@ -32,6 +35,12 @@ enum put_stage {
 	PUT_COMMITTING, /* disk->commit.puts */
 };
 
+enum put_kind {
+	PUT_OWN,    /* a piece, for this torrent alone */
+	PUT_PIECE,  /* a piece whose file has a root: its leaves */
+	PUT_LEAVES, /* leaves, and no piece */
+};
+
 struct put {
 	/* set at birth */
 	struct disk_torrent *t;
@@ -41,11 +50,16 @@ struct put {
 	void *arg;
 	uint64_t seq;
 	int64_t row; /* of the torrent */
+	bool is_hybrid;
 	uint32_t piece_ix;
-	uint32_t piece_bytes;
-	bool is_staged; /* written before, by store_stage */
+	uint32_t bytes;
+	enum put_kind kind;
+	struct joint_piece leaves; /* unless it is PUT_OWN */
+	bool is_old;		   /* what it stands on was written before */
 	/* loop */
-	bool was_claimed; /* when it went into the commit */
+	bool is_added;	   /* others know of its leaves */
+	bool is_forgotten; /* meanwhile */
+	bool was_claimed;  /* when it went into the commit */
 	enum put_stage stage;
 	TAILQ_ENTRY(put) link;	 /* disk->puts, by seq */
 	STAILQ_ENTRY(put) queue; /* by stage */
@@ -92,9 +106,13 @@ struct disk_torrent {
 	char hex[TORRENT_HEX_BYTES];
 	int64_t row;
 	struct blob_set blobs;
-	/* Pieces of which the index may have a row: nothing that is not
-	 * verified is ever written where one of them lies. */
+	struct spot_map map;
+	struct joint_torrent joint;
+	/* Pieces of which the index may have a row for this torrent alone:
+	 * nothing that is not verified is ever written where one of them lies.
+	 */
 	struct bits claimed;
+	struct bits staged; /* with v2: see spot.h */
 	unsigned n_staging; /* store_stage under way */
 	bool is_closed;
 	LIST_ENTRY(disk_torrent) link;
@@ -102,8 +120,21 @@ struct disk_torrent {
 
 LIST_HEAD(disk_torrents, disk_torrent);
 
+enum { DISK_NAME_BYTES = 2 * HASH_SHA256_BYTES + 24 };
+
+/* A v2 file, with what the disk store has of it. */
+struct disk_file {
+	struct joint_file base;
+	int64_t row;		/* 0: not looked for yet */
+	struct blob_set *files; /* blob's set; NULL: it has no name yet */
+	struct shared_blob blob;
+	char name[DISK_NAME_BYTES];
+};
+
 struct disk_open;
+struct disk_remove;
 STAILQ_HEAD(disk_opens, disk_open);
+STAILQ_HEAD(disk_removes, disk_remove);
 
 struct disk {
 	struct store base;
@@ -118,6 +149,10 @@ struct disk {
 	struct blobs blobs;
 	struct disk_torrents torrents;
 	struct disk_opens parked; /* until a closed handle stages no more */
+	struct disk_removes waiting_removes; /* until it is gone */
+	struct joints joints;
+	struct blob_set files; /* the blobs of disk_files */
+	uint32_t next_key;
 	struct store_stats stats;
 	/* batch.c's */
 	struct put_list puts; /* all, by seq */
@@ -136,8 +171,48 @@ struct disk {
 /* disk_fail — the store has stopped believing itself; said once. */
 void disk_fail(struct disk *d, const char *what, int err);
 
+static inline struct disk *disk_of(struct store *s)
+{
+	return CONTAINER_OF(s, struct disk, base);
+}
+
+static inline struct disk_torrent *disk_torrent_of(struct store_torrent *st)
+{
+	return CONTAINER_OF(st, struct disk_torrent, base);
+}
+
+static inline struct disk_file *disk_file_of(const struct joint_use *use)
+{
+	return CONTAINER_OF(use->file, struct disk_file, base);
+}
+
+/* ---- store_disk_open.c ---- */
+
+int disk_open(struct store *s, const struct metainfo *mi, store_open_fn *done,
+	      void *arg);
+void disk_close(struct store_torrent *st);
+int disk_remove(struct store *s, const struct torrent_id *id,
+		store_done_fn *done, void *arg);
+
 /* disk_unpark — a closed torrent's last store_stage has ended. */
 void disk_unpark(struct disk *d);
+
+/* ---- store_disk_files.c ---- */
+
+int disk_files_init(struct disk *d);
+void disk_files_fini(struct disk *d);
+
+/* disk_files_map — where the torrent's bytes lie. */
+struct spot_map disk_files_map(struct disk_torrent *t);
+
+void disk_vouch(struct store_torrent *st, uint32_t file_ix);
+void disk_watch(struct store_torrent *st, const struct store_share_ops *ops,
+		void *arg);
+void disk_put_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
+		    uint64_t index, uint32_t n, const uint8_t *hashes);
+int disk_read_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
+		    uint64_t index, uint32_t n, uint8_t *dst,
+		    store_read_fn *done, void *arg);
 
 /* ---- staging.c ---- */
 
@@ -150,6 +225,9 @@ int batch_init(struct disk *d);
 void batch_fini(struct disk *d);
 int batch_put(struct disk_torrent *t, uint32_t piece_ix, struct blk *data,
 	      store_put_fn *done, void *arg);
+int batch_put_leaves(struct disk_torrent *t, uint32_t piece_ix,
+		     uint32_t at_bytes, struct blk *data, store_put_fn *done,
+		     void *arg);
 
 /* batch_forget — what is under way for the piece shall not be committed. */
 void batch_forget(struct disk_torrent *t, uint32_t piece_ix);
@@ -197,6 +275,14 @@ struct disk_load_info {
 	int err;
 };
 
+/* A file with a root, as the index has it. */
+struct opened_file {
+	int64_t row;
+	struct bits leaves; /* no data: none */
+	bool is_loaded;	    /* set before hand-over: others have it open */
+	bool is_adopted;    /* the torrent's own blob is everybody's now */
+};
+
 struct disk_open {
 	struct job job;
 	struct disk *disk;
@@ -208,7 +294,24 @@ struct disk_open {
 	void *arg;
 	STAILQ_ENTRY(disk_open) parked;
 	/* reply */
-	struct bits held;
+	struct bits own;
+	struct bits agreed;	   /* of a hybrid */
+	struct opened_file *files; /* one a file, if the torrent has v2 */
+	uint64_t dropped_bytes;
+	uint64_t added_bytes;
+	int err; /* set before hand-over: there is nothing to do */
+};
+
+struct disk_remove {
+	struct job job;
+	struct disk *disk;
+	struct index_db *index;
+	const struct home *home;
+	struct torrent_id id;
+	store_done_fn *done;
+	void *arg;
+	STAILQ_ENTRY(disk_remove) waiting;
+	/* reply */
 	uint64_t dropped_bytes;
 	int err; /* set before hand-over: there is nothing to do */
 };
@@ -221,6 +324,9 @@ struct disk_forget {
 	int64_t row;
 	uint32_t piece_ix;
 	uint32_t piece_bytes;
+	bool is_own;
+	struct joint_piece leaves; /* n 0: none */
+	struct index_file file;	   /* theirs */
 	/* reply */
 	uint64_t dropped_bytes;
 	int err;
@@ -240,7 +346,13 @@ void store_disk_job_start(struct job *job, struct worker_env *env);
 void store_disk_job_stop(struct job *job, struct worker_env *env);
 void store_disk_job_load_info(struct job *job, struct worker_env *env);
 void store_disk_job_open(struct job *job, struct worker_env *env);
+void store_disk_job_remove(struct job *job, struct worker_env *env);
 void store_disk_job_forget(struct job *job, struct worker_env *env);
 void store_disk_job_keep_pins(struct job *job, struct worker_env *env);
+
+/* ---- adopt_job.c ---- */
+
+/* adopt_job — give a v2-only torrent's own blobs to whoever has the files. */
+int adopt_job(struct disk_open *o);
 
 #endif

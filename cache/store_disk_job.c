@@ -11,6 +11,11 @@
  *   3. look at each blob in which something is held. One that is missing or
  *      short loses all its pieces: the rows go before anybody hears of them.
  *      Nothing is hashed: what was committed was synced before.
+ *   4. blobs of a v2-only torrent's own become everybody's (adopt_job.c).
+ *
+ * Removing one: the rows go, and in the same transaction it is written down
+ * which files go with them; then these. What a crash leaves of them is removed
+ * at the next start.
  *
  * Failure modes: a start that fails lets go of everything it took. An info
  * dictionary without a row is found again by the next open.
@@ -20,9 +25,11 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cache/extent.h"
 #include "cache/index_job.h"
+#include "core/err.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
@@ -43,6 +50,27 @@ static int open_index(struct disk_start *s)
 	return err;
 }
 
+/* What was on its way out, or to another name, when the last process ended.
+ * What cannot go stays written down for the next start. */
+static int finish_leaving(struct index_db *index, const struct home *home)
+{
+	char path[INDEX_PATH_BYTES] = "", heir[INDEX_PATH_BYTES];
+	int err;
+
+	while ((err = index_job_next_leaving(index, path, heir)) == 0) {
+		if (heir[0] != '\0')
+			err = home_job_move(home, path, heir, true);
+		else
+			err = home_job_remove(home, path);
+		if (err == 0 || err == ENOENT)
+			err = index_job_stay(index, path);
+		else
+			log_warn("store: %s cannot go: %s", path,
+				 err_text(err));
+	}
+	return err == ENOENT ? 0 : err;
+}
+
 void store_disk_job_start(struct job *job, struct worker_env *env)
 {
 	struct disk_start *s = CONTAINER_OF(job, struct disk_start, job);
@@ -54,7 +82,9 @@ void store_disk_job_start(struct job *job, struct worker_env *env)
 	s->err = open_index(s);
 	if (s->err != 0)
 		goto close_home;
-	s->err = index_job_held_bytes(s->index, &s->held_bytes);
+	s->err = finish_leaving(s->index, &s->home);
+	if (s->err == 0)
+		s->err = index_job_held_bytes(s->index, &s->held_bytes);
 	if (s->err != 0)
 		goto close_index;
 	return;
@@ -92,10 +122,67 @@ void store_disk_job_load_info(struct job *job, struct worker_env *env)
 				    &l->info, &l->len);
 }
 
+/* The row of each file that has a root; made if the torrent has none. */
+static int find_files(struct disk_open *o, bool *is_any_missing)
+{
+	const struct joint_torrent *joint = &o->t->joint;
+
+	*is_any_missing = false;
+	for (uint32_t i = 0; i < joint->n_files; i++) {
+		const struct joint_file *f = joint->uses[i].file;
+		bool is_member = false;
+		int err;
+
+		if (f == NULL)
+			continue;
+		err = index_job_find_file(o->index, f->id, f->bytes, o->t->row,
+					  &o->files[i].row, &is_member);
+		*is_any_missing |= err == ENOENT || !is_member;
+		if (err != 0 && err != ENOENT)
+			return err;
+	}
+	return 0;
+}
+
+static int add_files(struct disk_open *o)
+{
+	const struct joint_torrent *joint = &o->t->joint;
+	int err = 0;
+
+	for (uint32_t i = 0; i < joint->n_files && err == 0; i++)
+		if (joint->uses[i].file != NULL)
+			err = index_job_add_member(o->index,
+						   joint->uses[i].file->id,
+						   joint->uses[i].file->bytes,
+						   o->t->row, &o->files[i].row);
+	return err;
+}
+
+/* The torrent's row, and those of its files, in one transaction. */
+static int add(struct disk_open *o, bool is_new)
+{
+	char path[INDEX_PATH_BYTES];
+	int err = index_job_begin(o->index);
+
+	snprintf(path, sizeof(path), "torrents/%s", o->t->hex);
+	if (err == 0 && is_new)
+		err = index_job_stay(o->index, path);
+	if (err == 0 && is_new)
+		err = index_job_add(o->index, o->t->mi, o->now_s, &o->t->row);
+	if (err == 0)
+		err = add_files(o);
+	if (err == 0)
+		err = index_job_commit(o->index);
+	if (err != 0)
+		index_job_rollback(o->index);
+	return err;
+}
+
 static int find_or_add(struct disk_open *o)
 {
 	struct disk_torrent *t = o->t;
 	struct index_torrent known;
+	bool is_any_missing;
 	int err;
 
 	err = home_job_keep_info(o->home, t->hex, t->mi->info);
@@ -104,28 +191,61 @@ static int find_or_add(struct disk_open *o)
 	t->base.added_s = o->now_s;
 	err = index_job_find(o->index, &t->id, &known);
 	if (err == ENOENT)
-		return index_job_add(o->index, t->mi, o->now_s, &t->row);
+		return add(o, true);
 	if (err != 0)
 		return err;
 	if (!torrent_id_matches(&known.id, &t->id))
 		return EBADMSG;
 	t->row = known.row;
 	t->base.added_s = known.added_s;
-	return 0;
+	err = find_files(o, &is_any_missing);
+	if (err == 0 && is_any_missing) /* it was added by format 2 */
+		err = add(o, false);
+	return err;
 }
 
-static int load_bits(struct disk_open *o)
+typedef int load_fn(struct index_db *db, int64_t row, uint32_t n,
+		    uint8_t *bits);
+
+/* Into `out`, of which the size is set. */
+static int load(struct index_db *db, load_fn *fn, int64_t row, struct bits *out)
 {
-	size_t len = bits_bytes(o->held.n);
+	size_t len = bits_bytes(out->n);
 	uint8_t *bits = mem_alloc(len);
 	int err;
 
 	if (bits == NULL)
 		return ENOMEM;
-	err = index_job_load(o->index, o->t->row, o->held.n, bits);
+	err = fn(db, row, out->n, bits);
 	if (err == 0)
-		err = bits_load(&o->held, bits, len);
+		err = bits_load(out, bits, len);
 	mem_free(bits);
+	return err;
+}
+
+static int load_leaves(struct disk_open *o, uint32_t ix)
+{
+	struct bits *leaves = &o->files[ix].leaves;
+	int err = bits_init(leaves, o->t->joint.uses[ix].file->n_leaves);
+
+	if (err == 0)
+		err = load(o->index, index_job_load_leaves, o->files[ix].row,
+			   leaves);
+	if (leaves->n_set == 0)
+		bits_fini(leaves);
+	return err;
+}
+
+static int load_bits(struct disk_open *o)
+{
+	int err = load(o->index, index_job_load, o->t->row, &o->own);
+
+	if (err == 0 && o->agreed.data != NULL)
+		err = load(o->index, index_job_load_agreed, o->t->row,
+			   &o->agreed);
+	for (uint32_t i = 0; i < o->t->joint.n_files && err == 0; i++)
+		if (o->t->joint.uses[i].file != NULL && !o->files[i].is_loaded)
+			err = load_leaves(o, i);
 	return err;
 }
 
@@ -149,30 +269,35 @@ static int load_pins(struct disk_open *o)
 	return err == ENOENT ? 0 : err;
 }
 
-static bool is_whole(const struct disk_open *o, uint32_t file_ix)
+static bool is_whole(const struct disk_open *o, const struct blob_home *home,
+		     const char *name, uint32_t file_ix)
 {
 	uint64_t size;
 
-	return blob_job_size(&o->t->blobs.home, file_ix, &size) == 0 &&
+	return blob_job_size(home, name, file_ix, &size) == 0 &&
 	       size >= o->t->mi->files[file_ix].len_bytes;
 }
 
-/* The rows of what file `ix` has lost; `*any` says if a transaction is open. */
+/* In the transaction that drops what was lost; `*any` says if it is open. */
+static int begin_once(struct disk_open *o, bool *any)
+{
+	int err = *any ? 0 : index_job_begin(o->index);
+
+	*any |= err == 0;
+	return err;
+}
+
+/* The rows of what file `ix` has lost. */
 static int drop_pieces(struct disk_open *o, uint32_t first, uint32_t last,
 		       bool *any)
 {
-	int err = 0;
+	int err = begin_once(o, any);
 
-	if (!*any)
-		err = index_job_begin(o->index);
-	if (err != 0)
-		return err;
-	*any = true;
-	for (uint32_t ix = bits_next(&o->held, first); ix <= last && err == 0;
-	     ix = bits_next(&o->held, ix + 1)) {
-		if (ix >= o->held.n)
+	for (uint32_t ix = bits_next(&o->own, first); ix <= last && err == 0;
+	     ix = bits_next(&o->own, ix + 1)) {
+		if (ix >= o->own.n)
 			break;
-		bits_clear(&o->held, ix);
+		bits_clear(&o->own, ix);
 		err = index_job_drop(o->index, o->t->row, ix,
 				     metainfo_piece_bytes(o->t->mi, ix),
 				     &o->dropped_bytes);
@@ -180,7 +305,7 @@ static int drop_pieces(struct disk_open *o, uint32_t first, uint32_t last,
 	return err;
 }
 
-static int check_file(struct disk_open *o, uint32_t file_ix, bool *any)
+static int check_own(struct disk_open *o, uint32_t file_ix, bool *any)
 {
 	const struct mi_file *f = &o->t->mi->files[file_ix];
 	uint32_t first, last;
@@ -188,18 +313,46 @@ static int check_file(struct disk_open *o, uint32_t file_ix, bool *any)
 	if (f->len_bytes == 0 || (f->attr & MI_ATTR_PAD))
 		return 0;
 	first = extent_pieces(o->t->mi, file_ix, &last);
-	if (bits_next(&o->held, first) > last)
+	if (bits_next(&o->own, first) > last)
 		return 0;
-	if (is_whole(o, file_ix)) {
+	if (is_whole(o, &o->t->blobs.home, NULL, file_ix)) {
 		bits_set(&o->t->blobs.made, file_ix);
 		return 0;
 	}
 	return drop_pieces(o, first, last, any);
 }
 
+/* For all torrents that have the file: what they need of it, they need of these
+ * rows. */
+static int check_shared(struct disk_open *o, uint32_t file_ix, bool *any)
+{
+	struct blob_home home = {.dir_fd = o->home->files_fd, .sub = "."};
+	struct opened_file *f = &o->files[file_ix];
+	const struct joint_file *file = o->t->joint.uses[file_ix].file;
+	char path[INDEX_PATH_BYTES];
+	int err;
+
+	index_file_path(file->id, file->bytes, path);
+	if (is_whole(o, &home, path + strlen("files/"), file_ix))
+		return 0;
+	err = begin_once(o, any);
+	if (err == 0)
+		err = index_job_drop_file(o->index, f->row, &o->dropped_bytes);
+	bits_fini(&f->leaves);
+	return err;
+}
+
+static int check_file(struct disk_open *o, uint32_t file_ix, bool *any)
+{
+	int err = check_own(o, file_ix, any);
+
+	if (err == 0 && o->files != NULL && o->files[file_ix].leaves.n_set > 0)
+		err = check_shared(o, file_ix, any);
+	return err;
+}
+
 static int check_blobs(struct disk_open *o)
 {
-	uint32_t before = o->held.n_set;
 	bool any = false;
 	int err = 0;
 
@@ -213,8 +366,8 @@ static int check_blobs(struct disk_open *o)
 		index_job_rollback(o->index);
 		return err;
 	}
-	log_warn("store: %s: blobs are missing or short: %u pieces forgotten",
-		 o->t->hex, before - o->held.n_set);
+	log_warn("store: %s: blobs are missing or short: %llu bytes forgotten",
+		 o->t->hex, (unsigned long long)o->dropped_bytes);
 	return 0;
 }
 
@@ -232,6 +385,62 @@ void store_disk_job_open(struct job *job, struct worker_env *env)
 		o->err = load_pins(o);
 	if (o->err == 0)
 		o->err = check_blobs(o);
+	if (o->err == 0 && o->files != NULL && !o->t->mi->has_v1)
+		o->err = adopt_job(o);
+}
+
+/* ---- removing one ---- */
+
+static int remove_rows(struct disk_remove *r, int64_t row, const char *dir)
+{
+	int err = index_job_begin(r->index);
+
+	if (err == 0)
+		err = index_job_remove(r->index, row, dir, &r->dropped_bytes);
+	if (err == 0)
+		err = index_job_commit(r->index);
+	if (err != 0) {
+		index_job_rollback(r->index);
+		r->dropped_bytes = 0;
+	}
+	return err;
+}
+
+void store_disk_job_remove(struct job *job, struct worker_env *env)
+{
+	struct disk_remove *r = CONTAINER_OF(job, struct disk_remove, job);
+	char dir[INDEX_PATH_BYTES], hex[TORRENT_HEX_BYTES];
+	struct index_torrent known;
+
+	ASSERT_WORKER();
+	if (r->err != 0)
+		return;
+	r->err = index_job_find(r->index, &r->id, &known);
+	if (r->err != 0)
+		return;
+	snprintf(dir, sizeof(dir), "torrents/%s",
+		 torrent_id_hex(&known.id, hex));
+	r->err = remove_rows(r, known.row, dir);
+	if (r->err == 0 && finish_leaving(r->index, r->home) != 0)
+		log_debug("store: what was removed is tried again at the next "
+			  "start");
+}
+
+/* A torrent may be gone that had the file, but not while this one holds it. */
+static int drop_leaves(struct disk_forget *f)
+{
+	int err = index_job_begin(f->index);
+
+	if (err == 0)
+		err = index_job_drop_leaves(f->index, &f->file, f->leaves.first,
+					    f->leaves.n, &f->dropped_bytes);
+	if (err == 0)
+		err = index_job_commit(f->index);
+	if (err != 0) {
+		index_job_rollback(f->index);
+		f->dropped_bytes = 0;
+	}
+	return err;
 }
 
 void store_disk_job_forget(struct job *job, struct worker_env *env)
@@ -239,8 +448,11 @@ void store_disk_job_forget(struct job *job, struct worker_env *env)
 	struct disk_forget *f = CONTAINER_OF(job, struct disk_forget, job);
 
 	ASSERT_WORKER();
-	f->err = index_job_drop(f->index, f->row, f->piece_ix, f->piece_bytes,
-				&f->dropped_bytes);
+	if (f->is_own)
+		f->err = index_job_drop(f->index, f->row, f->piece_ix,
+					f->piece_bytes, &f->dropped_bytes);
+	else if (f->leaves.n > 0)
+		f->err = drop_leaves(f);
 }
 
 void store_disk_job_keep_pins(struct job *job, struct worker_env *env)

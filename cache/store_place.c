@@ -201,7 +201,8 @@ static int place_read_now(struct store_torrent *st, uint64_t off_bytes,
 			  uint32_t len_bytes, uint8_t *dst)
 {
 	struct place *p = CONTAINER_OF(st, struct place, handle);
-	int err = blobs_read_now(&p->set, p->mi, off_bytes, len_bytes, dst);
+	struct spot_map map = {.mi = p->mi, .own = &p->set};
+	int err = blobs_read_now(&map, off_bytes, len_bytes, dst);
 
 	ASSERT_LOOP(p->loop);
 	p->stats.reads += err == 0;
@@ -213,10 +214,11 @@ static int place_read(struct store_torrent *st, uint64_t off_bytes,
 		      void *arg)
 {
 	struct place *p = CONTAINER_OF(st, struct place, handle);
+	struct spot_map map = {.mi = p->mi, .own = &p->set};
 
 	ASSERT_LOOP(p->loop);
 	p->stats.reads++;
-	return blobs_read(&p->set, p->mi, off_bytes, len_bytes, dst, done, arg);
+	return blobs_read(&map, off_bytes, len_bytes, dst, done, arg);
 }
 
 static void say_done(struct answer *a)

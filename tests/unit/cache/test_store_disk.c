@@ -463,7 +463,7 @@ static void refuses_newer_version(void **state)
 	exec_index(f, "PRAGMA user_version = 99");
 	assert_int_equal(start(f), EPROTO);
 	assert_non_null(strstr(f->why, "newer"));
-	exec_index(f, "PRAGMA user_version = 2");
+	exec_index(f, "PRAGMA user_version = 3");
 	open_all(f);
 	assert_true(bits_is_full(&f->open.held));
 }
@@ -474,7 +474,9 @@ static void upgrades_the_first_format(void **state)
 	struct fix *f = *state;
 
 	fill(f);
-	exec_index(f, "DROP TABLE pinned; PRAGMA user_version = 1");
+	exec_index(f, "DROP TABLE pinned; DROP TABLE member; DROP TABLE leaf;"
+		      "DROP TABLE agreed; DROP TABLE file;"
+		      "DROP TABLE leaving; PRAGMA user_version = 1");
 	open_all(f);
 	assert_true(bits_is_full(&f->open.held));
 	assert_null(store_pinned(f->open.st));

@@ -1,0 +1,525 @@
+/* joint — who has which file, and what that makes held.
+ *
+ * Purpose: torrents of different piece sizes, v2-only and hybrid, have the same
+ * file. What is common to them are its leaves. Here is what each makes of them.
+ *
+ * Words. Use: a file of a torrent that has a root; one torrent may use a file
+ * twice. Own: pieces that a store keeps for one torrent alone, because no root
+ * proves them. Told: pieces that the torrent's owner has for held. Agreed, of a
+ * hybrid: the leaves of the piece match its v1 hash, too. That is a fact about
+ * the two hashes; it stays true when the leaves are lost, and come again.
+ *
+ * Happy path
+ *   1. a put of one torrent was written: joint_add. Its leaves are there; for
+ *      all other uses of the file, the pieces that have them are `changed`.
+ *   2. on a turn of its own each of these torrents looks at its pieces: whole,
+ *      it is told so; in part, it is told which leaves.
+ *   3. a hybrid's piece that is whole but not agreed is `unsure`: the store is
+ *      asked to hash it, one at a time. It matches: as in 2.
+ *
+ * `changed` and `lossy` are bits, so news never need memory; whoever is told
+ * is told how it is now, not what happened.
+ *
+ * Failure modes: a check that cannot be made leaves its piece unheld until its
+ * leaves change, or the next start. A piece on which v1 and v2 disagree is
+ * never held; that is said once a torrent. */
+#include "cache/joint.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "cache/extent.h"
+#include "core/be.h"
+#include "core/hmap.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/merkle.h"
+#include "core/metainfo.h"
+
+/* ---- files ---- */
+
+int joints_init(struct joints *all, const struct joint_cfg *cfg)
+{
+	all->cfg = *cfg;
+	return hmap_new(JOINT_ID_BYTES, &all->files);
+}
+
+void joints_fini(struct joints *all)
+{
+	assert(hmap_count(all->files) == 0);
+	hmap_free(all->files);
+}
+
+static void file_free(struct joints *all, struct joint_file *f)
+{
+	hmap_del(all->files, f->id);
+	all->cfg.file_fini(f);
+	bits_fini(&f->leaves);
+	mem_free(f);
+}
+
+static uint64_t count_leaves(uint64_t bytes)
+{
+	return (bytes + MERKLE_LEAF_BYTES - 1) / MERKLE_LEAF_BYTES;
+}
+
+static struct joint_file *find_or_make(struct joints *all,
+				       const struct mi_file *mf)
+{
+	uint8_t id[JOINT_ID_BYTES];
+	struct joint_file *f;
+
+	memcpy(id, mf->root, HASH_SHA256_BYTES);
+	be64_put(id + HASH_SHA256_BYTES, mf->len_bytes);
+	f = hmap_get(all->files, id);
+	if (f != NULL)
+		return f;
+	f = mem_zalloc(1, all->cfg.file_bytes);
+	if (f == NULL)
+		return NULL;
+	memcpy(f->id, id, sizeof(id));
+	f->bytes = mf->len_bytes;
+	f->n_leaves = (uint32_t)count_leaves(mf->len_bytes);
+	LIST_INIT(&f->uses);
+	if (hmap_put(all->files, id, f) != 0) {
+		mem_free(f);
+		return NULL;
+	}
+	return f;
+}
+
+/* ---- a torrent ---- */
+
+static bool has_root(const struct mi_file *mf)
+{
+	return mf->root != NULL && mf->len_bytes > 0 &&
+	       count_leaves(mf->len_bytes) < UINT32_MAX;
+}
+
+static int add_use(struct joint_torrent *t, uint32_t ix)
+{
+	const struct mi_file *mf = &t->mi->files[ix];
+	struct joint_use *use = &t->uses[ix];
+
+	if (!has_root(mf))
+		return 0;
+	use->file = find_or_make(t->all, mf);
+	if (use->file == NULL)
+		return ENOMEM;
+	use->t = t;
+	use->file_ix = ix;
+	use->is_vouched = !t->mi->has_v1 || mf->layer != NULL ||
+			  mf->len_bytes <= t->mi->piece_bytes;
+	LIST_INSERT_HEAD(&use->file->uses, use, link);
+	return 0;
+}
+
+static int init_bits(struct joint_torrent *t)
+{
+	uint32_t n = t->mi->n_pieces;
+	int err = bits_init(&t->agreed, n);
+
+	if (err == 0)
+		err = bits_init(&t->told, n);
+	if (err == 0)
+		err = bits_init(&t->changed, n);
+	if (err == 0)
+		err = bits_init(&t->lossy, n);
+	return err != 0 ? err : bits_init(&t->unsure, n);
+}
+
+static void on_turn(void *arg);
+
+int joint_init(struct joint_torrent *t, struct joints *all,
+	       const struct metainfo *mi, const struct bits *own)
+{
+	int err = 0;
+
+	*t = (struct joint_torrent){.all = all, .mi = mi, .own = own};
+	loop_task_init(&t->task, on_turn, t);
+	if (!mi->has_v2)
+		return 0;
+	t->uses = mem_zalloc(mi->n_files, sizeof(*t->uses));
+	if (t->uses == NULL)
+		return ENOMEM;
+	t->n_files = mi->n_files;
+	for (uint32_t ix = 0; ix < mi->n_files && err == 0; ix++)
+		err = add_use(t, ix);
+	if (err == 0)
+		err = init_bits(t);
+	if (err != 0)
+		joint_fini(t);
+	return err;
+}
+
+void joint_reopen(struct joint_torrent *t, const struct metainfo *mi)
+{
+	t->mi = mi;
+}
+
+void joint_close(struct joint_torrent *t)
+{
+	loop_task_cancel(t->all->cfg.loop, &t->task);
+	t->mi = NULL;
+	t->ops = NULL;
+	if (!joint_is_any(t))
+		return;
+	bits_clear_all(&t->changed);
+	bits_clear_all(&t->lossy);
+	bits_clear_all(&t->unsure);
+}
+
+void joint_fini(struct joint_torrent *t)
+{
+	loop_task_cancel(t->all->cfg.loop, &t->task);
+	for (uint32_t i = 0; i < t->n_files; i++) {
+		struct joint_file *f = t->uses[i].file;
+
+		if (f == NULL)
+			continue;
+		LIST_REMOVE(&t->uses[i], link);
+		if (LIST_EMPTY(&f->uses))
+			file_free(t->all, f);
+	}
+	mem_free(t->uses);
+	bits_fini(&t->agreed);
+	bits_fini(&t->told);
+	bits_fini(&t->changed);
+	bits_fini(&t->lossy);
+	bits_fini(&t->unsure);
+	t->uses = NULL;
+	t->n_files = 0;
+}
+
+void joint_load(struct joint_file *f, struct bits *leaves TAKES)
+{
+	if (!f->is_loaded && leaves->data != NULL) {
+		assert(leaves->n == f->n_leaves);
+		f->leaves = *leaves;
+		*leaves = (struct bits){0};
+	}
+	f->is_loaded = true;
+	bits_fini(leaves);
+}
+
+/* ---- where a piece lies ---- */
+
+bool joint_piece(const struct joint_torrent *t, uint32_t piece_ix,
+		 struct joint_piece *out)
+{
+	return joint_range(t, piece_ix, 0, t->mi->piece_bytes, out);
+}
+
+bool joint_range(const struct joint_torrent *t, uint32_t piece_ix,
+		 uint32_t at_bytes, size_t len_bytes, struct joint_piece *out)
+{
+	uint64_t off = (uint64_t)piece_ix * t->mi->piece_bytes;
+	uint64_t in_file, left;
+	uint32_t ix;
+
+	if (!joint_is_any(t))
+		return false;
+	ix = metainfo_file_at(t->mi, off);
+	if (ix >= t->n_files || t->uses[ix].file == NULL)
+		return false;
+	in_file = off + at_bytes - t->mi->files[ix].off_bytes;
+	if (in_file >= t->uses[ix].file->bytes)
+		return false;
+	left = t->uses[ix].file->bytes - in_file;
+	if (len_bytes > left)
+		len_bytes = (size_t)left;
+	out->use = &t->uses[ix];
+	out->first = (uint32_t)(in_file / MERKLE_LEAF_BYTES);
+	out->n = (uint32_t)count_leaves(len_bytes);
+	return true;
+}
+
+bool joint_has_leaf(const struct joint_file *f, uint32_t leaf)
+{
+	return f->leaves.data != NULL && bits_has(&f->leaves, leaf);
+}
+
+bool joint_has_all(const struct joint_piece *p)
+{
+	const struct bits *leaves = &p->use->file->leaves;
+
+	return leaves->data != NULL &&
+	       bits_next_clear(leaves, p->first) >= p->first + p->n;
+}
+
+/* Held, whoever knows it. */
+static bool is_held(const struct joint_torrent *t, uint32_t ix)
+{
+	struct joint_piece p;
+
+	if (bits_has(t->own, ix))
+		return true;
+	return joint_piece(t, ix, &p) && joint_has_all(&p) &&
+	       (!t->mi->has_v1 || bits_has(&t->agreed, ix));
+}
+
+/* The next stretch of leaves that are there, from `*at` on. */
+static bool next_leaves(const struct joint_piece *p, uint32_t *at, uint32_t *n)
+{
+	const struct bits *leaves = &p->use->file->leaves;
+	uint32_t end = p->first + p->n;
+	uint32_t from, to;
+
+	if (leaves->data == NULL)
+		return false;
+	from = bits_next(leaves, *at);
+	if (from >= end)
+		return false;
+	to = bits_next_clear(leaves, from);
+	*at = from;
+	*n = (to < end ? to : end) - from;
+	return true;
+}
+
+/* ---- at the start ---- */
+
+static void ask_later(struct joint_torrent *t, uint32_t ix)
+{
+	bits_set(&t->unsure, ix);
+	loop_defer(t->all->cfg.loop, &t->task);
+}
+
+static int list_leaves(const struct joint_torrent *t, uint32_t ix,
+		       const struct joint_piece *p, struct bits *leaves)
+{
+	uint64_t per_piece = t->mi->piece_bytes / MERKLE_LEAF_BYTES;
+	uint64_t n_all = t->mi->n_pieces * per_piece;
+	uint32_t at = p->first, n;
+
+	if (n_all > UINT32_MAX)
+		return 0; /* bits cannot number them; they come again */
+	while (next_leaves(p, &at, &n)) {
+		if (leaves->data == NULL &&
+		    bits_init(leaves, (uint32_t)n_all) != 0)
+			return ENOMEM;
+		for (uint32_t end = at + n; at < end; at++)
+			bits_set(leaves,
+				 (uint32_t)(ix * per_piece) + at - p->first);
+	}
+	return 0;
+}
+
+static int begin_file(struct joint_torrent *t, const struct joint_use *use,
+		      struct bits *held, struct bits *leaves)
+{
+	uint32_t last, ix = extent_pieces(t->mi, use->file_ix, &last);
+	int err = 0;
+
+	for (; ix <= last && err == 0; ix++) {
+		struct joint_piece p;
+
+		if (is_held(t, ix)) {
+			bits_set(held, ix);
+			continue;
+		}
+		joint_piece(t, ix, &p);
+		err = list_leaves(t, ix, &p, leaves);
+		if (joint_has_all(&p))
+			ask_later(t, ix);
+	}
+	return err;
+}
+
+int joint_begin(struct joint_torrent *t, struct bits *held, struct bits *leaves)
+{
+	int err = 0;
+
+	for (uint32_t ix = bits_next(t->own, 0); ix < t->own->n;
+	     ix = bits_next(t->own, ix + 1))
+		bits_set(held, ix);
+	for (uint32_t i = 0; i < t->n_files && err == 0; i++)
+		if (t->uses[i].file != NULL &&
+		    t->uses[i].file->leaves.n_set > 0)
+			err = begin_file(t, &t->uses[i], held, leaves);
+	bits_load(&t->told, held->data, bits_bytes(held->n));
+	return err;
+}
+
+void joint_watch(struct joint_torrent *t, const struct store_share_ops *ops,
+		 void *arg)
+{
+	t->ops = ops;
+	t->arg = arg;
+}
+
+/* ---- telling ---- */
+
+static void tell_leaves(struct joint_torrent *t, uint32_t ix,
+			const struct joint_piece *p)
+{
+	uint32_t at = p->first, n;
+
+	while (t->ops != NULL && next_leaves(p, &at, &n)) {
+		uint64_t off = (uint64_t)at * MERKLE_LEAF_BYTES;
+		uint64_t end = off + (uint64_t)n * MERKLE_LEAF_BYTES;
+
+		if (end > p->use->file->bytes)
+			end = p->use->file->bytes;
+		t->ops->on_gained_leaves(t->arg, ix,
+					 (uint32_t)(off % t->mi->piece_bytes),
+					 (uint32_t)(end - off));
+		at += n;
+	}
+}
+
+static void tell_lost(struct joint_torrent *t, uint32_t ix)
+{
+	bits_clear(&t->told, ix);
+	if (t->ops != NULL)
+		t->ops->on_lost(t->arg, ix);
+}
+
+/* How it is now with one piece. */
+static void look(struct joint_torrent *t, uint32_t ix)
+{
+	bool is_lossy = bits_has(&t->lossy, ix);
+	struct joint_piece p;
+
+	bits_clear(&t->changed, ix);
+	bits_clear(&t->lossy, ix);
+	if (is_held(t, ix)) {
+		if (bits_has(&t->told, ix))
+			return;
+		bits_set(&t->told, ix);
+		if (t->ops != NULL)
+			t->ops->on_gained(t->arg, ix);
+		return;
+	}
+	if (is_lossy)
+		tell_lost(t, ix);
+	if (t->mi == NULL || !joint_piece(t, ix, &p))
+		return;
+	if (joint_has_all(&p) && !bits_has(&t->agreed, ix))
+		bits_set(&t->unsure, ix);
+	tell_leaves(t, ix, &p);
+}
+
+/* ---- hybrids ---- */
+
+static void ask_next(struct joint_torrent *t)
+{
+	struct joint_piece p;
+	uint32_t ix;
+
+	while (!t->is_checking && t->unsure.n_set > 0) {
+		ix = bits_next(&t->unsure, 0);
+		bits_clear(&t->unsure, ix);
+		if (bits_has(&t->agreed, ix) || bits_has(t->own, ix) ||
+		    !joint_piece(t, ix, &p) || !joint_has_all(&p))
+			continue;
+		t->is_checking = t->all->cfg.check(t, ix) == 0;
+	}
+}
+
+void joint_checked(struct joint_torrent *t, uint32_t piece_ix, int err)
+{
+	t->is_checking = false;
+	if (err == 0)
+		bits_set(&t->agreed, piece_ix);
+	if (t->mi == NULL)
+		return;
+	if (err == EBADMSG && !t->has_refused) {
+		log_warn("store: %s: piece %u: v1 and v2 disagree; it is not "
+			 "kept for this torrent",
+			 t->mi->name, piece_ix);
+		t->has_refused = true;
+	}
+	if (err == 0)
+		bits_set(&t->changed, piece_ix);
+	loop_defer(t->all->cfg.loop, &t->task);
+}
+
+/* A piece at a time: whoever is told may close the torrent. */
+static void on_turn(void *arg)
+{
+	struct joint_torrent *t = arg;
+
+	t->all->cfg.hold(t);
+	while (t->mi != NULL && t->changed.n_set > 0)
+		look(t, bits_next(&t->changed, 0));
+	if (t->mi != NULL)
+		ask_next(t);
+	t->all->cfg.drop(t);
+}
+
+/* ---- more, or less ---- */
+
+/* The pieces of one use that have some of these leaves. */
+static void mark(struct joint_use *use, const struct joint_piece *p,
+		 bool is_loss)
+{
+	struct joint_torrent *t = use->t;
+	uint64_t off, end;
+
+	if (t->mi == NULL || use == p->use)
+		return;
+	off = t->mi->files[use->file_ix].off_bytes;
+	end = off + (uint64_t)(p->first + p->n) * MERKLE_LEAF_BYTES;
+	off += (uint64_t)p->first * MERKLE_LEAF_BYTES;
+	for (; off < end;
+	     off = (off / t->mi->piece_bytes + 1) * t->mi->piece_bytes) {
+		uint32_t ix = (uint32_t)(off / t->mi->piece_bytes);
+
+		bits_set(&t->changed, ix);
+		if (is_loss)
+			bits_set(&t->lossy, ix);
+	}
+	loop_defer(t->all->cfg.loop, &t->task);
+}
+
+static void mark_all(const struct joint_piece *p, bool is_loss)
+{
+	struct joint_use *use;
+
+	LIST_FOREACH (use, &p->use->file->uses, link)
+		mark(use, p, is_loss);
+}
+
+int joint_add(const struct joint_piece *p)
+{
+	struct joint_file *f = p->use->file;
+
+	if (f->leaves.data == NULL && bits_init(&f->leaves, f->n_leaves) != 0)
+		return ENOMEM;
+	for (uint32_t i = p->first; i < p->first + p->n; i++)
+		bits_set(&f->leaves, i);
+	mark_all(p, false);
+	return 0;
+}
+
+void joint_drop(const struct joint_piece *p)
+{
+	struct joint_file *f = p->use->file;
+
+	if (f->leaves.data == NULL)
+		return;
+	for (uint32_t i = p->first; i < p->first + p->n; i++)
+		bits_clear(&f->leaves, i);
+	mark_all(p, true);
+}
+
+void joint_kept(struct joint_torrent *t, uint32_t piece_ix)
+{
+	if (joint_is_any(t))
+		bits_set(&t->told, piece_ix);
+}
+
+void joint_lost(struct joint_torrent *t, uint32_t piece_ix)
+{
+	if (joint_is_any(t))
+		bits_clear(&t->told, piece_ix);
+}
+
+void joint_look(struct joint_torrent *t, uint32_t piece_ix)
+{
+	if (t->mi == NULL || !joint_is_any(t))
+		return;
+	bits_set(&t->changed, piece_ix);
+	loop_defer(t->all->cfg.loop, &t->task);
+}

@@ -1,0 +1,149 @@
+/* joint — v2 files that torrents have in common: which of their leaves a store
+ * has, what that makes held of each torrent, and who is to be told when it
+ * changes. For store_disk and store_mem; no I/O.
+ *
+ * A file's root and length are its identity, and its leaves are kept by what is
+ * proven by the root. So it does not matter which torrent brought them.
+ *
+ * Thread: loop. */
+#ifndef SHOAL_CACHE_JOINT_H
+#define SHOAL_CACHE_JOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/store.h"
+#include "core/bits.h"
+#include "core/loop.h"
+#include "core/queue.h"
+
+struct hmap;
+struct joint_torrent;
+
+enum { JOINT_ID_BYTES = 32 + 8 }; /* root, length */
+
+LIST_HEAD(joint_uses, joint_use);
+
+/* A file that torrents of the store have. Lives as long as one uses it. */
+struct joint_file {
+	uint8_t id[JOINT_ID_BYTES];
+	uint64_t bytes;
+	uint32_t n_leaves;
+	struct bits leaves; /* there to be read; no data: none ever was */
+	struct joint_uses uses;
+	bool is_loaded; /* the store has said which leaves it has */
+};
+
+/* A file of a torrent, and what it is. */
+struct joint_use {
+	struct joint_file *file; /* NULL: it has no root */
+	struct joint_torrent *t;
+	uint32_t file_ix;
+	bool is_vouched; /* v2 was checked of whatever is put */
+	LIST_ENTRY(joint_use) link;
+};
+
+/* What a store does for this. */
+struct joint_cfg {
+	struct loop *loop; /* kept */
+	size_t file_bytes; /* of a struct that begins with a joint_file */
+	void (*file_fini)(struct joint_file *f);
+	/* Ask the v1 hash of a hybrid's piece, all leaves of which are there;
+	 * joint_checked is the answer, on a later turn. */
+	int (*check)(struct joint_torrent *t, uint32_t piece_ix);
+	/* `t` must outlive the calls between these. */
+	void (*hold)(struct joint_torrent *t);
+	void (*drop)(struct joint_torrent *t);
+};
+
+struct joints {
+	struct joint_cfg cfg;
+	struct hmap *files; /* by id */
+};
+
+/* Embedded in a store's torrent. All is empty when no file has a root. */
+struct joint_torrent {
+	struct joints *all;
+	const struct metainfo *mi; /* NULL: it is not open */
+	uint32_t n_files;
+	struct joint_use *uses; /* one a file, or NULL */
+	const struct bits *own; /* pieces kept for it alone; the store's */
+	struct bits agreed;	/* hybrid: the v1 hash matched */
+	struct bits told;	/* its owner has it for held */
+	struct bits changed;	/* to be looked at */
+	struct bits lossy;	/* the same; something of it was lost */
+	struct bits unsure;	/* hybrid: the v1 hash was not asked */
+	bool is_checking;
+	bool has_refused;
+	const struct store_share_ops *ops; /* NULL: nobody watches */
+	void *arg;
+	struct loop_task task;
+};
+
+/* The leaves that a piece is. */
+struct joint_piece {
+	struct joint_use *use;
+	uint32_t first;
+	uint32_t n;
+};
+
+int joints_init(struct joints *all, const struct joint_cfg *cfg);
+void joints_fini(struct joints *all);
+
+/* joint_init — find or make the files of a torrent; nothing is held yet. Keeps
+ * mi until joint_close, and `own`. 0 or ENOMEM. */
+int joint_init(struct joint_torrent *t, struct joints *all,
+	       const struct metainfo *mi, const struct bits *own);
+/* joint_reopen — after joint_close: 0. */
+void joint_reopen(struct joint_torrent *t, const struct metainfo *mi);
+void joint_close(struct joint_torrent *t);
+void joint_fini(struct joint_torrent *t);
+
+static inline bool joint_is_any(const struct joint_torrent *t)
+{
+	return t->uses != NULL;
+}
+
+/* joint_load — the leaves that the store had of a file, if nobody has said so
+ * yet. Takes the bits. */
+void joint_load(struct joint_file *f, struct bits *leaves TAKES);
+
+/* joint_begin — all files are loaded, t->own and t->agreed are right: `held`
+ * gets the pieces that the torrent has, `leaves` (may be left without data)
+ * what there is of others. 0 or ENOMEM. */
+int joint_begin(struct joint_torrent *t, struct bits *held,
+		struct bits *leaves);
+
+void joint_watch(struct joint_torrent *t, const struct store_share_ops *ops,
+		 void *arg);
+
+/* joint_piece — where a piece lies; false: not in a file with a root. Such a
+ * piece lies in one file, for those begin at a piece. */
+bool joint_piece(const struct joint_torrent *t, uint32_t piece_ix,
+		 struct joint_piece *out);
+
+/* joint_range — the same of bytes [at, at + len) of it, which must be leaves.
+ */
+bool joint_range(const struct joint_torrent *t, uint32_t piece_ix,
+		 uint32_t at_bytes, size_t len_bytes, struct joint_piece *out);
+
+bool joint_has_leaf(const struct joint_file *f, uint32_t leaf);
+bool joint_has_all(const struct joint_piece *p);
+
+/* joint_add — these leaves can be read now; everybody but `p->use` is told.
+ * 0 or ENOMEM. joint_drop — they cannot any more. */
+int joint_add(const struct joint_piece *p);
+void joint_drop(const struct joint_piece *p);
+
+/* joint_kept / joint_lost — the torrent's owner has this piece for held now, or
+ * not, by its own doing. joint_look — and it may be held all the same. */
+void joint_kept(struct joint_torrent *t, uint32_t piece_ix);
+void joint_lost(struct joint_torrent *t, uint32_t piece_ix);
+void joint_look(struct joint_torrent *t, uint32_t piece_ix);
+
+/* joint_checked — the answer to cfg.check: 0: it matches; EBADMSG: it does not;
+ * else it could not be asked. */
+void joint_checked(struct joint_torrent *t, uint32_t piece_ix, int err);
+
+#endif

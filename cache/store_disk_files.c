@@ -1,0 +1,256 @@
+/* store_disk_files — files that the disk store keeps by their v2 root.
+ *
+ * Purpose: what of joint.h the disk store has to do: names and descriptors of
+ * the blobs, the v1 hash of what came from another torrent, and hash trees.
+ *
+ * A hybrid's check reads the piece from the shared blob by a worker. If it
+ * matches, a put with nothing to write takes the fact to the index.
+ *
+ * Hash trees are a cache of what peers said: they are not synced, no row speaks
+ * of them, and who reads them proves them.
+ *
+ * Threads: loop. */
+#include "cache/store_disk_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cache/files_job.h"
+#include "core/loop.h"
+#include "core/mem.h"
+#include "core/merkle.h"
+#include "core/metainfo.h"
+
+static struct disk_torrent *torrent_of(struct joint_torrent *joint)
+{
+	return CONTAINER_OF(joint, struct disk_torrent, joint);
+}
+
+/* ---- blobs ---- */
+
+/* The name and the key are made when somebody first asks. */
+static struct shared_blob *blob_of(const struct joint_torrent *joint,
+				   uint32_t file_ix)
+{
+	const struct joint_use *use = &joint->uses[file_ix];
+	struct disk_file *f = disk_file_of(use);
+	char path[INDEX_PATH_BYTES];
+
+	if (f->files == NULL) {
+		struct disk *d = CONTAINER_OF(joint->all, struct disk, joints);
+
+		index_file_path(f->base.id, f->base.bytes, path);
+		snprintf(f->name, sizeof(f->name), "%.*s",
+			 (int)sizeof(f->name) - 1, path + strlen("files/"));
+		f->blob.name = f->name;
+		f->blob.key = d->next_key++;
+		f->files = &d->files;
+	}
+	return &f->blob;
+}
+
+struct spot_map disk_files_map(struct disk_torrent *t)
+{
+	return (struct spot_map){
+		.mi = t->mi,
+		.own = &t->blobs,
+		.shared = &t->disk->files,
+		.joint = &t->joint,
+		.staged = &t->staged,
+		.blob_of = blob_of,
+	};
+}
+
+static void file_fini(struct joint_file *f)
+{
+	struct disk_file *df = CONTAINER_OF(f, struct disk_file, base);
+
+	if (df->files != NULL)
+		blobs_set_evict(df->files, &df->blob);
+}
+
+/* ---- the v1 side of a hybrid ---- */
+
+static void on_agreement_kept(void *arg, uint32_t piece_ix,
+			      enum store_phase phase, int err)
+{
+}
+
+static void on_checked(struct job *job)
+{
+	struct files_check *c = CONTAINER_OF(job, struct files_check, job);
+	struct disk_torrent *t = c->arg;
+
+	joint_checked(&t->joint, c->piece_ix, c->err);
+	if (c->err == 0 && !t->is_closed)
+		(void)batch_put(t, c->piece_ix, NULL, on_agreement_kept, NULL);
+	blobs_set_drop(&t->blobs);
+	mem_free(c);
+}
+
+static int check(struct joint_torrent *joint, uint32_t piece_ix)
+{
+	struct disk_torrent *t = torrent_of(joint);
+	struct files_check *c = mem_new(struct files_check);
+	struct joint_piece p;
+
+	if (c == NULL || !joint_piece(joint, piece_ix, &p)) {
+		mem_free(c);
+		return ENOMEM;
+	}
+	c->dir_fd = t->disk->home.files_fd;
+	c->name = blob_of(joint, p.use->file_ix)->name;
+	c->off_bytes = (uint64_t)p.first * MERKLE_LEAF_BYTES;
+	c->file_bytes = p.use->file->bytes;
+	c->piece_bytes = metainfo_piece_bytes(t->mi, piece_ix);
+	c->piece_ix = piece_ix;
+	memcpy(c->want, t->mi->v1_hashes + (size_t)piece_ix * HASH_SHA1_BYTES,
+	       HASH_SHA1_BYTES);
+	c->arg = t;
+	blobs_set_hold(&t->blobs);
+	c->job = (struct job){.run = files_job_check, .done = on_checked};
+	workers_submit(t->disk->workers, &c->job);
+	return 0;
+}
+
+void disk_vouch(struct store_torrent *st, uint32_t file_ix)
+{
+	struct disk_torrent *t = disk_torrent_of(st);
+
+	if (file_ix < t->joint.n_files)
+		t->joint.uses[file_ix].is_vouched = true;
+}
+
+void disk_watch(struct store_torrent *st, const struct store_share_ops *ops,
+		void *arg)
+{
+	joint_watch(&disk_torrent_of(st)->joint, ops, arg);
+}
+
+/* ---- hash trees ---- */
+
+static void on_nodes_done(struct job *job)
+{
+	struct files_nodes *n = CONTAINER_OF(job, struct files_nodes, job);
+	struct disk_torrent *t = n->owner;
+
+	if (n->done != NULL)
+		n->done(n->arg, n->err);
+	blobs_set_drop(&t->blobs);
+	mem_free(n);
+}
+
+/* The job, with room for `extra` bytes behind it; NULL with why. */
+static struct files_nodes *nodes_new(struct disk_torrent *t, uint32_t file_ix,
+				     const struct files_range *range,
+				     size_t extra, int *err)
+{
+	struct files_nodes *n;
+	uint64_t off;
+
+	*err = EINVAL;
+	if (file_ix >= t->joint.n_files || t->joint.uses[file_ix].file == NULL)
+		return NULL;
+	if (!files_tree_at(t->joint.uses[file_ix].file->n_leaves, range, &off))
+		return NULL;
+	*err = ENOMEM;
+	n = mem_zalloc(1, sizeof(*n) + extra);
+	if (n == NULL)
+		return NULL;
+	n->dir_fd = t->disk->home.files_fd;
+	n->name = blob_of(&t->joint, file_ix)->name;
+	n->off_bytes = off;
+	n->len_bytes = range->n * (size_t)HASH_SHA256_BYTES;
+	n->owner = t;
+	return n;
+}
+
+static void nodes_start(struct files_nodes *n)
+{
+	struct disk_torrent *t = n->owner;
+
+	blobs_set_hold(&t->blobs);
+	n->job = (struct job){.run = files_job_nodes, .done = on_nodes_done};
+	workers_submit(t->disk->workers, &n->job);
+}
+
+void disk_put_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
+		    uint64_t index, uint32_t n, const uint8_t *hashes)
+{
+	struct disk_torrent *t = disk_torrent_of(st);
+	struct files_range range = {level, index, n};
+	size_t len = n * (size_t)HASH_SHA256_BYTES;
+	struct files_nodes *job;
+	int err;
+
+	ASSERT_LOOP(t->disk->loop);
+	if (t->disk->err != 0)
+		return;
+	job = nodes_new(t, file_ix, &range, len, &err);
+	if (job == NULL)
+		return;
+	memcpy(job->copy, hashes, len);
+	job->src = job->copy;
+	nodes_start(job);
+}
+
+int disk_read_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
+		    uint64_t index, uint32_t n, uint8_t *dst,
+		    store_read_fn *done, void *arg)
+{
+	struct disk_torrent *t = disk_torrent_of(st);
+	struct files_range range = {level, index, n};
+	struct files_nodes *job;
+	int err;
+
+	ASSERT_LOOP(t->disk->loop);
+	job = nodes_new(t, file_ix, &range, 0, &err);
+	if (job == NULL)
+		return err;
+	job->dst = dst;
+	job->done = done;
+	job->arg = arg;
+	nodes_start(job);
+	return 0;
+}
+
+/* ---- life ---- */
+
+static void hold(struct joint_torrent *joint)
+{
+	blobs_set_hold(&torrent_of(joint)->blobs);
+}
+
+static void drop(struct joint_torrent *joint)
+{
+	blobs_set_drop(&torrent_of(joint)->blobs);
+}
+
+int disk_files_init(struct disk *d)
+{
+	struct joint_cfg cfg = {
+		.loop = d->loop,
+		.file_bytes = sizeof(struct disk_file),
+		.file_fini = file_fini,
+		.check = check,
+		.hold = hold,
+		.drop = drop,
+	};
+	struct blob_home home = {.dir_fd = -1, .sub = "."};
+	int err = joints_init(&d->joints, &cfg);
+
+	if (err != 0)
+		return err;
+	err = blobs_set_init(&d->files, &d->blobs, &home, 0);
+	if (err != 0)
+		joints_fini(&d->joints);
+	d->files.on_idle = blobs_set_fini;
+	return err;
+}
+
+void disk_files_fini(struct disk *d)
+{
+	joints_fini(&d->joints);
+	blobs_set_close(&d->files);
+}

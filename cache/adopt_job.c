@@ -26,6 +26,7 @@
 #include "cache/extent.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/merkle.h"
 #include "core/metainfo.h"
 
@@ -39,16 +40,33 @@ struct adopt {
 	char to[INDEX_PATH_BYTES];
 };
 
-static bool is_adoptable(const struct disk_open *o, uint32_t ix)
+/* Has the index leaves of the file? What others have open is on its way there,
+ * but then its blob is there already. */
+static int has_leaves(const struct disk_open *o, uint32_t ix, bool *out)
 {
-	const struct joint_file *f = o->t->joint.uses[ix].file;
+	uint32_t n = o->t->joint.uses[ix].file->n_leaves;
+	uint8_t *bits = mem_alloc(bits_bytes(n));
+	int err;
+
+	if (bits == NULL)
+		return ENOMEM;
+	err = index_job_load_leaves(o->index, o->files[ix].row, n, bits);
+	*out = false;
+	for (size_t i = 0; i < bits_bytes(n) && err == 0; i++)
+		*out |= bits[i] != 0;
+	mem_free(bits);
+	return err;
+}
+
+static bool has_own(const struct disk_open *o, uint32_t ix)
+{
 	uint32_t first, last;
 
-	if (f == NULL || o->files[ix].is_loaded ||
-	    o->files[ix].leaves.n_set > 0)
+	if (o->t->joint.uses[ix].file == NULL)
 		return false;
 	first = extent_pieces(o->t->mi, ix, &last);
-	return bits_next(&o->own, first) <= last;
+	return bits_next(&o->own, first) <= last &&
+	       bits_next(&o->own, first) < o->own.n;
 }
 
 static uint32_t leaves_per_piece(const struct adopt *a)
@@ -160,8 +178,12 @@ int adopt_job(struct disk_open *o)
 
 	for (uint32_t ix = 0; ix < o->t->joint.n_files && err == 0; ix++) {
 		struct adopt a = {.o = o, .file_ix = ix};
+		bool is_there = false;
 
-		if (!is_adoptable(o, ix))
+		if (!has_own(o, ix))
+			continue;
+		err = has_leaves(o, ix, &is_there);
+		if (err != 0 || is_there)
 			continue;
 		a.first = extent_pieces(o->t->mi, ix, &a.last);
 		a.file.row = o->files[ix].row;

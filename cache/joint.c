@@ -156,6 +156,8 @@ int joint_init(struct joint_torrent *t, struct joints *all,
 void joint_reopen(struct joint_torrent *t, const struct metainfo *mi)
 {
 	t->mi = mi;
+	for (uint32_t i = 0; i < t->n_files; i++)
+		t->uses[i].is_vouched |= mi->files[i].layer != NULL;
 }
 
 void joint_close(struct joint_torrent *t)

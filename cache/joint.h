@@ -95,7 +95,7 @@ void joints_fini(struct joints *all);
  * mi until joint_close, and `own`. 0 or ENOMEM. */
 int joint_init(struct joint_torrent *t, struct joints *all,
 	       const struct metainfo *mi, const struct bits *own);
-/* joint_reopen — after joint_close: 0. */
+/* joint_reopen — after joint_close, the same torrent. */
 void joint_reopen(struct joint_torrent *t, const struct metainfo *mi);
 void joint_close(struct joint_torrent *t);
 void joint_fini(struct joint_torrent *t);

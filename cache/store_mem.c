@@ -8,86 +8,28 @@
  * Staged: parts of a piece that is not verified yet; they count as the store's
  * memory like what is held, and go with the handle. Call: an answer on its
  * way. Answers are given on the loop's next turn, so that a user of this store
- * sees the same order of events as with a disk.
+ * sees the same order of events as with a disk. What is kept of files with a v2
+ * root is in store_mem_files.c; `pieces` has the rest.
  *
  * Failure modes: ENOMEM, and ENOSPC when the pieces' sum would pass max_bytes;
  * nothing is thrown away to make room. A read of what is not there is EIO, as
  * a lost blob would be.
  *
- * Invariants: held_bytes = the sum of the lengths of all pieces of all
- * records; used_bytes is that and all that is staged. No piece is in both
- * maps. Every call is in `calls` until its `done` runs.
+ * Invariants: held_bytes = the sum of the lengths of all pieces of all records,
+ * and of all leaves; used_bytes is that, all that is staged, and hash trees. No
+ * piece is in both maps. Every call is in `calls` until its `done` runs.
  *
  * Threads: loop only. */
-#include "cache/store_mem.h"
+#include "cache/store_mem_internal.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "cache/mem_piece.h"
-#include "cache/store_ops.h"
 #include "core/blk.h"
 #include "core/hmap.h"
-#include "core/loop.h"
 #include "core/mem.h"
-#include "core/queue.h"
-
-struct record {
-	struct store_torrent handle; /* while is_open */
-	struct mem_store *store;     /* Owner */
-	struct torrent_id id;
-	uint8_t *info;
-	size_t info_len;
-	uint32_t piece_bytes;
-	uint64_t total_bytes;
-	struct hmap *pieces;	   /* piece index -> struct mem_piece */
-	struct hmap *staged;	   /* the same, while is_open */
-	const struct metainfo *mi; /* while is_open */
-	bool is_open;
-	LIST_ENTRY(record) link;
-};
-
-struct call {
-	struct mem_store *store; /* Owner */
-	struct loop_task task;
-	void (*say)(struct call *c);
-	TAILQ_ENTRY(call) link;
-	int err;
-	struct record *rec;
-	uint32_t piece_ix;
-	void *arg;
-	union {
-		store_info_fn *info;
-		store_open_fn *open;
-		store_read_fn *read;
-		store_put_fn *put;
-		store_done_fn *done;
-	} done;
-};
-
-TAILQ_HEAD(call_list, call);
-LIST_HEAD(record_list, record);
-
-struct mem_store {
-	struct store base;
-	struct loop *loop;
-	uint64_t max_bytes;
-	uint64_t used_bytes;
-	struct store_stats stats;
-	struct record_list records;
-	struct call_list calls; /* in the order they were made */
-};
-
-static struct mem_store *mem_of(struct store *s)
-{
-	return CONTAINER_OF(s, struct mem_store, base);
-}
-
-static struct record *record_of(struct store_torrent *st)
-{
-	return CONTAINER_OF(st, struct record, handle);
-}
 
 /* ---- answers ---- */
 
@@ -148,8 +90,10 @@ static void map_free(struct hmap *map)
 
 static void record_free(struct record *r)
 {
+	mem_files_free(r);
 	map_free(r->pieces);
 	map_free(r->staged);
+	bits_fini(&r->own);
 	mem_free(r->info);
 	mem_free(r);
 }
@@ -168,7 +112,9 @@ static struct record *record_new(struct mem_store *m, const struct metainfo *mi)
 	r->info_len = mi->info.len;
 	r->info = mem_dup(mi->info.ptr, mi->info.len);
 	if (r->info == NULL || hmap_new(sizeof(uint32_t), &r->pieces) != 0 ||
-	    hmap_new(sizeof(uint32_t), &r->staged) != 0) {
+	    hmap_new(sizeof(uint32_t), &r->staged) != 0 ||
+	    bits_init(&r->own, mi->n_pieces) != 0 ||
+	    mem_files_new(r, mi) != 0) {
 		record_free(r);
 		return NULL;
 	}
@@ -180,10 +126,12 @@ static struct record *record_new(struct mem_store *m, const struct metainfo *mi)
 
 static void say_info(struct call *c)
 {
+	const struct record *r = record_find(c->store, &c->id);
 	struct span info = {NULL, 0};
 
-	if (c->err == 0)
-		info = span_of(c->rec->info, c->rec->info_len);
+	c->err = r != NULL ? 0 : ENOENT;
+	if (r != NULL)
+		info = span_of(r->info, r->info_len);
 	c->done.info(c->arg, c->err, info);
 }
 
@@ -196,23 +144,8 @@ static int mem_load_info(struct store *s, const struct torrent_id *id,
 	if (c == NULL)
 		return ENOMEM;
 	c->done.info = done;
-	c->rec = record_find(m, id);
-	c->err = c->rec != NULL ? 0 : ENOENT;
+	c->id = *id;
 	call_queue(c);
-	return 0;
-}
-
-static int fill_held(const struct record *r, struct bits *held)
-{
-	uint32_t n = (uint32_t)((r->total_bytes + r->piece_bytes - 1) /
-				r->piece_bytes);
-	int err = bits_init(held, n);
-
-	if (err != 0)
-		return err;
-	for (uint32_t ix = 0; ix < n; ix++)
-		if (hmap_get(r->pieces, &ix) != NULL)
-			bits_set(held, ix);
 	return 0;
 }
 
@@ -221,7 +154,7 @@ static void say_open(struct call *c)
 	struct bits held = {0};
 
 	if (c->err == 0) {
-		c->err = fill_held(c->rec, &held);
+		c->err = mem_files_begin(c->rec, &held);
 		if (c->err != 0)
 			c->rec->is_open = false;
 	}
@@ -253,6 +186,7 @@ static int mem_open(struct store *s, const struct metainfo *mi,
 	if (c->err == 0) {
 		r->is_open = true;
 		r->mi = mi;
+		joint_reopen(&r->joint, mi);
 	}
 	call_queue(c);
 	return 0;
@@ -273,6 +207,7 @@ static void mem_close(struct store_torrent *st)
 	struct record *r = record_of(st);
 
 	ASSERT_LOOP(r->store->loop);
+	mem_files_close(r);
 	for (uint32_t ix = 0; hmap_count(r->staged) > 0; ix++)
 		drop_staged(r, ix);
 	r->is_open = false;
@@ -280,56 +215,6 @@ static void mem_close(struct store_torrent *st)
 }
 
 /* ---- pieces ---- */
-
-/* How long the piece is where v2 lets files end in mid-piece. */
-static uint32_t piece_len(const struct record *r, uint32_t ix)
-{
-	return r->mi != NULL ? metainfo_piece_bytes(r->mi, ix) : r->piece_bytes;
-}
-
-/* Copy what lies in one part of one piece; `*n` gets how much that was. */
-static int read_piece(const struct record *r, uint64_t off_bytes,
-		      uint32_t len_bytes, uint8_t *dst, uint32_t *n)
-{
-	uint32_t ix = (uint32_t)(off_bytes / r->piece_bytes);
-	uint32_t at = (uint32_t)(off_bytes % r->piece_bytes);
-	const struct mem_piece *p = hmap_get(r->pieces, &ix);
-
-	if (p == NULL)
-		p = hmap_get(r->staged, &ix);
-	if (p == NULL)
-		return EIO;
-	if (len_bytes > r->piece_bytes - at)
-		len_bytes = r->piece_bytes - at;
-	*n = mem_piece_read(p, at, len_bytes, dst);
-	if (*n > 0)
-		return 0;
-	if (at < piece_len(r, ix))
-		return EIO;
-	memset(dst, 0, len_bytes); /* behind a v2 file's end */
-	*n = len_bytes;
-	return 0;
-}
-
-static int mem_read_now(struct store_torrent *st, uint64_t off_bytes,
-			uint32_t len_bytes, uint8_t *dst)
-{
-	const struct record *r = record_of(st);
-	uint32_t n;
-	int err;
-
-	ASSERT_LOOP(r->store->loop);
-	while (len_bytes > 0) {
-		err = read_piece(r, off_bytes, len_bytes, dst, &n);
-		if (err != 0)
-			return EAGAIN; /* mem_read says what it is */
-		off_bytes += n;
-		dst += n;
-		len_bytes -= n;
-	}
-	r->store->stats.reads++;
-	return 0;
-}
 
 static void say_read(struct call *c)
 {
@@ -439,6 +324,7 @@ static int keep(struct record *r, uint32_t ix, struct blk *data)
 	}
 	m->used_bytes += data->len;
 	m->stats.held_bytes += data->len;
+	bits_set(&r->own, ix);
 	return 0;
 }
 
@@ -459,9 +345,26 @@ static int keep_staged(struct record *r, uint32_t ix)
 		return err;
 	hmap_del(r->staged, &ix);
 	r->store->stats.held_bytes += mem_piece_bytes(p);
+	bits_set(&r->own, ix);
 	return 0;
 }
 
+static int put(struct record *r, uint32_t ix, struct blk *data)
+{
+	struct joint_piece leaves;
+	int err;
+
+	if (mem_files_is_for(r, ix, data != NULL, &leaves)) {
+		err = mem_files_keep(r, &leaves, data);
+		return err != 0 ? err : mem_files_add(r, &leaves, ix, true);
+	}
+	err = data != NULL ? keep(r, ix, data) : keep_staged(r, ix);
+	if (err == 0)
+		joint_kept(&r->joint, ix);
+	return err;
+}
+
+/* The answer is queued first: others hear of the piece behind it. */
 static int mem_put(struct store_torrent *st, uint32_t piece_ix,
 		   struct blk *data, store_put_fn *done, void *arg)
 {
@@ -474,10 +377,34 @@ static int mem_put(struct store_torrent *st, uint32_t piece_ix,
 		return ENOMEM;
 	c->done.put = done;
 	c->piece_ix = piece_ix;
-	c->err = data != NULL ? keep(r, piece_ix, data)
-			      : keep_staged(r, piece_ix);
 	r->store->stats.puts++;
 	call_queue(c);
+	c->err = put(r, piece_ix, data);
+	return 0;
+}
+
+static int mem_put_leaves(struct store_torrent *st, uint32_t piece_ix,
+			  uint32_t at_bytes, struct blk *data,
+			  store_put_fn *done, void *arg)
+{
+	struct record *r = record_of(st);
+	struct joint_piece leaves;
+	struct call *c;
+
+	ASSERT_LOOP(r->store->loop);
+	assert(piece_ix < r->mi->n_pieces);
+	if (!joint_range(&r->joint, piece_ix, at_bytes, data->len, &leaves))
+		return EINVAL;
+	c = call_new(r->store, say_put, arg);
+	if (c == NULL)
+		return ENOMEM;
+	c->done.put = done;
+	c->piece_ix = piece_ix;
+	r->store->stats.puts++;
+	call_queue(c);
+	c->err = mem_files_keep(r, &leaves, data);
+	if (c->err == 0)
+		c->err = mem_files_add(r, &leaves, piece_ix, false);
 	return 0;
 }
 
@@ -487,51 +414,77 @@ static void mem_forget(struct store_torrent *st, uint32_t piece_ix)
 	struct mem_piece *p = hmap_del(r->pieces, &piece_ix);
 
 	ASSERT_LOOP(r->store->loop);
-	if (p == NULL)
+	if (p == NULL) {
+		mem_files_forget(r, piece_ix);
 		return;
+	}
+	bits_clear(&r->own, piece_ix);
+	joint_lost(&r->joint, piece_ix);
 	r->store->stats.held_bytes -= mem_piece_bytes(p);
 	r->store->used_bytes -= mem_piece_bytes(p);
 	mem_piece_free(p);
-}
-
-/* ---- v2 files: to be filled in by what follows on this branch ---- */
-
-static int mem_put_leaves(struct store_torrent *st, uint32_t piece_ix,
-			  uint32_t at_bytes, struct blk *data,
-			  store_put_fn *done, void *arg)
-{
-	return EINVAL;
-}
-
-static void mem_vouch(struct store_torrent *st, uint32_t file_ix)
-{
-}
-
-static void mem_watch(struct store_torrent *st,
-		      const struct store_share_ops *ops, void *arg)
-{
-}
-
-static void mem_put_nodes(struct store_torrent *st, uint32_t file_ix,
-			  unsigned level, uint64_t index, uint32_t n,
-			  const uint8_t *hashes)
-{
 }
 
 static int mem_read_nodes(struct store_torrent *st, uint32_t file_ix,
 			  unsigned level, uint64_t index, uint32_t n,
 			  uint8_t *dst, store_read_fn *done, void *arg)
 {
-	return EINVAL;
+	struct record *r = record_of(st);
+	struct call *c;
+	int err = mem_nodes(r, file_ix, level, index, n, dst);
+
+	if (err != 0)
+		return err;
+	c = call_new(r->store, say_read, arg);
+	if (c == NULL)
+		return ENOMEM;
+	c->done.read = done;
+	call_queue(c);
+	return 0;
+}
+
+/* ---- the whole store ---- */
+
+/* What only this torrent had is let go. */
+static void forget_record(struct record *r)
+{
+	struct mem_store *m = r->store;
+	struct mem_piece *p;
+	size_t pos = 0;
+
+	while ((p = hmap_next(r->pieces, &pos)) != NULL) {
+		m->stats.held_bytes -= mem_piece_bytes(p);
+		m->used_bytes -= mem_piece_bytes(p);
+	}
+	LIST_REMOVE(r, link);
+	record_free(r);
+}
+
+static void say_removed(struct call *c)
+{
+	struct record *r = record_find(c->store, &c->id);
+
+	if (r == NULL)
+		c->err = ENOENT;
+	else if (r->is_open)
+		c->err = EBUSY;
+	else
+		forget_record(r);
+	c->done.done(c->arg, c->err);
 }
 
 static int mem_remove(struct store *s, const struct torrent_id *id,
 		      store_done_fn *done, void *arg)
 {
-	return EBUSY;
-}
+	struct call *c = call_new(mem_of(s), say_removed, arg);
 
-/* ---- the whole store ---- */
+	if (c == NULL)
+		return ENOMEM;
+	c->done.done = done;
+	c->id = *id;
+	call_queue(c);
+	return 0;
+}
 
 static int mem_flush(struct store *s, store_done_fn *done, void *arg)
 {
@@ -570,6 +523,7 @@ static void mem_store_free(struct store *s)
 		LIST_REMOVE(r, link);
 		record_free(r);
 	}
+	mem_files_fini(m);
 	mem_free(m);
 }
 
@@ -606,6 +560,10 @@ int store_mem_new(struct loop *loop, uint64_t max_bytes, struct store **out)
 	m->max_bytes = max_bytes;
 	LIST_INIT(&m->records);
 	TAILQ_INIT(&m->calls);
+	if (mem_files_init(m) != 0) {
+		mem_free(m);
+		return ENOMEM;
+	}
 	*out = &m->base;
 	return 0;
 }

@@ -257,28 +257,24 @@ static struct torrent *find_other(const struct engine *e,
 	return other;
 }
 
-static void move_hash(struct engine *e, struct torrent *from,
-		      struct torrent *to, const struct info_hash *h)
-{
-	leave_hash(e, from, h);
-	(void)enter_hash(e, to, h);
-}
-
-struct torrent *engine_learn_hash(struct engine *e, struct torrent *t)
+struct torrent *engine_other_of(const struct engine *e, const struct torrent *t)
 {
 	struct torrent *other = find_other(e, t, &t->id.v1);
 
-	if (other == NULL)
-		other = find_other(e, t, &t->id.v2);
-	if (other != NULL) {
-		move_hash(e, t, other, &t->id.v1);
-		move_hash(e, t, other, &t->id.v2);
-		return other;
-	}
+	return other != NULL ? other : find_other(e, t, &t->id.v2);
+}
+
+void engine_leave_hash(struct engine *e, const struct torrent *t)
+{
+	leave_hash(e, t, &t->id.v1);
+	leave_hash(e, t, &t->id.v2);
+}
+
+void engine_learn_hash(struct engine *e, struct torrent *t)
+{
 	/* Without memory it is found by the hash it was added by. */
 	(void)enter_hash(e, t, &t->id.v1);
 	(void)enter_hash(e, t, &t->id.v2);
-	return NULL;
 }
 
 static struct torrent *find_same(const struct engine *e,

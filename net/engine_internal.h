@@ -70,9 +70,12 @@ void engine_on_told(struct engine *e);
 /* engine_by_wire — the torrent of a handshake's hash, or NULL. */
 struct torrent *engine_by_wire(const struct engine *e, const uint8_t hash[20]);
 
-/* engine_learn_hash — the metadata told the torrent's other hash. Another
- * torrent that has it, and has not failed, is returned: it is found by both
- * from now on; else NULL. */
-struct torrent *engine_learn_hash(struct engine *e, struct torrent *t);
+/* engine_learn_hash — the metadata told the torrent's other hash.
+ * engine_other_of — another torrent that has a hash of this one and has not
+ * failed; NULL. engine_leave_hash — `t` is not found by its hashes any more. */
+void engine_learn_hash(struct engine *e, struct torrent *t);
+struct torrent *engine_other_of(const struct engine *e,
+				const struct torrent *t);
+void engine_leave_hash(struct engine *e, const struct torrent *t);
 
 #endif

@@ -533,18 +533,21 @@ void torrent_begin(struct torrent *t)
 		torrent_fail(t, "%s", err_text(r));
 }
 
-/* Two magnets, one of each hash of a hybrid, are one torrent. */
-static void give_to(struct torrent *t, struct torrent *other)
+/* Two magnets, one of each hash of a hybrid, are one torrent: `from` ends, and
+ * `to` is found by both. */
+static void merge(struct torrent *from, struct torrent *to)
 {
-	uint32_t n = announcer_count(t->announcer), i;
+	uint32_t n = announcer_count(from->announcer), i;
 
 	for (i = 0; i < n; i++) {
 		struct tracker_view tv;
 
-		announcer_view(t->announcer, i, &tv);
-		(void)announcer_add(other->announcer, tv.url);
+		announcer_view(from->announcer, i, &tv);
+		(void)announcer_add(to->announcer, tv.url);
 	}
-	torrent_fail(t, "it is the same torrent as %s", torrent_name(other));
+	engine_leave_hash(from->e, from);
+	engine_learn_hash(to->e, to);
+	torrent_fail(from, "it is the same torrent as %s", torrent_name(to));
 }
 
 void torrent_on_info(struct torrent *t, struct metainfo *mi)
@@ -553,11 +556,14 @@ void torrent_on_info(struct torrent *t, struct metainfo *mi)
 
 	t->mi = mi;
 	t->id = mi->id;
-	other = engine_learn_hash(t->e, t);
-	if (other != NULL) {
-		give_to(t, other);
+	other = engine_other_of(t->e, t);
+	if (other != NULL && other->mi != NULL) {
+		merge(t, other);
 		return;
 	}
+	if (other != NULL)
+		merge(other, t);
+	engine_learn_hash(t->e, t);
 	if (announcer_learn(t->announcer) != 0)
 		log_warn("%s: no memory to announce its other hash",
 			 torrent_name(t));

@@ -22,6 +22,7 @@
 #include "core/loop.h"
 #include "core/magnet.h"
 #include "core/mem.h"
+#include "core/merkle.h"
 #include "core/metainfo.h"
 #include "core/worker.h"
 #include "net/engine.h"
@@ -45,6 +46,8 @@ struct node {
 	bool is_ready, has_failed, is_stopped;
 };
 
+enum world_kind { WORLD_V1, WORLD_V2, WORLD_HYBRID };
+
 struct world {
 	struct loop *loop;
 	struct workers *workers, *names;
@@ -60,6 +63,7 @@ struct world {
 	uint32_t piece_bytes, n_pieces;
 	struct buf file;
 	bool is_private; /* the torrent made next is (BEP 27) */
+	enum world_kind kind;
 	bool has_faults; /* the stores of nodes started now can fail */
 	uint64_t unverified_bytes; /* each engine's cap; 0: plenty */
 	struct node nodes[WORLD_NODES];
@@ -102,6 +106,53 @@ static void world_run(struct world *w, bool (*is_done)(void *arg), void *arg)
 
 /* ---- the torrent ---- */
 
+/* The same content as one file with v2 hashes, beside v1's or alone. More than
+ * one piece. */
+static inline void world_encode_v2(struct world *w, const uint8_t *v1_hashes)
+{
+	uint32_t height = merkle_height(w->piece_bytes / MERKLE_LEAF_BYTES);
+	struct buf layer = {0};
+	struct merkle piece, file;
+	uint8_t hash[HASH_SHA256_BYTES];
+	uint32_t i;
+
+	merkle_begin(&file, w->hasher, height);
+	for (i = 0; i < w->n_pieces; i++) {
+		uint64_t off = (uint64_t)i * w->piece_bytes;
+		uint64_t left = w->total - off;
+
+		merkle_begin(&piece, w->hasher, 0);
+		merkle_add_data(&piece, w->content + off,
+				left < w->piece_bytes ? left : w->piece_bytes);
+		merkle_root(&piece, height, hash);
+		merkle_add(&file, hash);
+		buf_add(&layer, hash, sizeof(hash));
+	}
+	merkle_root(&file, merkle_height(w->n_pieces), hash);
+	buf_addf(&w->file,
+		 "d4:infod9:file treed11:content.bind0:d6:lengthi%llue"
+		 "11:pieces root32:",
+		 (unsigned long long)w->total);
+	buf_add(&w->file, hash, sizeof(hash));
+	buf_add_str(&w->file, "eee");
+	if (v1_hashes != NULL)
+		buf_addf(&w->file, "6:lengthi%llue",
+			 (unsigned long long)w->total);
+	buf_addf(&w->file,
+		 "12:meta versioni2e4:name11:content.bin12:piece lengthi%ue",
+		 w->piece_bytes);
+	if (v1_hashes != NULL) {
+		buf_addf(&w->file, "6:pieces%u:", 20 * w->n_pieces);
+		buf_add(&w->file, v1_hashes, 20u * w->n_pieces);
+	}
+	buf_add_str(&w->file, "e12:piece layersd32:");
+	buf_add(&w->file, hash, sizeof(hash));
+	buf_addf(&w->file, "%zu:", layer.len);
+	buf_add(&w->file, layer.data, layer.len);
+	buf_add_str(&w->file, "ee");
+	buf_fini(&layer);
+}
+
 static void world_torrent(struct world *w, uint32_t n_pieces,
 			  uint32_t piece_bytes, uint64_t total)
 {
@@ -136,7 +187,10 @@ static void world_torrent(struct world *w, uint32_t n_pieces,
 			    hashes + 20u * i);
 	}
 	src.v1_hashes = hashes;
-	assert_int_equal(metainfo_encode(&src, &w->file), 0);
+	if (w->kind == WORLD_V1)
+		assert_int_equal(metainfo_encode(&src, &w->file), 0);
+	else
+		world_encode_v2(w, w->kind == WORLD_HYBRID ? hashes : NULL);
 	mem_free(hashes);
 }
 

@@ -178,6 +178,11 @@ static bool is_same_path(const struct mi_raw *a, const struct mi_raw *b)
 	return true;
 }
 
+static bool is_link(const struct mi_raw *f)
+{
+	return (f->attr & MI_ATTR_SYMLINK) != 0;
+}
+
 int mi_v2_agrees(struct mi_parse *p)
 {
 	struct metainfo *mi = &p->mi;
@@ -193,7 +198,7 @@ int mi_v2_agrees(struct mi_parse *p)
 		if (one->attr & MI_ATTR_PAD)
 			continue;
 		if (k == p->v2.n || one->len_bytes != two->len_bytes ||
-		    !is_same_path(one, two))
+		    is_link(one) != is_link(two) || !is_same_path(one, two))
 			return mi_refuse(p, EBADMSG,
 					 "v1 and v2 file lists differ");
 		k++;

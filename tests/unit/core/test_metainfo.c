@@ -314,6 +314,10 @@ static void refuses_bad_torrents(void **state)
 	{                              \
 		text, sizeof(text) - 1 \
 	}
+#define PAD(len)   "d4:attr1:p6:lengthi" len "e4:pathl4:.pad1:0ee"
+#define L64	   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define L512	   L64 L64 L64 L64 L64 L64 L64 L64
+#define P40	   "40:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define INFO(text) ROW("d4:infod" text "ee")
 #define TAIL	   "4:name1:n12:piece lengthi16384e6:pieces" P20
 	static const struct {
@@ -421,6 +425,12 @@ static void refuses_bad_torrents(void **state)
 			"20000", "") "e" V2 "e12:piece layersd" P32 "3:xxxee"),
 		ROW("d4:infod9:file treed1:n" LEAF(
 			"1", "") "e" V2 "e12:piece layersd" P32 P32 "ee"),
+		/* 512 bytes and one, as if it were sixteen pieces */
+		ROW("d4:infod9:file treed1:n" LEAF(
+			"262144", "") "e" V2 "e12:piece layersd" P32 "513:" L512
+				      "xee"),
+		/* a symlink without a target is no file without a root */
+		INFO("9:file treed1:nd0:d4:attr1:l6:lengthi1eeee" V2),
 		/* hybrids: other length, name, kind, number, place */
 		INFO("9:file treed1:n" LEAF("1", "") "e6:lengthi2e" V2
 						     "6:pieces" P20),
@@ -440,6 +450,35 @@ static void refuses_bad_torrents(void **state)
 			"1", "") "e5:filesld6:lengthi1e4:pathl1:aeed6:"
 				 "lengthi1e4:pathl1:"
 				 "beee" V2 "6:pieces" P20),
+		/* order; one a link and the other not; padding that is short,
+		 * long, or a piece too much */
+		INFO(
+			"9:file treed1:a" LEAF("1", "") "1:b" LEAF(
+				"1", "") "e5:filesld6:lengthi1e4:pathl1:"
+					 "bee" PAD("16383") "d6:lengthi1e4:"
+							    "pathl1:aeee" V2
+							    "6:pieces" P40),
+		INFO("9:file treed1:ad0:d6:lengthi0eee1:b" LEAF(
+			"1", "") "e5:filesld4:attr1:l4:pathl1:ae12:symlink "
+				 "pathl1:beed6:lengthi1e4:pathl1:beee" V2
+				 "6:pieces" P20),
+		INFO(
+			"9:file treed1:a" LEAF("1", "") "1:b" LEAF(
+				"1", "") "e5:filesld6:lengthi1e4:pathl1:"
+					 "aee" PAD("16382") "d6:lengthi1e4:"
+							    "pathl1:beee" V2
+							    "6:pieces" P20),
+		INFO(
+			"9:file treed1:a" LEAF("1", "") "1:b" LEAF(
+				"1", "") "e5:filesld6:lengthi1e4:pathl1:"
+					 "aee" PAD("16384") "d6:lengthi1e4:"
+							    "pathl1:beee" V2
+							    "6:pieces" P40),
+		INFO(
+			"9:file treed1:a" LEAF(
+				"1", "") "e5:filesld6:lengthi1e4:pathl1:"
+					 "aee" PAD("16384") "e" V2
+							    "6:pieces" P40),
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -454,6 +493,32 @@ static void refuses_bad_torrents(void **state)
 		assert_true(strlen(err.text) > 5);
 		assert_null(mi);
 	}
+}
+
+/* A hybrid whose lists agree is taken, with and without padding at its end. */
+static void takes_hybrids_that_agree(void **state)
+{
+	struct metainfo *mi = parsed_info(
+		*state,
+		"d9:file treed1:a" LEAF("1", "") "1:b" LEAF(
+			"1", "") "1:cd0:d6:lengthi0eeee"
+				 "5:filesld6:lengthi1e4:pathl1:aee" PAD(
+					 "16383") "d6:lengthi1e4:pathl1:bee"
+						  "d6:lengthi0e4:pathl1:ceee" V2
+						  "6:pieces" P40 "e");
+
+	assert_int_equal(mi->n_pieces, 2);
+	assert_int_equal(mi->content_bytes, 16385);
+	metainfo_free(mi);
+	mi = parsed_info(
+		*state,
+		"d9:file treed1:a" LEAF(
+			"1", "") "e"
+				 "5:filesld6:lengthi1e4:"
+				 "pathl1:aee" PAD("16383") "e" V2 "6:pieces" P20
+							   "e");
+	assert_int_equal(mi->n_pieces, 1);
+	metainfo_free(mi);
 }
 
 /* Paths are cleaned, and names that meet are told apart by their order. */
@@ -732,6 +797,7 @@ int main(void)
 		cmocka_unit_test(finds_files_by_offset),
 		cmocka_unit_test(layers_must_lead_to_roots),
 		cmocka_unit_test(refuses_bad_torrents),
+		cmocka_unit_test(takes_hybrids_that_agree),
 		cmocka_unit_test(paths_are_clean_and_unique),
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(targets_of_links),

@@ -87,7 +87,7 @@ void hashget_free(struct hashget *hg)
 
 bool hashget_applies(const struct peer *p)
 {
-	return p->is_v2 && p->sw->t->layers != NULL;
+	return p->side == TORRENT_V2 && p->sw->t->layers != NULL;
 }
 
 /* ---- what is wanted ---- */

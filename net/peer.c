@@ -174,9 +174,6 @@ static enum peer_end come_up(struct peer *p, const struct handshake *hs)
 		return PEER_END_SELF;
 	}
 	memcpy(p->peer_id, hs->peer_id, PEER_ID_BYTES);
-	p->is_v2 = sw->t->id.v2.len != 0 &&
-		   memcmp(hs->info_hash, sw->t->id.v2.bytes,
-			  sizeof(hs->info_hash)) == 0;
 	p->has_fast = hs->has_fast;
 	p->has_ext = hs->has_ext;
 	other = find_same(sw, p, hs->peer_id);

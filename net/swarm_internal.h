@@ -86,7 +86,6 @@ struct peer {
 	bool is_connected;	/* we dialled it, and the connection is there */
 	bool is_up;		/* both handshakes are through */
 	bool has_fast, has_ext;
-	bool is_v2; /* the connection is of v2's hash (BEP 52) */
 	/* Their ids of extension messages; 0: not spoken. */
 	uint8_t ut_metadata, ut_pex, lt_donthave;
 	bool is_upload_only;   /* it wants nothing of anybody (BEP 21) */

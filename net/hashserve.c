@@ -1,4 +1,5 @@
-/* hashserve — a queue of hash requests for each peer, answered in order.
+/* hashserve — a queue of hash requests for each peer, answered in order,
+ * what is owed first.
  *
  * Happy path: what layers_get can tell is told on the same turn. Leaves that
  * are not known are computed (leafmake.c) from the piece, if we hold it, one
@@ -272,6 +273,24 @@ static bool has_room(const struct hash_queue *q, bool owed)
 		    : q->n - q->n_owed < HASHSERVE_QUEUE;
 }
 
+/* What is owed goes before what is not. */
+static void insert(struct hash_queue *q, struct hash_request *req)
+{
+	struct hash_request *before = NULL;
+
+	if (req->is_owed) {
+		before = TAILQ_FIRST(&q->list);
+		while (before != NULL && before->is_owed)
+			before = TAILQ_NEXT(before, link);
+	}
+	if (before != NULL)
+		TAILQ_INSERT_BEFORE(before, req, link);
+	else
+		TAILQ_INSERT_TAIL(&q->list, req, link);
+	q->n++;
+	q->n_owed += req->is_owed;
+}
+
 void hashserve_on_request(struct peer *p, const struct wire_hashes *asked)
 {
 	struct torrent *t = p->sw->t;
@@ -304,9 +323,7 @@ void hashserve_on_request(struct peer *p, const struct wire_hashes *asked)
 	}
 	*req = (struct hash_request){
 		.asked = *asked, .span = span, .is_owed = owed};
-	TAILQ_INSERT_TAIL(&p->hashes->list, req, link);
-	p->hashes->n++;
-	p->hashes->n_owed += owed;
+	insert(p->hashes, req);
 	loop_defer(p->sw->loop, &t->hashserve->pump);
 }
 

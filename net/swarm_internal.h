@@ -28,7 +28,6 @@ struct addrbook;
 struct cand;
 struct engine;
 struct gossip;
-struct hash_queue;
 struct intake;
 struct named;
 struct picker;
@@ -146,7 +145,7 @@ struct peer {
 
 	/* what it asks of us */
 	struct peer_serves serves;
-	struct hash_queue *hashes; /* hashserve.c's; NULL: it asked for none */
+	struct hash_queue *hashes; /* hashserve.c's, or NULL */
 	LIST_HEAD(, upload_read) reads;
 	uint32_t reading_bytes;
 	struct throttle_user up_turn;
@@ -173,7 +172,6 @@ struct peer {
 
 TAILQ_HEAD(peer_list, peer);
 
-struct http_get;
 struct webseed;
 
 /* What one connection to a web seed brings: [at, end) of piece space, `at` the

@@ -53,13 +53,21 @@ enum {
 	CONN_PIECE_BYTES = 20 << 10, /* a block, and a short one */
 	CONN_LAST_BYTES = 100,	     /* so that its block is short to write */
 	CONN_TOTAL = (CONN_PIECES - 1) * CONN_PIECE_BYTES + CONN_LAST_BYTES,
-	CONN_QUIET = 8, /* turns in which nothing happened: it is settled */
+	/* Of v2, where pieces are powers of two: two leaves each, and one. */
+	CONN_V2_PIECE_BYTES = 32 << 10,
+	CONN_V2_TOTAL =
+		(CONN_PIECES - 1) * CONN_V2_PIECE_BYTES + CONN_LAST_BYTES,
+	CONN_LEAVES = 8, /* of the tree; the last is behind the end */
+	CONN_QUIET = 8,	 /* turns in which nothing happened: it is settled */
 };
 
 enum conn_flags {
 	CONN_MAGNET = 1,
 	CONN_HOLDS_EVEN = 2,
 	CONN_HOLDS_ODD = 4,
+	CONN_V2 = 8,	/* v2 … */
+	CONN_V1 = 16,	/* … and v1 too; alone it changes nothing */
+	CONN_BARE = 32, /* the metadata is known, its piece layers are not */
 };
 
 struct conn;
@@ -68,12 +76,16 @@ struct line {
 	struct conn *c;
 	int fd; /* -1: not there, or closed */
 	bool was_opened, is_greeted;
+	bool is_v1; /* of a hybrid: it knows the other hash only */
 	struct buf out, in;
 	unsigned n[256];		     /* messages by id */
 	struct wire_block asked[CONN_ASKED]; /* of us, in order */
 	unsigned n_asked;
 	struct wire_block refused; /* the last REJECT */
-	struct buf ext;		   /* the last EXTENDED, with its id */
+	struct wire_hashes hash_asked[CONN_ASKED];
+	unsigned n_hash_asked;
+	struct wire_hashes hash_refused;
+	struct buf ext; /* the last EXTENDED, with its id */
 };
 
 struct conn_read {
@@ -93,7 +105,11 @@ struct conn {
 	struct engine *engine;
 	struct torrent *t;
 	struct metainfo *mi;
-	uint8_t content[CONN_TOTAL];
+	struct buf file;		   /* the .torrent */
+	uint32_t piece_bytes, total_bytes; /* as conn_flags have it */
+	uint8_t content[CONN_V2_TOTAL];
+	/* [level][index]: from the leaves to the root; pieces are level 1 */
+	uint8_t tree[4][CONN_LEAVES][HASH_SHA256_BYTES];
 	struct line lines[CONN_LINES];
 	struct conn_read reads[CONN_READS];
 	struct loop_task tick;
@@ -140,6 +156,43 @@ int connect(int fd, __CONST_SOCKADDR_ARG sa, socklen_t len)
 	return 0;
 }
 
+/* ---- hashes ---- */
+
+/* The hashes that answer this, by the definition; how many. 0: no such span. */
+static inline unsigned conn_hashes(const struct conn *c,
+				   const struct wire_hashes *h,
+				   uint8_t out[16 * HASH_SHA256_BYTES])
+{
+	unsigned up = 0, n = 0;
+
+	if (memcmp(h->root, c->tree[3][0], sizeof(h->root)) != 0 ||
+	    h->base > 2 || h->length > CONN_LEAVES || h->length == 0 ||
+	    (h->length & (h->length - 1)) != 0 || h->index % h->length != 0 ||
+	    h->index >= (unsigned)CONN_LEAVES >> h->base ||
+	    h->length > ((unsigned)CONN_LEAVES >> h->base) - h->index ||
+	    h->proof_layers >= 3 - h->base)
+		return 0;
+	while (1u << up < h->length)
+		up++;
+	for (; n < h->length; n++)
+		memcpy(out + n * HASH_SHA256_BYTES,
+		       c->tree[h->base][h->index + n], HASH_SHA256_BYTES);
+	for (; up <= h->proof_layers; up++)
+		memcpy(out + n++ * HASH_SHA256_BYTES,
+		       c->tree[h->base + up][(h->index >> up) ^ 1],
+		       HASH_SHA256_BYTES);
+	return n;
+}
+
+static inline void line_check_hashes(struct line *l, const struct wire_msg *m)
+{
+	uint8_t want[16 * HASH_SHA256_BYTES];
+	unsigned n = conn_hashes(l->c, &m->span, want);
+
+	conn_must(n > 0 && m->body.len == n * HASH_SHA256_BYTES &&
+		  memcmp(m->body.ptr, want, m->body.len) == 0);
+}
+
 /* ---- what the engine says ---- */
 
 static inline void line_on_msg(struct line *l, const uint8_t *p, uint32_t len)
@@ -153,8 +206,8 @@ static inline void line_on_msg(struct line *l, const uint8_t *p, uint32_t len)
 	l->n[p[0]]++;
 	if (p[0] == WIRE_PIECE) {
 		conn_must(wire_decode_piece_header(p - 4, &b) == WIRE_OK);
-		at = (uint64_t)b.piece_ix * CONN_PIECE_BYTES + b.begin_bytes;
-		conn_must(at + b.len_bytes <= CONN_TOTAL &&
+		at = (uint64_t)b.piece_ix * l->c->piece_bytes + b.begin_bytes;
+		conn_must(at + b.len_bytes <= l->c->total_bytes &&
 			  memcmp(p + 9, l->c->content + at, b.len_bytes) == 0);
 		return;
 	}
@@ -163,6 +216,12 @@ static inline void line_on_msg(struct line *l, const uint8_t *p, uint32_t len)
 		l->asked[l->n_asked++] = m.block;
 	if (m.id == WIRE_REJECT)
 		l->refused = m.block;
+	if (m.id == WIRE_HASH_REQUEST && l->n_hash_asked < CONN_ASKED)
+		l->hash_asked[l->n_hash_asked++] = m.span;
+	if (m.id == WIRE_HASH_REJECT)
+		l->hash_refused = m.span;
+	if (m.id == WIRE_HASHES)
+		line_check_hashes(l, &m);
 	if (m.id == WIRE_EXTENDED) {
 		buf_reset(&l->ext);
 		buf_add(&l->ext, p + 1, len - 1);
@@ -251,9 +310,9 @@ static inline void conn_settle(struct conn *c)
 
 /* ---- what it holds ---- */
 
-static inline uint32_t conn_piece_bytes(uint32_t ix)
+static inline uint32_t conn_piece_bytes(const struct conn *c, uint32_t ix)
 {
-	return ix + 1 < CONN_PIECES ? CONN_PIECE_BYTES : CONN_LAST_BYTES;
+	return ix + 1 < CONN_PIECES ? c->piece_bytes : CONN_LAST_BYTES;
 }
 
 static void conn_on_open(void *arg, int err, struct store_torrent *st,
@@ -284,10 +343,10 @@ static inline void conn_fill(struct conn *c, unsigned flags)
 		if ((flags &
 		     (ix % 2 == 0 ? CONN_HOLDS_EVEN : CONN_HOLDS_ODD)) == 0)
 			continue;
-		b = blk_new(c->pool, conn_piece_bytes(ix));
+		b = blk_new(c->pool, conn_piece_bytes(c, ix));
 		conn_must(b != NULL);
-		memcpy(b->data, c->content + (size_t)ix * CONN_PIECE_BYTES,
-		       conn_piece_bytes(ix));
+		memcpy(b->data, c->content + (size_t)ix * c->piece_bytes,
+		       conn_piece_bytes(c, ix));
 		conn_must(store_put(c->filling, ix, b, conn_on_put, c) == 0);
 		blk_drop(b);
 	}
@@ -297,7 +356,62 @@ static inline void conn_fill(struct conn *c, unsigned flags)
 
 /* ---- the torrent ---- */
 
-static inline void conn_make_torrent(struct conn *c)
+/* The tree of seven leaves, and of one that is not there. */
+static inline void conn_make_tree(struct conn *c)
+{
+	unsigned n = CONN_LEAVES;
+
+	for (uint32_t i = 0; i * WIRE_BLOCK_BYTES < c->total_bytes; i++) {
+		uint32_t left = c->total_bytes - i * WIRE_BLOCK_BYTES;
+
+		hasher_once(c->hasher, HASH_SHA256,
+			    c->content + (size_t)i * WIRE_BLOCK_BYTES,
+			    left < WIRE_BLOCK_BYTES ? left : WIRE_BLOCK_BYTES,
+			    c->tree[0][i]);
+	}
+	for (unsigned level = 1; level < 4; level++) {
+		n /= 2;
+		for (unsigned i = 0; i < n; i++)
+			hasher_once(c->hasher, HASH_SHA256,
+				    c->tree[level - 1][2 * i],
+				    2 * HASH_SHA256_BYTES, c->tree[level][i]);
+	}
+}
+
+/* A v2 .torrent, or a hybrid: keys in their order. */
+static inline void conn_encode_v2(struct conn *c, bool has_v1)
+{
+	uint8_t v1[HASH_SHA1_BYTES];
+	struct buf *out = &c->file;
+
+	buf_addf(out,
+		 "d4:infod9:file treed11:content.bind0:d6:lengthi%ue"
+		 "11:pieces root32:",
+		 c->total_bytes);
+	buf_add(out, c->tree[3][0], HASH_SHA256_BYTES);
+	buf_addf(out, "eee");
+	if (has_v1)
+		buf_addf(out, "6:lengthi%ue", c->total_bytes);
+	buf_addf(out,
+		 "12:meta versioni2e4:name11:content.bin"
+		 "12:piece lengthi%ue",
+		 c->piece_bytes);
+	if (has_v1)
+		buf_addf(out, "6:pieces%u:", HASH_SHA1_BYTES * CONN_PIECES);
+	for (uint32_t ix = 0; has_v1 && ix < CONN_PIECES; ix++) {
+		hasher_once(c->hasher, HASH_SHA1,
+			    c->content + (size_t)ix * c->piece_bytes,
+			    conn_piece_bytes(c, ix), v1);
+		buf_add(out, v1, sizeof(v1));
+	}
+	buf_addf(out, "e12:piece layersd32:");
+	buf_add(out, c->tree[3][0], HASH_SHA256_BYTES);
+	buf_addf(out, "%u:", HASH_SHA256_BYTES * CONN_PIECES);
+	buf_add(out, c->tree[1], HASH_SHA256_BYTES * CONN_PIECES);
+	buf_addf(out, "ee");
+}
+
+static inline void conn_encode_v1(struct conn *c)
 {
 	static const char *const path[] = {"content.bin"};
 	struct mi_source_file file = {
@@ -310,24 +424,36 @@ static inline void conn_make_torrent(struct conn *c)
 				.piece_bytes = CONN_PIECE_BYTES,
 				.n_pieces = CONN_PIECES,
 				.v1_hashes = hashes};
-	struct buf whole = {0};
-	struct mi_error err;
 
-	/* Readable in a corpus file: the last piece can be written there. */
-	for (uint32_t i = 0; i < CONN_TOTAL; i++)
-		c->content[i] = (uint8_t)('a' + (i / 7 + i) % 26);
 	for (uint32_t ix = 0; ix < CONN_PIECES; ix++)
 		hasher_once(c->hasher, HASH_SHA1,
-			    c->content + (size_t)ix * CONN_PIECE_BYTES,
-			    conn_piece_bytes(ix), hashes + 20u * ix);
-	conn_must(metainfo_encode(&src, &whole) == 0);
-	conn_must(metainfo_parse_file(whole.data, whole.len, c->hasher, &c->mi,
-				      &err) == 0);
-	buf_fini(&whole);
+			    c->content + (size_t)ix * c->piece_bytes,
+			    conn_piece_bytes(c, ix), hashes + 20u * ix);
+	conn_must(metainfo_encode(&src, &c->file) == 0);
 }
 
-static inline void conn_add_torrent(struct conn *c, bool is_magnet)
+static inline void conn_make_torrent(struct conn *c, unsigned flags)
 {
+	bool is_v2 = (flags & CONN_V2) != 0;
+	struct mi_error err;
+
+	c->piece_bytes = is_v2 ? CONN_V2_PIECE_BYTES : CONN_PIECE_BYTES;
+	c->total_bytes = is_v2 ? CONN_V2_TOTAL : CONN_TOTAL;
+	/* Readable in a corpus file: the last piece can be written there. */
+	for (uint32_t i = 0; i < c->total_bytes; i++)
+		c->content[i] = (uint8_t)('a' + (i / 7 + i) % 26);
+	conn_make_tree(c);
+	if (is_v2)
+		conn_encode_v2(c, (flags & CONN_V1) != 0);
+	else
+		conn_encode_v1(c);
+	conn_must(metainfo_parse_file(c->file.data, c->file.len, c->hasher,
+				      &c->mi, &err) == 0);
+}
+
+static inline void conn_add_torrent(struct conn *c, unsigned flags)
+{
+	bool is_magnet = (flags & CONN_MAGNET) != 0;
 	struct engine_source src = {0};
 	struct mi_error err;
 	char *link;
@@ -336,6 +462,9 @@ static inline void conn_add_torrent(struct conn *c, bool is_magnet)
 		link = magnet_format(&c->mi->id, NULL, NULL, 0, NULL, 0);
 		conn_must(magnet_parse(link, &src.magnet, &err) == 0);
 		mem_free(link);
+	} else if ((flags & CONN_BARE) == 0) {
+		conn_must(metainfo_parse_file(c->file.data, c->file.len,
+					      c->hasher, &src.mi, &err) == 0);
 	} else {
 		conn_must(metainfo_parse_info(c->mi->info.ptr, c->mi->info.len,
 					      &c->mi->id, c->hasher, &src.mi,
@@ -394,11 +523,11 @@ static inline struct conn *conn_begin(unsigned flags)
 		c->lines[i].c = c;
 		c->lines[i].fd = -1;
 	}
-	conn_make_torrent(c);
+	conn_make_torrent(c, flags);
 	if ((flags & (CONN_HOLDS_EVEN | CONN_HOLDS_ODD)) != 0)
 		conn_fill(c, flags);
 	conn_begin_engine(c);
-	conn_add_torrent(c, (flags & CONN_MAGNET) != 0);
+	conn_add_torrent(c, flags);
 	return c;
 }
 
@@ -426,6 +555,7 @@ static inline void conn_end(struct conn *c)
 	workers_free(c->workers);
 	hasher_free(c->hasher);
 	metainfo_free(c->mi);
+	buf_fini(&c->file);
 	conn_must(blk_pool_live_bytes(c->pool) == 0);
 	blk_pool_free(c->pool);
 	loop_free(c->loop);
@@ -496,9 +626,12 @@ static inline void line_put_handshake(struct line *l, bool has_fast,
 				      bool has_ext)
 {
 	struct handshake hs = {.has_fast = has_fast, .has_ext = has_ext};
+	const struct torrent_id *id = &l->c->t->id;
 	uint8_t raw[HANDSHAKE_BYTES];
 
-	memcpy(hs.info_hash, torrent_id_wire(&l->c->t->id),
+	memcpy(hs.info_hash,
+	       id->v2.len != 0 && !l->is_v1 ? id->v2.bytes
+					    : torrent_id_wire(id),
 	       sizeof(hs.info_hash));
 	memset(hs.peer_id, 'a' + (int)(l - l->c->lines), sizeof(hs.peer_id));
 	handshake_encode(&hs, raw);
@@ -509,15 +642,41 @@ static inline void line_put_handshake(struct line *l, bool has_fast,
 static inline void line_put_piece(struct line *l, const struct wire_block *b,
 				  bool is_right)
 {
-	uint64_t at = (uint64_t)b->piece_ix * CONN_PIECE_BYTES + b->begin_bytes;
+	uint64_t at =
+		(uint64_t)b->piece_ix * l->c->piece_bytes + b->begin_bytes;
 	uint8_t hdr[WIRE_PIECE_HEADER];
 
-	conn_must(at + b->len_bytes <= CONN_TOTAL && b->len_bytes > 0);
+	conn_must(at + b->len_bytes <= l->c->total_bytes && b->len_bytes > 0);
 	wire_encode_piece_header(hdr, b);
 	buf_add(&l->out, hdr, sizeof(hdr));
 	buf_add(&l->out, l->c->content + at, b->len_bytes);
 	if (!is_right)
 		l->out.data[l->out.len - 1] ^= 1;
+}
+
+/* The answer to a request of the engine's, with one hash changed unless it is
+ * to be right. */
+static inline void line_put_hashes(struct line *l, const struct wire_hashes *h,
+				   bool is_right)
+{
+	uint8_t hashes[16 * HASH_SHA256_BYTES];
+	unsigned n = conn_hashes(l->c, h, hashes);
+
+	conn_must(n > 0);
+	if (!is_right)
+		hashes[7] ^= 1;
+	wire_put_hashes(&l->out, h, hashes, n);
+}
+
+static inline bool line_take_hash_asked(struct line *l, struct wire_hashes *h)
+{
+	if (l->n_hash_asked == 0)
+		return false;
+	*h = l->hash_asked[0];
+	l->n_hash_asked--;
+	memmove(l->hash_asked, l->hash_asked + 1,
+		l->n_hash_asked * sizeof(l->hash_asked[0]));
+	return true;
 }
 
 /* The oldest of what we were asked for. */

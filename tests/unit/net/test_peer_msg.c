@@ -56,7 +56,12 @@ struct row {
 #define N4	   "\0\0\0\4"
 #define NMAX	   "\377\377\377\377"
 #define KIB16	   "\0\0\100\0"
-#define DONTHAVE_  "\0\0\0\6\24\3"
+/* Of some root: four of level 1, and a layer of proof. */
+#define SPAN_	      "ROOTROOTROOTROOTROOTROOTROOTROOT" N1 N0 N4 N1
+#define HASH_REQUEST_ "\0\0\0\61\25" SPAN_
+#define HASH_REJECT_  "\0\0\0\61\27" SPAN_
+#define HASHES_	      "\0\0\0\121\26" SPAN_ "hashhashhashhashhashhashhashhash"
+#define DONTHAVE_     "\0\0\0\6\24\3"
 
 static const struct row rows[] = {
 	/* ---- lengths ---- */
@@ -87,7 +92,15 @@ static const struct row rows[] = {
 	{"an unknown id", 0, PASSED, B("\0\0\0\4\143xyz")},
 	{"an unknown id alone", 0, PASSED, B("\0\0\0\1\377")},
 	{"an id between known ones", 0, PASSED, B("\0\0\0\2\12x")},
-	{"BEP 52's, of a v1 torrent", 0, PASSED, B("\0\0\0\5\25" N0)},
+	{"BEP 52's, cut short", 0, ENDS, B("\0\0\0\5\25" N0)},
+	{"a hash request, of a v1 torrent", 0, ENDS, B(HASH_REQUEST_)},
+	{"hashes of it", 0, ENDS, B(HASHES_)},
+	{"a rejection of them", 0, ENDS, B(HASH_REJECT_)},
+	{"a hash request, to a magnet", META, ENDS, B(HASH_REQUEST_)},
+	{"hashes, to a magnet", META, ENDS, B(HASHES_)},
+	{"a rejection, to a magnet", META, ENDS, B(HASH_REJECT_)},
+	{"half a hash", 0, ENDS, B("\0\0\0\101\26" SPAN_ "................")},
+	{"more hashes than anybody asks for", 0, ENDS, B("\0\0\105\63\26")},
 	{"a PORT, though we said no DHT", 0, PASSED, B("\0\0\0\3\11\32\341")},
 	{"a PORT of 0", 0, PASSED, B("\0\0\0\3\11\0\0")},
 

@@ -62,6 +62,7 @@ def fatal(t):
         ("a handshake of noise", RULE, both, message(EXTENDED, b"\0noise")),
         ("a handshake that is a list", RULE, both,
          message(EXTENDED, b"\0le")),
+        ("hashes of a v1 torrent", RULE, both, message(21, bytes(48))),
         ("a nesting bomb", RULE, both,
          message(EXTENDED, b"\0" + b"d1:a" * 20000)),
     ]
@@ -73,7 +74,6 @@ def harmless(t):
     return [
         ("keep-alives", bytes(4) * 50000),
         ("an unknown message", message(99, bytes(100))),
-        ("BEP 52 on a v1 torrent", message(21, bytes(48))),
         ("an offset that wraps", block(REQUEST, 0, 0xffffffff, BLOCK)),
         ("a length that wraps", block(REQUEST, last, 1, 0xffffffff)),
         ("a request of nothing", block(REQUEST, 0, 0, 0)),

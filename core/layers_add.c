@@ -122,7 +122,8 @@ static void keep_passed(const struct layers *ls, const struct layers_shape *s,
 				       (size_t)(s->piece_level - own) * H;
 
 		lead(ls, span, hashes, s->piece_level, hash);
-		layers_keep(s, (uint32_t)nth, hash);
+		if (nth < s->n_pieces)
+			layers_keep(s, (uint32_t)nth, hash);
 		if ((nth ^ 1) < s->n_pieces)
 			layers_keep(s, (uint32_t)(nth ^ 1), uncle);
 		return;

@@ -414,6 +414,10 @@ static void ends_that_prove_nothing(void **state)
 		assert_true(layers_piece(w->ls, i, hash));
 		assert_memory_equal(hash, node_of(w, 0, 3, i), H);
 	}
+	span = (struct hash_span){
+		.index = 8 * 15, .length = 8, .proof_layers = 6};
+	assert_int_equal(add(w, &span), 0); /* true, and of nobody's piece */
+	assert_false(layers_leaf(w->ls, 15, 0, hash));
 	span.file_ix = 1;
 	assert_int_equal(layers_check_span(w->ls, &span), ENOENT);
 	end(w);

@@ -425,6 +425,11 @@ int pieces_keep_pins(struct pieces *ps, const struct bits *files)
 	return store_keep_pins(ps->st, files);
 }
 
+struct store_torrent *pieces_store(const struct pieces *ps)
+{
+	return ps->st;
+}
+
 uint64_t pieces_hashed(const struct pieces *ps)
 {
 	return ps->n_hashed;

@@ -90,6 +90,7 @@ struct metainfo;
 struct piece_mem;
 struct pieces;
 struct store;
+struct store_torrent;
 struct workers;
 
 enum piece_state {
@@ -185,6 +186,10 @@ enum piece_state pieces_state(const struct pieces *ps, uint32_t ix);
 
 /* pieces_have — what may be read and announced. Lends. */
 const struct bits *pieces_have(const struct pieces *ps);
+
+/* pieces_store — the store's handle of the torrent, for what is no matter of
+ * pieces. Lends until pieces_close; NULL once the store gave it up. */
+struct store_torrent *pieces_store(const struct pieces *ps);
 
 /* pieces_added_s — store_added_s of the torrent. */
 int64_t pieces_added_s(const struct pieces *ps);

@@ -6,7 +6,7 @@
  *      their leaves.
  *   2. The pass has put its REQUESTs; behind them, in the same write, go the
  *      HASH_REQUESTs, first to whom a block of the span was just asked of.
- *   3. HASHES: proven by layers_add, and told above.
+ *   3. HASHES: proven by layers_add, kept (hashkeep.c), and told above.
  *
  * Failure modes
  *   wrong hashes       nobody can pass on what was wrong without having seen
@@ -30,6 +30,7 @@
 #include "core/merkle.h"
 #include "core/metainfo.h"
 #include "net/engine_internal.h"
+#include "net/hashkeep.h"
 #include "net/hashplan.h"
 #include "net/net_limits.h"
 #include "net/peer.h"
@@ -321,6 +322,13 @@ static void tell(struct hashget *hg, const struct hashplan_want *w)
 			tell_file(hg, ix, w);
 }
 
+static void keep_and_tell(struct hashget *hg, const struct hashplan_want *w,
+			  const uint8_t *hashes)
+{
+	hashkeep_put(hg->t->hashkeep, &w->span, hashes);
+	tell(hg, w);
+}
+
 static struct hash_span numbers_of(const struct wire_hashes *h)
 {
 	return (struct hash_span){.base = h->base,
@@ -353,7 +361,7 @@ void hashget_on_hashes(struct peer *p, const struct wire_msg *m)
 	if (r != 0)
 		hashplan_refused(hg->plan, p->id, &w, now_us);
 	else
-		tell(hg, &w);
+		keep_and_tell(hg, &w, m->body.ptr);
 	hashplan_known(hg->plan, is_known, hg);
 	swarm_kick(p->sw);
 }

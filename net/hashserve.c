@@ -36,6 +36,7 @@
 #include "core/queue.h"
 #include "net/engine_internal.h"
 #include "net/hashget.h"
+#include "net/hashkeep.h"
 #include "net/leafmake.h"
 #include "net/net_limits.h"
 #include "net/peer.h"
@@ -74,6 +75,7 @@ struct hashserve {
 	struct loop_timer *timer;
 	struct leafmake *making;
 	uint32_t making_ix;
+	bool is_reading; /* what hashkeep has of it */
 };
 
 static void on_pump(void *arg);
@@ -103,6 +105,7 @@ void hashserve_stop(struct hashserve *hs)
 	if (hs->making != NULL)
 		leafmake_cancel(hs->making);
 	hs->making = NULL;
+	hs->is_reading = false;
 	loop_task_cancel(hs->t->e->cfg.loop, &hs->pump);
 	loop_timer_stop(hs->timer);
 }
@@ -358,9 +361,28 @@ static void on_made(void *arg, int err, const uint8_t *leaves, uint32_t n)
 	struct hashserve *hs = arg;
 
 	hs->making = NULL;
-	if (err == 0)
-		(void)layers_add_piece(hs->t->layers, hs->making_ix, leaves, n);
+	if (err == 0 &&
+	    layers_add_piece(hs->t->layers, hs->making_ix, leaves, n) == 0)
+		hashkeep_put_leaves(hs->t->hashkeep, hs->making_ix, leaves, n);
 	loop_defer(hs->t->e->cfg.loop, &hs->pump);
+}
+
+static int begin_make(struct hashserve *hs)
+{
+	struct torrent *t = hs->t;
+
+	return leafmake_start(t->ps, t->e->cfg.workers, t->mi, hs->making_ix,
+			      on_made, hs, &hs->making);
+}
+
+/* What the store remembers costs less than reading the piece. */
+static void on_kept(void *arg, int err)
+{
+	struct hashserve *hs = arg;
+
+	hs->is_reading = false;
+	if (err == 0 || begin_make(hs) != 0)
+		loop_defer(hs->t->e->cfg.loop, &hs->pump);
 }
 
 static enum step make_leaves(struct hashserve *hs, struct peer *p,
@@ -374,12 +396,13 @@ static enum step make_leaves(struct hashserve *hs, struct peer *p,
 	if (piece_ix == UINT32_MAX || !bits_has(pieces_have(t->ps), piece_ix) ||
 	    req->n_makes >= n_pieces + EXTRA_MAKES)
 		return STEP_DONE;
-	if (hs->making != NULL)
+	if (hs->making != NULL || hs->is_reading)
 		return STEP_WAIT;
-	if (leafmake_start(t->ps, t->e->cfg.workers, t->mi, piece_ix, on_made,
-			   hs, &hs->making) != 0)
-		return STEP_LATER;
 	hs->making_ix = piece_ix;
+	hs->is_reading =
+		hashkeep_get_leaves(t->hashkeep, piece_ix, on_kept, hs) == 0;
+	if (!hs->is_reading && begin_make(hs) != 0)
+		return STEP_LATER;
 	req->n_makes++;
 	if (!req->is_owed)
 		charge(p, metainfo_piece_bytes(t->mi, piece_ix));

@@ -36,6 +36,7 @@
 #include "net/fetch.h"
 #include "net/gossip.h"
 #include "net/hashget.h"
+#include "net/hashkeep.h"
 #include "net/hashserve.h"
 #include "net/intake.h"
 #include "net/metafetch.h"
@@ -251,6 +252,7 @@ static void wind_up(struct torrent *t)
 	swarm_stop(t->swarm, PEER_END_STOPPING);
 	metafetch_stop(t->meta);
 	hashserve_stop(t->hashserve);
+	hashkeep_stop(t->hashkeep);
 	if (!t->is_told) {
 		t->is_told = true;
 		t->e->n_untold++;
@@ -297,6 +299,7 @@ void torrent_free(struct torrent *t)
 	swarm_free(t->swarm);
 	metafetch_free(t->meta);
 	hashserve_free(t->hashserve);
+	hashkeep_free(t->hashkeep);
 	hashget_free(t->hashget);
 	fetch_free(t->fetch);
 	layers_free(t->layers);
@@ -431,6 +434,8 @@ static int begin_hashes(struct torrent *t)
 		r = hashget_new(t, &hash_ops, t, &t->hashget);
 	if (r == 0)
 		r = hashserve_new(t, &t->hashserve);
+	if (r == 0)
+		r = hashkeep_new(t, on_hashes, t, &t->hashkeep);
 	return r;
 }
 
@@ -480,6 +485,7 @@ static void on_open(void *arg, int err, struct pieces *ps)
 		torrent_fail(t, "%s", err_text(err));
 		return;
 	}
+	hashkeep_start(t->hashkeep);
 	start_swarm(t);
 	loop_defer(t->e->cfg.loop, &t->tell);
 }

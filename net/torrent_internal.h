@@ -13,6 +13,7 @@ struct announcer;
 struct engine;
 struct fetch;
 struct hashget;
+struct hashkeep;
 struct hashserve;
 struct layers;
 struct magnet;
@@ -48,6 +49,7 @@ struct torrent {
 	/* Of a torrent with v2, from the metadata on; else NULL. */
 	struct layers *layers;
 	struct hashget *hashget;
+	struct hashkeep *hashkeep;
 	struct hashserve *hashserve;
 	struct metafetch *meta;
 	struct announcer *announcer;

@@ -16,7 +16,11 @@
  *   1. job->n_out counts its asks that are not late.
  *   2. A peer has at most one ask of a span, and HASHGET_PEER_MAX in all.
  *   3. n_out is the sum of 1, at most HASHGET_OUT_MAX.
- *   4. An ask without a job is late: others brought it, or it was forgotten. */
+ *   4. An ask without a job is late: others brought it, or it was forgotten.
+ *   5. loads, n_asks and n_orphans count what they say.
+ *
+ * Cost: a pass looks at every job and every peer, so what it asks of a pair is
+ * small; who is hopeless is looked at ten times a second at most. */
 #include "net/hashplan.h"
 
 #include <assert.h>
@@ -28,6 +32,8 @@
 #include "core/queue.h"
 #include "net/net_limits.h"
 
+enum { LOOK_US = 100000 };
+
 /* One who does not give it. */
 struct refusal {
 	uint32_t id;
@@ -38,9 +44,9 @@ struct job {
 	TAILQ_ENTRY(job) link;
 	struct hashplan_want want;
 	struct refusal refused[SWARM_PEERS_MAX];
-	unsigned n_refused, n_out;
+	unsigned n_refused, n_out, n_asks;
 	bool is_hopeless;
-	uint64_t rest_until_us; /* while it is hopeless */
+	uint64_t rest_until_us, look_us; /* while it is hopeless */
 };
 
 struct ask {
@@ -55,8 +61,16 @@ struct ask {
 TAILQ_HEAD(jobs, job);
 TAILQ_HEAD(asks, ask);
 
+/* How many asks one peer has, late ones too. */
+struct load {
+	uint32_t id;
+	unsigned n;
+};
+
 struct hashplan {
 	struct hashplan_cfg cfg;
+	struct load loads[2 * SWARM_PEERS_MAX];
+	unsigned n_loads, n_orphans; /* asks without a job */
 	struct jobs leaves, pieces;
 	unsigned n_jobs;
 	struct asks asks; /* the oldest first */
@@ -128,15 +142,33 @@ static void free_job(struct hashplan *plan, struct job *job)
 			continue;
 		set_late(plan, ask);
 		ask->job = NULL;
+		plan->n_orphans++;
 	}
 	TAILQ_REMOVE(list_of(plan, &job->want), job, link);
 	plan->n_jobs--;
 	mem_free(job);
 }
 
+static struct load *find_load(struct hashplan *plan, uint32_t id)
+{
+	for (unsigned i = 0; i < plan->n_loads; i++)
+		if (plan->loads[i].id == id)
+			return &plan->loads[i];
+	return NULL;
+}
+
 static void free_ask(struct hashplan *plan, struct ask *ask)
 {
+	struct load *load = find_load(plan, ask->id);
+
 	set_late(plan, ask);
+	if (ask->job != NULL)
+		ask->job->n_asks--;
+	else
+		plan->n_orphans--;
+	load->n--;
+	if (load->n == 0)
+		*load = plan->loads[--plan->n_loads];
 	TAILQ_REMOVE(&plan->asks, ask, link);
 	mem_free(ask);
 }
@@ -217,12 +249,25 @@ static bool has_refused(const struct job *job, uint32_t id, uint64_t now_us)
 
 static unsigned out_to(const struct hashplan *plan, uint32_t id)
 {
-	const struct ask *ask;
-	unsigned n = 0;
+	for (unsigned i = 0; i < plan->n_loads; i++)
+		if (plan->loads[i].id == id)
+			return plan->loads[i].n;
+	return 0;
+}
 
-	TAILQ_FOREACH (ask, &plan->asks, link)
-		n += ask->id == id;
-	return n;
+/* One more of this peer's; false: so many peers there are not. */
+static bool add_load(struct hashplan *plan, uint32_t id)
+{
+	struct load *load = find_load(plan, id);
+
+	if (load == NULL) {
+		if (plan->n_loads == 2 * SWARM_PEERS_MAX)
+			return false;
+		load = &plan->loads[plan->n_loads++];
+		*load = (struct load){.id = id};
+	}
+	load->n++;
+	return true;
 }
 
 static struct ask *find_ask(const struct hashplan *plan, uint32_t id,
@@ -241,7 +286,8 @@ static bool can_give(const struct hashplan *plan, const struct job *job,
 {
 	return p->have != NULL && bits_has(p->have, job->want.piece_ix) &&
 	       !has_refused(job, p->id, now_us) &&
-	       find_ask(plan, p->id, &job->want) == NULL &&
+	       ((job->n_asks == 0 && plan->n_orphans == 0) ||
+		find_ask(plan, p->id, &job->want) == NULL) &&
 	       out_to(plan, p->id) < HASHGET_PEER_MAX;
 }
 
@@ -285,12 +331,17 @@ static bool put_out(struct hashplan *plan, struct job *job,
 
 	if (ask == NULL)
 		return false;
+	if (!add_load(plan, p->id)) {
+		mem_free(ask);
+		return false;
+	}
 	ask->id = p->id;
 	ask->want = job->want;
 	ask->job = job;
 	ask->late_us = now_us + p->patience_us;
 	TAILQ_INSERT_TAIL(&plan->asks, ask, link);
 	job->n_out++;
+	job->n_asks++;
 	job->is_hopeless = false;
 	plan->n_out++;
 	return true;
@@ -309,8 +360,10 @@ bool hashplan_next(struct hashplan *plan, const struct hashplan_peer *peers,
 
 			if (plan->n_out >= HASHGET_OUT_MAX)
 				return false;
-			if (job->n_out > 0)
+			if (job->n_out > 0 ||
+			    (job->is_hopeless && now_us < job->look_us))
 				continue;
+			job->look_us = now_us + LOOK_US;
 			p = choose(plan, job, peers, n_peers, now_us);
 			if (p == NULL || !put_out(plan, job, p, now_us))
 				continue;
@@ -438,22 +491,27 @@ void hashplan_check(const struct hashplan *plan)
 	const struct jobs *lists[] = {&plan->leaves, &plan->pieces};
 	const struct ask *ask;
 	const struct job *job;
-	unsigned n_out = 0, n_jobs = 0;
+	unsigned n_out = 0, n_jobs = 0, n_orphans = 0;
 
 	TAILQ_FOREACH (ask, &plan->asks, link) {
 		assert(ask->is_late || ask->job != NULL);
 		assert(out_to(plan, ask->id) <= HASHGET_PEER_MAX);
 		assert(find_ask(plan, ask->id, &ask->want) == ask);
 		n_out += !ask->is_late;
+		n_orphans += ask->job == NULL;
 	}
+	assert(n_orphans == plan->n_orphans);
 	assert(n_out == plan->n_out && n_out <= HASHGET_OUT_MAX);
 	for (unsigned i = 0; i < 2; i++)
 		TAILQ_FOREACH (job, lists[i], link) {
-			unsigned n = 0;
+			unsigned n = 0, n_asks = 0;
 
-			TAILQ_FOREACH (ask, &plan->asks, link)
+			TAILQ_FOREACH (ask, &plan->asks, link) {
 				n += ask->job == job && !ask->is_late;
+				n_asks += ask->job == job;
+			}
 			assert(n == job->n_out && n <= 1);
+			assert(n_asks == job->n_asks);
 			n_jobs++;
 		}
 	assert(n_jobs == plan->n_jobs && n_jobs <= HASHGET_JOBS_MAX);

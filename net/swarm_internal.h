@@ -32,7 +32,6 @@ struct intake;
 struct named;
 struct picker;
 struct torrent;
-struct upload_read;
 
 /* One request of ours that is out. */
 struct peer_ask {
@@ -171,8 +170,6 @@ struct peer {
 };
 
 TAILQ_HEAD(peer_list, peer);
-
-struct webseed;
 
 /* What one connection to a web seed brings: [at, end) of piece space, `at` the
  * first byte of a block that is not whole yet. Nothing when at == end. */

@@ -36,6 +36,8 @@ enum {
 	/* Leaves that are hashed on the loop before others have their turn, 9
 	 * us each. */
 	LEAVES_A_TURN = 64,
+	/* Right leaves that are put into the store at a time. */
+	KEEP_RUN_LEAVES = 64,
 	/* Staged bytes that are read back at a time for a reader's leaves. */
 	LEAVES_AGAIN_BYTES = 256 << 10,
 	/* Waits are kept in this many lists a torrent: more than a mount has

@@ -169,6 +169,7 @@ static void on_gone(void *arg)
 
 	hasher_free(ps->hasher);
 	bits_fini(&ps->have);
+	bits_fini(&ps->kept);
 	hmap_free(ps->slots);
 	mem_free(ps->marks);
 	mem_free(ps);
@@ -460,6 +461,7 @@ static void on_opened(void *arg, int err, struct store_torrent *st,
 	if (err == 0) {
 		ps->st = st;
 		take_held(ps, held);
+		pieces_kept_open(ps);
 		pieces_job_end(ps);
 		ps->open_done(ps->open_arg, 0, ps);
 		return;
@@ -540,6 +542,7 @@ static void end_waiters(struct pieces *ps)
  * what it has to the end. */
 static void slot_close(struct slot *s)
 {
+	pieces_keep(s->ps, s->ix);
 	piece_mem_uncount_slot(s);
 	piece_mem_forget(s);
 	pieces_slot_release(s);

@@ -43,23 +43,29 @@
  *
  * Leaves. Of a v2 torrent, or a hybrid, each block of 16 KiB has a hash of its
  * own, a leaf, and where that is known (core/layers.h) the block can be right
- * before its piece is whole. So readers, and they alone, may have right leaves
- * of a piece that is not in have; nothing else ever leaves this module.
+ * before its piece is whole. So readers, and they alone, may have right or kept
+ * leaves of a piece that is not in have; nothing else ever leaves this module.
  *
  *   leaf    its bytes                    the piece is
  *   absent  not there                    any
  *   here    in place, or staged          FETCHING, CHECKING
  *   right   the same, and verified       FETCHING, CHECKING
+ *   kept    in the store, verified       not in have; over a restart too
  *
  *   absent -> here    pieces_took
  *   here   -> right   somebody waits for it, its hash is known, and matches
  *   here   -> absent  its hash does not match: on_bad_leaf, and then
  *                     pieces_took_back
  *   right  -> (have)  the piece was verified
- *   any    -> absent  its memory is given up before it was staged (pieces_shut,
- *                     pieces_abandon); or the piece was staged and is wrong.
- *                     Nothing else loses a right leaf: where a piece is wrong
- *                     in memory its right leaves stay.
+ *   right  -> kept    nobody wants more of the piece (pieces_keep), or its
+ *                     memory is given up (pieces_shut, pieces_abandon,
+ *                     pieces_close): the store has written it
+ *   here   -> absent  the same, of those that are not right
+ *   right  -> absent  the store would not take it (no room, no memory); or the
+ *                     piece was staged and is wrong. Nothing else loses a right
+ *                     leaf: where a piece is wrong in memory they stay
+ *   kept   -> absent  a read of it failed, or another torrent's did
+ *   any    -> kept    another torrent with the same file brought it
  *
  * A leaf is hashed on the loop, LEAVES_A_TURN at most, when a reader waits for
  * it; the others with their piece.
@@ -240,6 +246,10 @@ void pieces_on_no_hash(struct pieces *ps, uint32_t ix);
 
 /* pieces_lacks_hash — it is whole, and cannot be judged yet. */
 bool pieces_lacks_hash(const struct pieces *ps, uint32_t ix);
+
+/* pieces_keep — nobody wants more of the piece for now: its right leaves go to
+ * the store. */
+void pieces_keep(struct pieces *ps, uint32_t ix);
 
 /* pieces_shut_segment — as pieces_shut, of the segment of byte `at`. */
 void pieces_shut_segment(struct pieces *ps, uint32_t ix, uint32_t at_bytes);

@@ -170,6 +170,7 @@ void pieces_abandon(struct pieces *ps, uint32_t ix)
 {
 	ASSERT_LOOP(ps->cfg.loop);
 	pieces_check_piece(ps, ix);
+	pieces_keep(ps, ix);
 	pieces_move(ps, ix,
 		    pieces_is_waited(ps, ix) ? PIECE_WANTED : PIECE_ABSENT);
 	pieces_slot_release(pieces_slot(ps, ix));

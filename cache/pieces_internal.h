@@ -28,6 +28,7 @@ LIST_HEAD(piece_waits, piece_wait);
  * and of them those that are right. */
 struct leaves {
 	struct bits here, right;
+	struct bits put;   /* given to the store, which may take it or not */
 	struct blk *again; /* staged bytes, read back: … */
 	uint32_t again_at; /* … of the piece from here on */
 	bool is_reading;   /* into `again` */
@@ -106,10 +107,13 @@ struct pieces {
 	struct hasher *hasher; /* of leaves, on the loop; NULL: no v2 */
 	struct slot_list due;  /* somebody waits for leaves of theirs */
 	struct loop_task due_task;
-	uint64_t n_losses; /* times right leaves were lost */
-	unsigned n_jobs;   /* whatever still calls back, the open too */
-	bool is_starved;   /* in piece_mem's list */
-	bool is_barred;	   /* a piece that drifts was asked to begin */
+	struct bits kept; /* leaves of piece space that the store has; no data:
+			     none */
+	uint64_t n_forgets; /* times some of them were forgotten */
+	uint64_t n_losses;  /* times right leaves were lost */
+	unsigned n_jobs;    /* whatever still calls back, the open too */
+	bool is_starved;    /* in piece_mem's list */
+	bool is_barred;	    /* a piece that drifts was asked to begin */
 	TAILQ_ENTRY(pieces) starved;
 	struct loop_task room_task;
 	pieces_open_fn *open_done;
@@ -164,6 +168,12 @@ void pieces_leaf_lose(struct slot *s, uint32_t at_bytes, uint32_t len_bytes);
 /* pieces_leaf_look — somebody waits: look at them at the end of the turn. */
 void pieces_leaf_look(struct slot *s);
 
+/* pieces_leaf_is_right — in memory, or staged. `s` may be NULL. */
+bool pieces_leaf_is_right(const struct slot *s, uint32_t i);
+
+/* pieces_end_right_waits — of those for the piece. */
+void pieces_end_right_waits(struct pieces *ps, uint32_t ix);
+
 /* pieces_leaf_blame — the piece is wrong: say which leaves are, as far as their
  * hashes are known. False: of none that is so. */
 bool pieces_leaf_blame(struct slot *s);
@@ -172,6 +182,23 @@ bool pieces_leaf_blame(struct slot *s);
  * it is in memory in one run; lends. */
 struct blk *pieces_leaf_lend(const struct slot *s, uint32_t at_bytes,
 			     uint32_t len_bytes, uint8_t **data);
+
+/* ---- pieces_kept.c ---- */
+
+/* pieces_kept_open — what the store has; from within its `done`. */
+void pieces_kept_open(struct pieces *ps);
+bool pieces_kept_has(const struct pieces *ps, uint32_t ix, uint32_t leaf);
+
+/* pieces_kept_gain — the store has these leaves now. */
+void pieces_kept_gain(struct pieces *ps, uint32_t ix, uint32_t at_bytes,
+		      uint32_t len_bytes);
+
+/* pieces_kept_forget — of this piece the store has none. */
+void pieces_kept_forget(struct pieces *ps, uint32_t ix);
+
+/* pieces_keep_slot — right leaves of a stretch, within one segment, to the
+ * store. */
+void pieces_keep_slot(struct slot *s, uint32_t at_bytes, uint32_t len_bytes);
 
 /* ---- pieces_fill.c ---- */
 

@@ -71,7 +71,8 @@ void pieces_leaf_new(struct slot *s)
 	if (s->leaves == NULL)
 		return;
 	if (bits_init(&s->leaves->here, n) != 0 ||
-	    bits_init(&s->leaves->right, n) != 0)
+	    bits_init(&s->leaves->right, n) != 0 ||
+	    bits_init(&s->leaves->put, n) != 0)
 		pieces_leaf_free(s);
 }
 
@@ -90,6 +91,7 @@ void pieces_leaf_free(struct slot *s)
 	blk_drop(l->again);
 	bits_fini(&l->here);
 	bits_fini(&l->right);
+	bits_fini(&l->put);
 	mem_free(l);
 }
 
@@ -119,6 +121,7 @@ void pieces_leaf_lose(struct slot *s, uint32_t at_bytes, uint32_t len_bytes)
 	     i < leaf_end(l, at_bytes, len_bytes); i++) {
 		bits_clear(&l->here, i);
 		bits_clear(&l->right, i);
+		bits_clear(&l->put, i);
 	}
 	if (l->right.n_set < n_right)
 		s->ps->n_losses++;
@@ -148,6 +151,11 @@ void pieces_took_back(struct pieces *ps, uint32_t ix, uint32_t at_bytes)
 	bits_clear(&s->leaves->here, leaf_of(at_bytes));
 }
 
+bool pieces_leaf_is_right(const struct slot *s, uint32_t i)
+{
+	return s != NULL && s->leaves != NULL && bits_has(&s->leaves->right, i);
+}
+
 bool pieces_is_right(const struct pieces *ps, uint32_t ix, uint32_t at_bytes,
 		     uint32_t len_bytes)
 {
@@ -155,12 +163,16 @@ bool pieces_is_right(const struct pieces *ps, uint32_t ix, uint32_t at_bytes,
 
 	if (bits_has(&ps->have, ix))
 		return true;
-	s = pieces_slot(ps, ix);
-	if (s == NULL || s->leaves == NULL ||
-	    leaf_of(at_bytes + len_bytes - 1) >= s->leaves->right.n)
+	if (ps->cfg.layers == NULL)
 		return false;
-	return bits_next_clear(&s->leaves->right, leaf_of(at_bytes)) >
-	       leaf_of(at_bytes + len_bytes - 1);
+	s = pieces_slot(ps, ix);
+	if (s == NULL && ps->kept.n_set == 0)
+		return false;
+	for (uint32_t i = leaf_of(at_bytes);
+	     i <= leaf_of(at_bytes + len_bytes - 1); i++)
+		if (!pieces_leaf_is_right(s, i) && !pieces_kept_has(ps, ix, i))
+			return false;
+	return true;
 }
 
 struct blk *pieces_leaf_lend(const struct slot *s, uint32_t at_bytes,
@@ -362,6 +374,19 @@ static bool look_at(struct pieces *ps, struct slot *s, unsigned *left)
 		}
 	}
 	return true;
+}
+
+void pieces_end_right_waits(struct pieces *ps, uint32_t ix)
+{
+	struct piece_wait *w = NULL;
+
+	while (!ps->is_closed && (w = pieces_wait_of(ps, ix, w)) != NULL) {
+		if (w->len_bytes == 0 ||
+		    !pieces_is_right(ps, ix, w->at_bytes, w->len_bytes))
+			continue;
+		pieces_wait_end(ps, w, 0);
+		w = NULL; /* look afresh */
+	}
 }
 
 static void on_due(void *arg)

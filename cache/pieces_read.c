@@ -54,19 +54,27 @@ struct part_read {
 	uint64_t n_losses; /* at the start */
 };
 
-/* Where a piece is in parts a part of a read lies in one of them. */
+/* Of a piece that is not in have: how far from here on the leaves are in one
+ * place, its slot's or the store's. */
 static uint32_t run_bytes(const struct pieces *ps, uint32_t ix, uint32_t at)
 {
+	uint32_t i = at / VERIFY_BLOCK_BYTES, end = ps->cfg.mi->piece_bytes;
 	const struct slot *s;
-	uint32_t segment;
+	bool is_right;
 
 	if (bits_has(&ps->have, ix))
-		return ps->cfg.mi->piece_bytes - at;
+		return end - at;
 	s = pieces_slot(ps, ix);
-	if (s == NULL || s->stage == NULL)
-		return ps->cfg.mi->piece_bytes - at;
-	segment = stage_segment_bytes(s->stage);
-	return segment - at % segment;
+	if (s != NULL && s->stage != NULL) {
+		uint32_t segment = stage_segment_bytes(s->stage);
+
+		end = at - at % segment + segment;
+	}
+	is_right = pieces_leaf_is_right(s, i);
+	while ((uint64_t)++i * VERIFY_BLOCK_BYTES < end)
+		if (pieces_leaf_is_right(s, i) != is_right)
+			return i * VERIFY_BLOCK_BYTES - at;
+	return end - at;
 }
 
 static bool next_part(const struct pieces *ps, struct part *p,
@@ -116,8 +124,10 @@ static bool copy_part(struct pieces *ps, const struct part *p)
 	if (s != NULL && !bits_has(&ps->have, p->ix)) {
 		uint8_t *data;
 
-		if (pieces_leaf_lend(s, p->at_bytes, p->len_bytes, &data) ==
-		    NULL)
+		if (!pieces_leaf_is_right(s,
+					  p->at_bytes / VERIFY_BLOCK_BYTES) ||
+		    pieces_leaf_lend(s, p->at_bytes, p->len_bytes, &data) ==
+			    NULL)
 			return false;
 		memcpy(p->dst, data, p->len_bytes);
 		return true;
@@ -164,6 +174,10 @@ struct blk *pieces_lend(struct pieces *ps, uint32_t ix, uint32_t at_bytes,
 	if (s == NULL || bits_has(&ps->have, ix) ||
 	    !pieces_is_right(ps, ix, at_bytes, len_bytes))
 		return NULL;
+	for (uint32_t i = at_bytes / VERIFY_BLOCK_BYTES;
+	     i <= (at_bytes + len_bytes - 1) / VERIFY_BLOCK_BYTES; i++)
+		if (!pieces_leaf_is_right(s, i))
+			return NULL; /* the store has it, not the slot */
 	found = pieces_leaf_lend(s, at_bytes, len_bytes, data);
 	return found != NULL ? blk_hold(found) : NULL;
 }
@@ -203,6 +217,16 @@ static void on_task(void *arg)
 	read_end(arg);
 }
 
+/* What was staged will be missed when the piece is hashed. */
+static void lose_leaves(struct pieces *ps, uint32_t ix)
+{
+	struct slot *s = pieces_slot(ps, ix);
+
+	pieces_kept_forget(ps, ix);
+	if (!bits_has(&ps->have, ix) && (s == NULL || s->stage == NULL))
+		store_forget(ps->st, ix);
+}
+
 static void on_part(void *arg, int err)
 {
 	struct part_read *part = arg;
@@ -212,8 +236,11 @@ static void on_part(void *arg, int err)
 
 	if (err == 0 && part->is_leaf && part->n_losses != ps->n_losses)
 		err = ENOENT;
-	else if (err == EIO && part->is_leaf)
+	else if (err == EIO && part->is_leaf) {
+		if (!ps->is_closed)
+			lose_leaves(ps, ix);
 		err = ENOENT;
+	}
 	mem_free(part);
 	if (err != 0 && rd->err == 0)
 		rd->err = err;

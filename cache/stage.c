@@ -384,6 +384,7 @@ void stage_shut_segment(struct stage *g, uint32_t at_bytes)
 
 	if (seg->state != SEGMENT_HOT)
 		return;
+	pieces_keep_slot(g->s, i * g->segment_bytes, segment_len(g, i));
 	pieces_leaf_lose(g->s, i * g->segment_bytes, segment_len(g, i));
 	forget(g, &seg->blk);
 	seg->state = SEGMENT_EMPTY;

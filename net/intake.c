@@ -296,6 +296,7 @@ void intake_unwant(struct intake *in, uint32_t piece_ix)
 		intake_abandon(in, ip);
 	else
 		cancel_everywhere(in, piece_ix);
+	pieces_keep(pieces_of(in), piece_ix);
 }
 
 /* ---- where the bytes go ---- */

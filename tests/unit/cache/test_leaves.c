@@ -500,8 +500,68 @@ static void the_piece_takes_over(void **state)
 	assert_int_equal(read_later(f, PIECE, PIECE), 0);
 }
 
-/* What is given up is lost: the table says so. */
-static void abandoned_leaves_are_lost(void **state)
+/* The store takes what is given up, if it can. */
+static void abandoned_leaves_are_kept(void **state)
+{
+	struct fix *f = *state;
+	struct piece_wait w = wait_for(f, 0, LEAF);
+
+	pieces_wait(f->ps, 0, &w);
+	begin(f, 0);
+	know(f, 0);
+	take(f, 0, 0, true);
+	take(f, 0, 1, true);
+	settle(f);
+	assert_said(f, "w");
+	pieces_abandon(f->ps, 0);
+	settle(f);
+	assert_int_equal(pieces_state(f->ps, 0), PIECE_ABSENT);
+	assert_int_equal(read_later(f, 10, LEAF - 10), 0);
+	assert_int_equal(read_now(f, 0, 2 * LEAF), ENOENT); /* nobody waited */
+	/* It begins anew beside them, and a read may go over both. */
+	w = wait_for(f, 0, 2 * LEAF);
+	pieces_wait(f->ps, 0, &w);
+	begin(f, 0);
+	take(f, 0, 1, true);
+	settle(f);
+	assert_said(f, "ww");
+	assert_false(lends(f, 0, 0, 2 * LEAF));
+	assert_int_equal(read_later(f, 5, 2 * LEAF - 5), 0);
+	take_all(f, 0, UINT32_MAX);
+	settle(f);
+	assert_said(f, "wwv");
+	assert_int_equal(read_later(f, 0, PIECE), 0);
+}
+
+/* … and they are there when the torrent is opened again. */
+static void kept_leaves_outlive_a_restart(void **state)
+{
+	struct fix *f = *state;
+	struct piece_wait w = wait_for(f, LEAF + 1, LEAF);
+	struct pieces_cfg cfg;
+
+	pieces_wait(f->ps, 0, &w);
+	begin(f, 0);
+	know(f, 0);
+	take(f, 0, 1, true);
+	take(f, 0, 2, true);
+	settle(f);
+	assert_said(f, "w");
+	cfg = f->ps->cfg;
+	pieces_close(f->ps, on_gone, f);
+	fix_until(&f->l, fix_is_set, &f->is_gone);
+	f->is_open = f->is_gone = false;
+	assert_int_equal(pieces_open_start(&cfg, on_open, f, &f->ps), 0);
+	fix_until(&f->l, fix_is_set, &f->is_open);
+	assert_true(pieces_is_right(f->ps, 0, LEAF, 2 * LEAF));
+	assert_false(pieces_is_right(f->ps, 0, 0, 1));
+	assert_false(bits_has(pieces_have(f->ps), 0));
+	assert_int_equal(read_later(f, LEAF, 2 * LEAF), 0);
+	settle(f);
+}
+
+/* A kept leaf that cannot be read is fetched again. */
+static void a_kept_leaf_gets_lost(void **state)
 {
 	struct fix *f = *state;
 	struct piece_wait w = wait_for(f, 0, LEAF);
@@ -511,11 +571,31 @@ static void abandoned_leaves_are_lost(void **state)
 	know(f, 0);
 	take(f, 0, 0, true);
 	settle(f);
-	assert_said(f, "w");
 	pieces_abandon(f->ps, 0);
+	settle(f);
+	assert_true(pieces_is_right(f->ps, 0, 0, LEAF));
+	f->fault->at = FAULT_READ;
+	f->fault->err = EIO;
+	f->fault->in = 0;
+	assert_int_equal(read_later(f, 0, LEAF), ENOENT);
+	f->fault->at = FAULT_NEVER;
+	assert_false(pieces_is_right(f->ps, 0, 0, 1));
+	settle(f);
+}
+
+/* What nobody waited for is lost with its memory: the table says so. */
+static void abandoned_blocks_are_lost(void **state)
+{
+	struct fix *f = *state;
+
+	begin(f, 0);
+	know(f, 0);
+	take(f, 0, 0, true);
+	settle(f);
+	pieces_abandon(f->ps, 0);
+	settle(f);
 	assert_false(pieces_is_right(f->ps, 0, 0, 1));
 	assert_int_equal(read_now(f, 0, LEAF), ENOENT);
-	settle(f);
 }
 
 /* A wait for leaves ends with everything else. */
@@ -784,7 +864,10 @@ int main(void)
 		BOTH(hashes_come_late),
 		BOTH(the_last_leaf_is_short),
 		BOTH(a_wrong_leaf_is_told),
-		BOTH(abandoned_leaves_are_lost),
+		BOTH(abandoned_blocks_are_lost),
+		BOTH(abandoned_leaves_are_kept),
+		BOTH(kept_leaves_outlive_a_restart),
+		BOTH(a_kept_leaf_gets_lost),
 		BOTH(close_ends_leaf_waits),
 		BOTH(the_piece_takes_over),
 		WITH(the_verdict_names_leaves, set_up),

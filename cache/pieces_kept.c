@@ -1,0 +1,195 @@
+/* pieces_kept — leaves of unfinished pieces that the store has.
+ *
+ * Purpose: what a reader waited for is right, and is not to be fetched again,
+ * though its piece never becomes whole: not when memory is short, and not
+ * after a restart. So right leaves go to the store (store_put_leaves) when
+ * their piece has nobody who wants more of it, or gives its memory back, or the
+ * torrent is closed. What is put is a copy, so that the piece's memory can go
+ * at once.
+ *
+ * A kept leaf is read from the store. Should its piece be fetched after all,
+ * the leaf comes once more with it: the store holds both apart (spot.h).
+ *
+ * What other open torrents with the same files bring or lose comes here from
+ * pieces_gain.c.
+ *
+ * Failure modes: no memory, or the put fails: the leaf is as good as lost with
+ * its memory. A kept leaf cannot be read: all of its piece are forgotten. */
+#include "cache/pieces_internal.h"
+
+#include <string.h>
+
+#include "cache/store.h"
+#include "core/blk.h"
+#include "core/mem.h"
+#include "core/metainfo.h"
+
+static uint32_t first_leaf(const struct pieces *ps, uint32_t ix)
+{
+	return (uint32_t)((uint64_t)ix * ps->cfg.mi->piece_bytes /
+			  VERIFY_BLOCK_BYTES);
+}
+
+bool pieces_kept_has(const struct pieces *ps, uint32_t ix, uint32_t leaf)
+{
+	return ps->kept.data != NULL &&
+	       bits_has(&ps->kept, first_leaf(ps, ix) + leaf);
+}
+
+static bool make_bits(struct pieces *ps)
+{
+	uint64_t n = (uint64_t)ps->cfg.mi->n_pieces *
+		     (ps->cfg.mi->piece_bytes / VERIFY_BLOCK_BYTES);
+
+	return ps->kept.data != NULL ||
+	       (n < UINT32_MAX && bits_init(&ps->kept, (uint32_t)n) == 0);
+}
+
+static uint32_t n_leaves(const struct pieces *ps, uint32_t ix)
+{
+	return (metainfo_v2_bytes(ps->cfg.mi, ix) + VERIFY_BLOCK_BYTES - 1) /
+	       VERIFY_BLOCK_BYTES;
+}
+
+static void mark(struct pieces *ps, uint32_t ix, uint32_t at_bytes,
+		 uint32_t len_bytes)
+{
+	uint32_t i = first_leaf(ps, ix) + at_bytes / VERIFY_BLOCK_BYTES;
+	uint32_t end =
+		i + (len_bytes + VERIFY_BLOCK_BYTES - 1) / VERIFY_BLOCK_BYTES;
+
+	if (!make_bits(ps))
+		return;
+	for (; i < end && i < ps->kept.n; i++)
+		bits_set(&ps->kept, i);
+}
+
+void pieces_kept_forget(struct pieces *ps, uint32_t ix)
+{
+	uint32_t i = first_leaf(ps, ix);
+
+	if (ps->kept.data == NULL)
+		return;
+	for (uint32_t k = 0; k < n_leaves(ps, ix); k++)
+		bits_clear(&ps->kept, i + k);
+	ps->n_forgets++;
+	ps->n_losses++;
+}
+
+/* ---- keeping ---- */
+
+struct keep {
+	struct pieces *ps;
+	uint32_t at_bytes, len_bytes;
+	uint64_t n_forgets;
+};
+
+static void on_put(void *arg, uint32_t ix, enum store_phase phase, int err)
+{
+	struct keep *k = arg;
+	struct pieces *ps = k->ps;
+
+	if (err == 0 && phase == STORE_WRITTEN) {
+		if (!ps->is_closed && k->n_forgets == ps->n_forgets)
+			mark(ps, ix, k->at_bytes, k->len_bytes);
+		return;
+	}
+	mem_free(k);
+	pieces_job_end(ps);
+}
+
+static void put(struct slot *s, uint32_t at_bytes, uint32_t len_bytes)
+{
+	struct pieces *ps = s->ps;
+	struct keep *k;
+	struct blk *copy;
+	uint8_t *data;
+
+	if (pieces_leaf_lend(s, at_bytes, len_bytes, &data) == NULL)
+		return;
+	k = mem_new(struct keep);
+	copy = blk_new(ps->cfg.mem->pool, len_bytes);
+	if (k != NULL && copy != NULL) {
+		memcpy(copy->data, data, len_bytes);
+		*k = (struct keep){.ps = ps,
+				   .at_bytes = at_bytes,
+				   .len_bytes = len_bytes,
+				   .n_forgets = ps->n_forgets};
+		if (store_put_leaves(ps->st, s->ix, at_bytes, copy, on_put,
+				     k) == 0) {
+			pieces_job_begin(ps);
+			k = NULL;
+		}
+	}
+	blk_drop(copy);
+	mem_free(k);
+}
+
+/* From leaf `i` on, those of one segment that are right and not kept. */
+static uint32_t run_of(const struct slot *s, uint32_t i, uint32_t end)
+{
+	uint32_t n = 0;
+
+	while (i + n < end && n < KEEP_RUN_LEAVES &&
+	       bits_has(&s->leaves->right, i + n) &&
+	       !bits_has(&s->leaves->put, i + n))
+		n++;
+	return n;
+}
+
+void pieces_keep_slot(struct slot *s, uint32_t at_bytes, uint32_t len_bytes)
+{
+	struct pieces *ps = s->ps;
+	uint32_t v2_bytes, i, end, n;
+
+	if (s->leaves == NULL || ps->st == NULL || s->leaves->right.n_set == 0)
+		return;
+	v2_bytes = metainfo_v2_bytes(ps->cfg.mi, s->ix);
+	end = (at_bytes + len_bytes + VERIFY_BLOCK_BYTES - 1) /
+	      VERIFY_BLOCK_BYTES;
+	if (end > s->leaves->right.n)
+		end = s->leaves->right.n;
+	for (i = at_bytes / VERIFY_BLOCK_BYTES; i<end; i += n> 0 ? n : 1) {
+		uint32_t at = i * VERIFY_BLOCK_BYTES;
+		uint32_t len;
+
+		n = run_of(s, i, end);
+		if (n == 0)
+			continue;
+		len = n * VERIFY_BLOCK_BYTES;
+		put(s, at, len < v2_bytes - at ? len : v2_bytes - at);
+		for (uint32_t k = 0; k < n; k++)
+			bits_set(&s->leaves->put, i + k);
+	}
+}
+
+void pieces_keep(struct pieces *ps, uint32_t ix)
+{
+	struct slot *s = pieces_slot(ps, ix);
+	uint32_t segment, len = metainfo_piece_bytes(ps->cfg.mi, ix);
+
+	if (s == NULL || s->leaves == NULL)
+		return;
+	segment = pieces_segment_bytes(ps, ix);
+	for (uint32_t at = 0; at < len; at += segment)
+		pieces_keep_slot(s, at, segment);
+}
+
+void pieces_kept_gain(struct pieces *ps, uint32_t ix, uint32_t at_bytes,
+		      uint32_t len_bytes)
+{
+	mark(ps, ix, at_bytes, len_bytes);
+	pieces_end_right_waits(ps, ix);
+}
+
+void pieces_kept_open(struct pieces *ps)
+{
+	const struct bits *leaves;
+
+	if (ps->cfg.layers == NULL)
+		return;
+	leaves = store_leaves(ps->st);
+	if (leaves == NULL || !make_bits(ps) || leaves->n != ps->kept.n)
+		return;
+	bits_load(&ps->kept, leaves->data, bits_bytes(leaves->n));
+}

@@ -18,7 +18,7 @@
  * A hybrid's own pieces may be proven by v1 alone; they stay where they are.
  *
  * Threads: store. */
-#include "cache/store_disk_internal.h"
+#include "cache/store_disk_job.h"
 
 #include <errno.h>
 #include <stdio.h>

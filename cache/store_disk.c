@@ -19,7 +19,7 @@
  *
  * Threads: loop; the store thread has the index and the home while a job of
  * it runs, and the loop only hands their pointers on. */
-#include "cache/store_disk_internal.h"
+#include "cache/store_disk_job.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -21,7 +21,7 @@
  * dictionary without a row is found again by the next open.
  *
  * Threads: store. */
-#include "cache/store_disk_internal.h"
+#include "cache/store_disk_job.h"
 
 #include <errno.h>
 #include <stdio.h>

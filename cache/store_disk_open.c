@@ -11,7 +11,7 @@
  * than the index, to which commits are on their way.
  *
  * Threads: loop. */
-#include "cache/store_disk_internal.h"
+#include "cache/store_disk_job.h"
 
 #include <assert.h>
 #include <errno.h>

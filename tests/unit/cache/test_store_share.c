@@ -1035,6 +1035,6 @@ int main(int argc, char **argv)
 	};
 
 	if (argc == 4)
-		return act(argv[1], argv[2], atoi(argv[3]));
+		return act(argv[1], argv[2], (int)strtol(argv[3], NULL, 10));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,8 +50,10 @@
 #define BIT(state) (1u << (state))
 
 static const uint8_t may_go_to[] = {
-	[PIECE_ABSENT] = BIT(PIECE_WANTED) | BIT(PIECE_FETCHING),
-	[PIECE_WANTED] = BIT(PIECE_ABSENT) | BIT(PIECE_FETCHING),
+	[PIECE_ABSENT] =
+		BIT(PIECE_WANTED) | BIT(PIECE_FETCHING) | BIT(PIECE_CLEAN),
+	[PIECE_WANTED] =
+		BIT(PIECE_ABSENT) | BIT(PIECE_FETCHING) | BIT(PIECE_CLEAN),
 	[PIECE_FETCHING] =
 		BIT(PIECE_ABSENT) | BIT(PIECE_WANTED) | BIT(PIECE_CHECKING),
 	[PIECE_CHECKING] = BIT(PIECE_FETCHING) | BIT(PIECE_SETTLING),
@@ -62,7 +64,8 @@ static const uint8_t may_go_to[] = {
 void pieces_move(struct pieces *ps, uint32_t ix, enum piece_state to)
 {
 	assert(may_go_to[piece_state(ps, ix)] & BIT(to));
-	ps->marks[ix] = (uint8_t)((ps->marks[ix] & MARK_WAITED) | to);
+	ps->marks[ix] = (uint8_t)((ps->marks[ix] & (uint8_t)~MARK_STATE) | to);
+	pieces_gain_on_move(ps, ix);
 }
 
 bool pieces_is_waited(const struct pieces *ps, uint32_t ix)
@@ -192,7 +195,7 @@ void pieces_slot_job_end(struct slot *s)
 
 /* ---- losing ---- */
 
-static void lose(struct pieces *ps, uint32_t ix)
+void pieces_drop_have(struct pieces *ps, uint32_t ix)
 {
 	bits_clear(&ps->have, ix);
 	pieces_move(ps, ix, PIECE_ABSENT);
@@ -210,7 +213,7 @@ void pieces_lose(struct pieces *ps, uint32_t ix)
 	store_forget(ps->st, ix);
 	if (s != NULL)
 		pieces_slot_release(s);
-	lose(ps, ix);
+	pieces_drop_have(ps, ix);
 }
 
 void pieces_drop_recent(struct slot *s)
@@ -224,7 +227,7 @@ void pieces_drop_recent(struct slot *s)
 		return; /* SETTLING: the slot is the put's */
 	pieces_slot_release(s);
 	if (is_lost)
-		lose(ps, ix);
+		pieces_drop_have(ps, ix);
 }
 
 /* ---- settling ---- */
@@ -237,7 +240,7 @@ static void on_put_failed(struct slot *s, int err)
 	log_debug("piece %u is not kept: %s", ix, err_text(err));
 	if (s->blk == NULL) {
 		pieces_slot_release(s);
-		lose(ps, ix);
+		pieces_drop_have(ps, ix);
 		return;
 	}
 	s->is_unkept = true;
@@ -462,6 +465,7 @@ static void on_opened(void *arg, int err, struct store_torrent *st,
 		ps->st = st;
 		take_held(ps, held);
 		pieces_kept_open(ps);
+		pieces_gain_watch(ps);
 		pieces_job_end(ps);
 		ps->open_done(ps->open_arg, 0, ps);
 		return;
@@ -484,6 +488,7 @@ static struct pieces *pieces_new(const struct pieces_cfg *cfg)
 		LIST_INIT(&ps->waits[i]);
 	LIST_INIT(&ps->drift);
 	TAILQ_INIT(&ps->due);
+	pieces_gain_init(ps);
 	loop_task_init(&ps->room_task, on_room, ps);
 	loop_task_init(&ps->gone_task, on_gone, ps);
 	ps->marks = mem_zalloc(cfg->mi->n_pieces, 1);
@@ -565,6 +570,7 @@ void pieces_close(struct pieces *ps TAKES, void (*gone)(void *arg), void *arg)
 	piece_mem_unstarve(ps);
 	pieces_leaf_close(ps);
 	loop_task_cancel(ps->cfg.loop, &ps->room_task);
+	loop_task_cancel(ps->cfg.loop, &ps->gain_task);
 	if (ps->st != NULL)
 		store_close(ps->st);
 	ps->st = NULL;

@@ -23,13 +23,16 @@
  *   CHECKING -> FETCHING         it did not; on_bad, or on_failed; or its
  *                                v2 hash did not come to be known in time
  *   CHECKING -> FETCHING         a hybrid's two hashes disagree; on_disputed
+ *   ABSENT, WANTED -> CLEAN      another torrent with the same file brought it;
+ *                                on_verified; waiters are called
  *   SETTLING -> CLEAN            the store says DURABLE
  *   SETTLING -> CLEAN            the store failed, the bytes are in memory: the
  *                                piece is there only (unkept)
  *   SETTLING -> ABSENT           the store failed after WRITTEN and they are
  *                                not; or a read of it failed; on_lost
- *   CLEAN    -> ABSENT           a read of it failed; or it was unkept and its
- *                                memory had to make room; on_lost
+ *   CLEAN    -> ABSENT           a read of it failed, here or by another
+ * torrent with the same file; or it was unkept and its memory had to make room;
+ * on_lost
  *
  * Whole and staged. A piece of ordinary length has one run of memory, from its
  * first block until readers have had their share of it. A long one is staged:
@@ -285,7 +288,8 @@ struct piece_wait {
 /* pieces_wait — call w->fn when the piece is in have or its range is right (err
  * 0), the torrent is closed (ESTALE), or the store cannot stage it (its error).
  * Neither is so now. Never fails. The wait is over when w->fn runs; in it, the
- * bytes are in memory (pieces_peek) unless the piece was staged.
+ * bytes are in memory (pieces_peek) unless the piece was staged, or another
+ * torrent brought it.
  * pieces_wait_cancel of a wait that is over does nothing. */
 void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w);
 void pieces_wait_cancel(struct pieces *ps, struct piece_wait *w);

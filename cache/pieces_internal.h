@@ -1,6 +1,4 @@
-/* pieces_internal — what pieces.c, pieces_read.c, piece_mem.c and stage.c
- * share.
- */
+/* pieces_internal — what pieces*.c, piece_mem.c and stage.c share. */
 #ifndef SHOAL_CACHE_PIECES_INTERNAL_H
 #define SHOAL_CACHE_PIECES_INTERNAL_H
 
@@ -91,6 +89,8 @@ struct piece_mem {
 enum {
 	MARK_STATE = 0x07,  /* enum piece_state */
 	MARK_WAITED = 0x08, /* some piece_wait is for it */
+	MARK_GAINED = 0x10, /* another torrent brought it, while it is under way
+			     */
 };
 
 struct pieces {
@@ -116,6 +116,7 @@ struct pieces {
 	bool is_barred;	    /* a piece that drifts was asked to begin */
 	TAILQ_ENTRY(pieces) starved;
 	struct loop_task room_task;
+	struct loop_task gain_task;
 	pieces_open_fn *open_done;
 	void *open_arg;
 	/* once closed */
@@ -205,6 +206,15 @@ void pieces_keep_slot(struct slot *s, uint32_t at_bytes, uint32_t len_bytes);
 /* pieces_knows_root — may the piece be judged? Then `root` is what it must come
  * to on v2's side. */
 bool pieces_knows_root(struct slot *s, struct verify_root *root);
+/* ---- pieces_gain.c ---- */
+
+void pieces_gain_init(struct pieces *ps);
+
+/* pieces_gain_watch — hear of what other torrents do to this one's pieces. */
+void pieces_gain_watch(struct pieces *ps);
+
+/* pieces_gain_on_move — the piece has just got another state. */
+void pieces_gain_on_move(struct pieces *ps, uint32_t ix);
 
 /* ---- pieces.c ---- */
 
@@ -242,6 +252,9 @@ void pieces_call_waiters(struct pieces *ps, uint32_t ix, int err);
 
 /* pieces_drop_recent — the buffer made room: what that means for its piece. */
 void pieces_drop_recent(struct slot *s);
+
+/* pieces_drop_have — the piece is ABSENT now; no slot has it. */
+void pieces_drop_have(struct pieces *ps, uint32_t ix);
 
 /* pieces_lose — a read of the piece failed; no buffer has it. */
 void pieces_lose(struct pieces *ps, uint32_t ix);

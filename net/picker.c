@@ -290,8 +290,6 @@ bool picker_open_segment(struct picker *p, struct pick_piece *pp, uint32_t i)
 	if (!p->cfg.open(p->cfg.arg, pp->ix, i * WIRE_BLOCK_BYTES))
 		return false;
 	set_open(pp, seg, true);
-	if (p->cfg.opened != NULL)
-		p->cfg.opened(p->cfg.arg, pp->ix, i * WIRE_BLOCK_BYTES);
 	return true;
 }
 
@@ -538,17 +536,6 @@ void picker_on_gone(struct picker *p, uint32_t peer_id,
 	picker_segment(pp, i)->n_asked--;
 	picker_segment(pp, i)->n_free++;
 	picker_parts_on_free(pp, i);
-}
-
-void picker_give(struct picker *p, const struct wire_block *b)
-{
-	struct pick_piece *pp;
-	struct pick_block *pb = find_block(p, b, &pp);
-
-	if (!pb || pb->has_arrived)
-		return;
-	note_arrival(pp, pb);
-	pb->has_arrived = true;
 }
 
 void picker_take_back(struct picker *p, const struct wire_block *b)

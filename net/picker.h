@@ -50,15 +50,11 @@ typedef bool picker_open_fn(void *arg, uint32_t piece_ix, uint32_t at_bytes);
 /* How long the segments of a piece are that is about to be opened. */
 typedef uint32_t picker_segment_fn(void *arg, uint32_t piece_ix);
 
-/* The segment of byte `at` was opened; picker_give may be called. Optional. */
-typedef void picker_opened_fn(void *arg, uint32_t piece_ix, uint32_t at_bytes);
-
 /* The length in bytes of a piece. */
 typedef uint32_t picker_len_fn(void *arg, uint32_t piece_ix);
 
 struct picker_cfg {
 	picker_open_fn *open;
-	picker_opened_fn *opened;
 	picker_segment_fn *segment;
 	picker_len_fn *len;
 	void *arg;
@@ -224,10 +220,6 @@ void picker_on_gone(struct picker *p, uint32_t peer_id,
 /* picker_on_waste — so many bytes came that were of no use any more: copies
  * have to be fewer. */
 void picker_on_waste(struct picker *p, uint32_t bytes);
-
-/* picker_give — the block is there, from elsewhere than a peer: nobody is to be
- * asked for it. Its piece is open and nothing of it was asked for. */
-void picker_give(struct picker *p, const struct wire_block *b);
 
 /* picker_take_back — a block that had arrived is not believed any more, and
  * its segment still has its memory: it is missing again. */

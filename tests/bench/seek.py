@@ -181,7 +181,8 @@ def libtorrent_seed(bench, host):
 
 
 def checked_seed(bench, host):
-    return start_seed(host, bench.torrent, "--no-tracker", "--checked")
+    return start_seed(host, bench.torrent, "--no-tracker", "--checked",
+                      seconds=60)
 
 
 SEEDERS = {"libtorrent": libtorrent_seed, "checked": checked_seed,

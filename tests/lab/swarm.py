@@ -225,12 +225,13 @@ def _listen(host, ipv6, port=PEER_PORT):
     return f"[{host.ip6}]:{port}" if ipv6 else f"{host.ip4}:{port}"
 
 
-def start_seed(host, torrent, *options, ipv6=False, port=PEER_PORT):
+def start_seed(host, torrent, *options, ipv6=False, port=PEER_PORT,
+               seconds=10):
     """libtorrent serving the content in place."""
     peer = LtPeer(host, "--torrent", torrent.file, "--save", torrent.parent,
                   "--listen", _listen(host, ipv6, port), "--seed", *options,
                   port=port)
-    peer.wait("complete", 10)
+    peer.wait("complete", seconds)
     return peer
 
 

@@ -125,12 +125,99 @@ static enum picker_arrival arrive(struct fixture *f, uint32_t peer,
 	return r;
 }
 
+static void want_only(struct fixture *f, uint32_t ix,
+		      const struct pick_range *ranges, unsigned n)
+{
+	assert_int_equal(picker_want_only(f->p, ix, ranges, n), 0);
+	picker_check(f->p);
+}
+
 /* ---- Tests ---- */
 
 /* Nothing is asked for that nobody wants. */
 static void idle_without_demand(void **state)
 {
 	assert_int_equal(assign(*state, 3, 0), 0);
+}
+
+/* Of a piece in parts nothing else is asked for, in the order of its ranges. */
+static void only_parts_are_asked(void **state)
+{
+	struct fixture *f = *state;
+	const struct pick_range r[] = {{5, 7, WANT_URGENT},
+				       {1, 2, WANT_URGENT}};
+	const uint32_t order[] = {5, 6, 1};
+	unsigned n_others;
+
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	want_only(f, 0, r, 2);
+	assert_int_equal(assign(f, 1, 0), 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(f->out[i].block.begin_bytes,
+				 order[i] * WIRE_BLOCK_BYTES);
+	assert_true(picker_lacks(f->p));
+	for (unsigned i = 0; i < 3; i++)
+		arrive(f, 10,
+		       &(struct wire_block){0, order[i] * WIRE_BLOCK_BYTES,
+					    WIRE_BLOCK_BYTES},
+		       &n_others);
+	assert_false(picker_lacks(f->p));
+	assert_int_equal(assign(f, 1, 0), 0);
+	assert_int_equal(picker_next_class(f->p), WANT_NONE);
+	/* Now all of it, but for what is there. */
+	want_only(f, 0, NULL, 0);
+	assert_int_equal(picker_next_class(f->p), WANT_URGENT);
+	assert_int_equal(assign(f, 1, 0), BLOCKS - 3);
+}
+
+/* What a window wants of an urgent piece comes after all that is urgent, and
+ * before other windows. */
+static void window_parts_come_second(void **state)
+{
+	struct fixture *f = *state;
+	const struct pick_range r[] = {{2, 3, WANT_URGENT},
+				       {0, 8, WANT_WINDOW}};
+	unsigned n;
+
+	picker_want(f->p, 0, WANT_URGENT, 1);
+	want_only(f, 0, r, 2);
+	picker_want(f->p, 1, WANT_URGENT, 2);
+	picker_want(f->p, 2, WANT_WINDOW, 0);
+	f->peer[0].room = 1 + BLOCKS + BLOCKS;
+	n = assign(f, 1, 0);
+	assert_int_equal(n, 1 + BLOCKS + BLOCKS);
+	assert_int_equal(f->out[0].block.begin_bytes, 2 * WIRE_BLOCK_BYTES);
+	assert_true(f->out[0].is_urgent);
+	for (unsigned i = 1; i <= BLOCKS; i++)
+		assert_int_equal(f->out[i].block.piece_ix, 1);
+	for (unsigned i = BLOCKS + 1; i < 2 * BLOCKS; i++) {
+		assert_int_equal(f->out[i].block.piece_ix, 0);
+		assert_false(f->out[i].is_urgent);
+	}
+	assert_int_equal(f->out[n - 1].block.piece_ix, 2);
+}
+
+/* The segment of the first block that is wanted is opened, and no other. */
+static void parts_open_their_segments(void **state)
+{
+	struct fixture *f = *state;
+	const struct pick_range r = {5, 6, WANT_URGENT};
+
+	f->segment = 2 * WIRE_BLOCK_BYTES;
+	f->open_left = 1;
+	picker_want(f->p, 0, WANT_URGENT, 0);
+	want_only(f, 0, &r, 1);
+	assert_int_equal(assign(f, 1, 0), 1);
+	assert_true(picker_is_hot(f->p, 0, 4 * WIRE_BLOCK_BYTES));
+	assert_false(picker_is_hot(f->p, 0, 0));
+	assert_true(picker_is_busy(f->p, 0, 4 * WIRE_BLOCK_BYTES));
+	picker_on_gone(f->p, 10, &f->out[0].block);
+	assert_true(picker_is_busy(f->p, 0, 4 * WIRE_BLOCK_BYTES));
+	picker_want(f->p, 0, WANT_NONE, 0);
+	assert_false(picker_is_busy(f->p, 0, 4 * WIRE_BLOCK_BYTES));
+	picker_shut_segment(f->p, 0, 4 * WIRE_BLOCK_BYTES);
+	assert_false(picker_is_hot(f->p, 0, 4 * WIRE_BLOCK_BYTES));
+	picker_check(f->p);
 }
 
 /* Urgent pieces come before window pieces, each by deadline. */
@@ -914,6 +1001,9 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 		T(idle_without_demand),
 		T(what_is_taken_back_is_asked_again),
+		T(only_parts_are_asked),
+		T(window_parts_come_second),
+		T(parts_open_their_segments),
 		T(order_of_demand),
 		T(urgent_piece_spreads),
 		T(slow_peer_gets_no_urgent_block),

@@ -954,24 +954,48 @@ static bool killed_at(struct fix *f, const char *what, int n_steps)
 	return false;
 }
 
-static void start_over(struct fix *f)
+static void copy_dir(const char *from, const char *to)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		execlp("cp", "cp", "-aT", from, to, NULL);
+		_exit(5);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* Put the store aside, to begin each time from it; `was` gets where. */
+static void keep_aside(struct fix *f, char *was, size_t size)
+{
+	fix_dir_make(was, size);
+	copy_dir(f->dir, was);
+}
+
+static void start_over(struct fix *f, const char *was)
 {
 	fix_dir_remove(f->dir);
-	assert_int_equal(mkdir(f->dir, 0700), 0);
+	copy_dir(was, f->dir);
 }
 
 /* Killed at any step of it, it goes on where it was, and nothing is lost. */
 static void migration_survives_kill(void **state)
 {
 	struct fix *f = *state;
+	char was[64];
 	int n = 0;
 
+	make_format_2(f);
+	keep_aside(f, was, sizeof(was));
 	for (bool was_killed = true; was_killed; n++) {
-		make_format_2(f);
 		was_killed = killed_at(f, "open", n);
 		check_migrated(f);
-		start_over(f);
+		start_over(f, was);
 	}
+	fix_dir_remove(was);
 	assert_true(n > 10);
 }
 
@@ -980,15 +1004,17 @@ static void migration_survives_kill(void **state)
 static void removal_survives_kill(void **state)
 {
 	struct fix *f = *state;
+	char was[64];
 	int n = 0;
 
+	start_all(f);
+	put_all(f, &f->b);
+	stop(f);
+	keep_aside(f, was, sizeof(was));
 	for (bool was_killed = true; was_killed; n++) {
 		unsigned n_files = 0;
-		uint64_t want = BIG;
+		uint64_t want;
 
-		start_all(f);
-		put_all(f, &f->b);
-		stop(f);
 		was_killed = killed_at(f, "remove", n);
 		start(f);
 		peer_open(f, &f->h);
@@ -1000,8 +1026,9 @@ static void removal_survives_kill(void **state)
 				want + 16384);
 		assert_int_equal(n_files, want == BIG ? 1 : 2);
 		stop(f);
-		start_over(f);
+		start_over(f, was);
 	}
+	fix_dir_remove(was);
 	assert_true(n > 10);
 }
 

@@ -85,19 +85,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
+#include "cache/pieces_read.h"
 #include "core/bits.h"
 #include "core/own.h"
-#include "core/queue.h"
 
-struct blk;
-struct blk_pool;
 struct layers;
 struct loop;
 struct metainfo;
 struct piece_mem;
-struct pieces;
 struct store;
 struct store_torrent;
 struct workers;
@@ -110,27 +106,6 @@ enum piece_state {
 	PIECE_SETTLING,
 	PIECE_CLEAN,
 };
-
-/* ---- memory shared by all torrents ---- */
-
-struct piece_mem_cfg {
-	struct blk_pool *pool; /* kept: buffers come from it */
-	/* At most so much is unverified at once (one piece always may), … */
-	uint64_t unverified_bytes;
-	/* … and so much of verified pieces is kept for readers close behind. */
-	uint64_t recent_bytes;
-	/* Longer pieces are staged, in segments of so many bytes, a multiple
-	 * of 16 KiB. 0: as cache_limits.h has it. */
-	uint32_t whole_max_bytes;
-	uint32_t segment_bytes;
-};
-
-/* piece_mem_new — every pieces must have gone before piece_mem_free. 0 or
- * ENOMEM. */
-int piece_mem_new(const struct piece_mem_cfg *cfg, struct piece_mem **out);
-void piece_mem_free(struct piece_mem *pm);
-uint64_t piece_mem_unverified_bytes(const struct piece_mem *pm);
-uint64_t piece_mem_recent_bytes(const struct piece_mem *pm);
 
 /* ---- one torrent ---- */
 
@@ -270,58 +245,6 @@ void pieces_abandon(struct pieces *ps, uint32_t ix);
  * was wrong, and in the on_verified of a piece that was wrong before, of what
  * is right. Lends for the call; NULL: there was no memory. */
 const uint64_t *pieces_digests(const struct pieces *ps, uint32_t ix);
-
-/* ---- waiting and reading ---- */
-
-/* A wait for one piece, or for `len` bytes from `at` on in it (0: for all of
- * it). Embedded in its owner. */
-struct piece_wait {
-	void (*fn)(void *arg, int err, uint32_t piece_ix);
-	void *arg;
-	uint32_t at_bytes, len_bytes;
-	/* pieces.c's own */
-	LIST_ENTRY(piece_wait) link;
-	uint32_t piece_ix;
-	bool waiting;
-};
-
-/* pieces_wait — call w->fn when the piece is in have or its range is right (err
- * 0), the torrent is closed (ESTALE), or the store cannot stage it (its error).
- * Neither is so now. Never fails. The wait is over when w->fn runs; in it, the
- * bytes are in memory (pieces_peek) unless the piece was staged, or another
- * torrent brought it.
- * pieces_wait_cancel of a wait that is over does nothing. */
-void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w);
-void pieces_wait_cancel(struct pieces *ps, struct piece_wait *w);
-bool pieces_is_waited(const struct pieces *ps, uint32_t ix);
-
-/* pieces_is_right — the range of the piece may be read: the piece is in have,
- * or all its leaves there are right. len_bytes > 0. */
-bool pieces_is_right(const struct pieces *ps, uint32_t ix, uint32_t at_bytes,
-		     uint32_t len_bytes);
-
-/* pieces_lend — pieces_peek for a range of a piece: NULL unless it is right and
- * lies in memory in one run, and then `data` is where. */
-struct blk *pieces_lend(struct pieces *ps, uint32_t ix, uint32_t at_bytes,
-			uint32_t len_bytes, uint8_t **data);
-
-/* pieces_peek — the verified piece's bytes, if they are in memory: a reference
- * that the caller drops; else NULL. Counts as use for "recent". */
-struct blk *pieces_peek(struct pieces *ps, uint32_t ix);
-
-/* pieces_read_now — copy from held pieces without waiting: memory, else the
- * page cache. EAGAIN when that needs a worker, ENOENT when some of it is not
- * right. */
-int pieces_read_now(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
-		    uint8_t *dst);
-
-/* pieces_read — by a worker; `dst` is kept until `done`. When the store cannot
- * read what it claimed, the pieces concerned become ABSENT (on_lost) and
- * `done` says EIO. ENOENT and ENOMEM are said at once, and nothing is started;
- * ENOENT by `done` when right leaves were lost meanwhile: try again. Other
- * errors of the system leave the pieces as they are. */
-int pieces_read(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
-		uint8_t *dst, void (*done)(void *arg, int err), void *arg);
 
 /* pieces_check — assert every line of the table above, for every piece. */
 void pieces_check(const struct pieces *ps);

@@ -8,6 +8,7 @@
 
 #include "core/queue.h"
 #include "net/picker.h"
+#include "net/picker_parts.h"
 
 struct hmap;
 struct rarity;
@@ -107,25 +108,6 @@ static inline bool picker_segment_is_hot(const struct pick_segment *seg)
 {
 	return seg->is_open && seg->n_free + seg->n_asked > 0;
 }
-
-/* ---- picker_parts.c ---- */
-
-/* picker_parts_init — of a new piece, or of one whose class changed: all of it
- * is wanted. picker_parts_free — what they have. */
-void picker_parts_init(struct pick_piece *pp);
-void picker_parts_free(struct pick_piece *pp);
-
-/* picker_parts_on_free — block `i` is free again. */
-void picker_parts_on_free(struct pick_piece *pp, uint32_t i);
-
-/* picker_part_free — the first free block of a part; its end: there is none. */
-uint32_t picker_part_free(const struct pick_piece *pp, struct pick_part *part);
-
-/* picker_free_as — the first free block that is wanted as `c`; n_blocks. */
-uint32_t picker_free_as(const struct pick_piece *pp, enum want_class c);
-
-/* picker_is_as — is block `i` wanted as `c`, or more? */
-bool picker_is_as(const struct pick_piece *pp, uint32_t i, enum want_class c);
 
 /* picker_comes_before — the order of the list of wanted pieces. */
 bool picker_comes_before(const struct pick_piece *a,

@@ -41,19 +41,15 @@ struct peer_ask {
 	/* The peer stalled and the block was given free for others: the
 	 * picker does not count it, but should it come it is welcome. */
 	bool is_released;
-	/* A block that was asked for after it came before it. Those that were
-	 * passed are always the first of the queue. */
-	bool is_passed;
-	bool is_nudge; /* and released */
+	/* What was asked after it came before it: always the queue's first. */
+	bool is_passed, is_nudge; /* a nudge is released, too */
 };
 
-/* A queue in the order of asking: v[head] … v[head + n - 1]. */
+/* Queues in the order of asking, v[head] … v[head + n - 1]. */
 struct peer_asks {
 	struct peer_ask *v;
 	uint32_t head, n, room;
 };
-
-/* What a peer asked of us, in order. */
 struct peer_serves {
 	struct wire_block *v;
 	uint32_t head, n, room;
@@ -135,8 +131,7 @@ struct peer {
 	uint64_t hold_until_us;
 	uint32_t hold_ms; /* it rejects: ask nothing for so long */
 	bool is_proven; /* a block that it was asked for came, no stall since */
-	bool is_doubted; /* what it was silent about was cancelled, and nothing
-			    came since */
+	bool is_doubted; /* its silence was cancelled, nothing came since */
 	bool is_snubbed;
 	uint8_t *scratch; /* one block, for a copy that may not go in place */
 	struct wire_block scratch_for;

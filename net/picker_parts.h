@@ -1,0 +1,31 @@
+/* picker_parts — what of a piece is wanted, for the picker's other files. Pure.
+ */
+#ifndef SHOAL_NET_PICKER_PARTS_H
+#define SHOAL_NET_PICKER_PARTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/picker.h"
+
+struct pick_part;
+struct pick_piece;
+
+/* picker_parts_init — of a new piece, or of one whose class changed: all of it
+ * is wanted. picker_parts_free — what they have. */
+void picker_parts_init(struct pick_piece *pp);
+void picker_parts_free(struct pick_piece *pp);
+
+/* picker_parts_on_free — block `i` is free again. */
+void picker_parts_on_free(struct pick_piece *pp, uint32_t i);
+
+/* picker_part_free — the first free block of a part; its end: there is none. */
+uint32_t picker_part_free(const struct pick_piece *pp, struct pick_part *part);
+
+/* picker_free_as — the first free block that is wanted as `c`; n_blocks. */
+uint32_t picker_free_as(const struct pick_piece *pp, enum want_class c);
+
+/* picker_is_as — is block `i` wanted as `c`, or more? */
+bool picker_is_as(const struct pick_piece *pp, uint32_t i, enum want_class c);
+
+#endif

@@ -478,6 +478,7 @@ static void io_on_payload(void *arg, uint32_t bytes)
 
 	peer_ask_on_payload(p, bytes, now_us);
 	p->sw->down_bytes += bytes;
+	rate_line_on_bytes(&p->sw->line, bytes, now_us);
 	rate_meter_add(&p->sw->down, bytes, now_us);
 }
 

@@ -491,6 +491,15 @@ void peer_ask_on_connect(struct peer *p, uint64_t now_us)
 	ask_kernel_rtt(p, now_us);
 }
 
+static bool line_is_full(struct peer *p, uint64_t now_us)
+{
+	struct swarm *sw = p->sw;
+	uint64_t out = sw->picker ? picker_outstanding(sw->picker) : 0;
+
+	return rate_line_is_full(&sw->line, out * WIRE_BLOCK_BYTES,
+				 p->window.delay_us, now_us);
+}
+
 void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us)
 {
 	if (p->probe_us != 0 && tells_delay(p, p->probe_us))
@@ -506,6 +515,7 @@ void peer_ask_on_payload(struct peer *p, uint32_t bytes, uint64_t now_us)
 	p->is_snubbed = false;
 	p->is_doubted = false;
 	ask_kernel_rtt(p, now_us);
+	p->window.is_held = line_is_full(p, now_us);
 	rate_window_on_bytes(&p->window, bytes, p->has_room, now_us);
 	rate_meter_add(&p->down, bytes, now_us);
 	p->down_bytes += bytes;

@@ -42,6 +42,10 @@ enum {
 	DOUBT_BLOCK_MAX_US = 1000000,
 	DOUBT_GAP_MAX_US = 600000,
 	BLOCK_BYTES = 16 << 10,
+	LINE_ROUND_US = 60000,
+	LINE_SLOT_US = 20000,
+	LINE_PAUSE_US = 5000,
+	LINE_SPAN_US = 5000000,
 };
 
 /* A terabyte a second: nothing overflows. */
@@ -327,7 +331,7 @@ void rate_window_on_bytes(struct rate_window *w, uint32_t bytes,
 	}
 	w->round_bytes += bytes;
 	w->round_limited |= is_limited;
-	if (w->is_growing && !is_limited)
+	if (w->is_growing && !is_limited && !w->is_held)
 		w->window_bytes =
 			clamp_window((uint64_t)w->window_bytes + bytes);
 	if (now_us - w->round_start_us >= round_us)
@@ -388,6 +392,54 @@ uint64_t rate_window_timeout_us(const struct rate_window *w, uint32_t out_bytes)
 	if (us < STALL_MIN_US)
 		return STALL_MIN_US;
 	return us > STALL_MAX_US ? STALL_MAX_US : us;
+}
+
+/* ---- line ---- */
+
+void rate_line_init(struct rate_line *l, uint64_t now_us)
+{
+	memset(l, 0, sizeof(*l));
+	rate_meter_init(&l->now, LINE_ROUND_US, now_us);
+	l->slot_us = l->last_us = l->span_us = now_us;
+}
+
+/* A slot is a time in which bytes came one after the other; the fastest counts.
+ * In the pauses of slow starts the line is not seen. */
+void rate_line_on_bytes(struct rate_line *l, uint32_t bytes, uint64_t now_us)
+{
+	uint64_t us = now_us - l->slot_us, Bps;
+
+	rate_meter_add(&l->now, bytes, now_us);
+	if (now_us - l->last_us > LINE_PAUSE_US) {
+		l->slot_us = l->last_us = now_us;
+		l->slot_bytes = 0;
+		return;
+	}
+	l->last_us = now_us;
+	l->slot_bytes += bytes;
+	if (us < LINE_SLOT_US)
+		return;
+	Bps = l->slot_bytes * 1000000 / us;
+	l->slot_us = now_us;
+	l->slot_bytes = 0;
+	if (now_us - l->span_us >= LINE_SPAN_US) {
+		l->was_best_Bps = l->best_Bps;
+		l->best_Bps = 0;
+		l->span_us = now_us;
+	}
+	if (Bps > l->best_Bps)
+		l->best_Bps = Bps;
+}
+
+bool rate_line_is_full(struct rate_line *l, uint64_t out_bytes,
+		       uint32_t delay_us, uint64_t now_us)
+{
+	uint64_t Bps = rate_meter_Bps(&l->now, now_us);
+	uint64_t best_Bps =
+		l->best_Bps > l->was_best_Bps ? l->best_Bps : l->was_best_Bps;
+
+	return best_Bps > 0 && Bps >= best_Bps - best_Bps / 4 &&
+	       out_bytes >= Bps / 1000 * 2 * delay_us / 1000;
 }
 
 /* ---- bucket ---- */

@@ -9,6 +9,8 @@
  *   less to send than it could are ignored unless they are larger. The delay
  *   is the shortest time from a request to its answer in the last seconds,
  *   the peer's disk and whatever stands between included.
+ * rate_line: what all peers of a torrent bring together, and whether that is
+ *   what is before them has room for.
  * rate_bucket: a token bucket, which holds an eighth of a second's worth. */
 #ifndef SHOAL_NET_RATE_H
 #define SHOAL_NET_RATE_H
@@ -45,6 +47,7 @@ struct rate_window {
 	uint32_t window_bytes;
 	bool is_growing;  /* still in slow start */
 	bool is_draining; /* till the delay shows, little should be out */
+	bool is_held;	  /* the caller's: the line is full, nothing grows */
 	/* rate.c's own */
 	uint64_t round_start_us, round_bytes;
 	uint64_t best[10];
@@ -101,6 +104,27 @@ uint64_t rate_window_doubt_us(const struct rate_window *w);
 /* rate_window_on_gap — bytes came, and none for `us` before them though some
  * were owed: some senders are only given a share every half second. */
 void rate_window_on_gap(struct rate_window *w, uint64_t us, uint64_t now_us);
+
+/* The line that the peers of a torrent share, if they share one: how fast bytes
+ * come when they come at all. */
+struct rate_line {
+	struct rate_meter now;	      /* of the last 60 ms */
+	uint64_t last_us;	      /* when bytes last came */
+	uint64_t slot_us, slot_bytes; /* it began then; came since */
+	uint64_t span_us, best_Bps, was_best_Bps; /* this span, the last */
+};
+
+void rate_line_init(struct rate_line *l, uint64_t now_us);
+
+/* rate_line_on_bytes — payload came, from whomever. */
+void rate_line_on_bytes(struct rate_line *l, uint32_t bytes, uint64_t now_us);
+
+/* rate_line_is_full — `out_bytes` asked of all peers together are so much for
+ * it that to ask for more would only make a longer queue; `delay_us` from a
+ * request to its answer when there is none. Never while its rate is not
+ * known. */
+bool rate_line_is_full(struct rate_line *l, uint64_t out_bytes,
+		       uint32_t delay_us, uint64_t now_us);
 
 /* Tokens are bytes. They may become fewer than none: who was let through with
  * one takes all he has come for, and the next waits the longer. */

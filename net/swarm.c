@@ -161,6 +161,7 @@ int swarm_new(struct torrent *t, struct swarm **out)
 	rng_seed(&sw->rng, rng_u64());
 	rate_meter_init(&sw->down, METER_SPAN_US, now_us);
 	rate_meter_init(&sw->up, METER_SPAN_US, now_us);
+	rate_line_init(&sw->line, now_us);
 	r = make_parts(sw);
 	if (r != 0) {
 		swarm_free(sw);

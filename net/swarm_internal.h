@@ -231,9 +231,9 @@ struct swarm {
 	struct rng rng;
 	uint64_t round_us, round_up_bytes; /* the choker's last */
 	struct rate_meter down, up;
+	struct rate_line line;
 	uint64_t down_bytes, up_bytes, waste_bytes;
 	bool is_running;
-
 	/* giveway.c's */
 	LIST_ENTRY(swarm) background;
 	bool has_background; /* in the engine's list */

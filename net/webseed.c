@@ -124,6 +124,7 @@ void webseed_on_bytes(struct webseed *ws, uint32_t bytes)
 	pace_on_payload(ws->sw->e, &ws->paid_bytes, bytes);
 	ws->heard_us = now_us;
 	ws->down_bytes += bytes;
+	rate_line_on_bytes(&ws->sw->line, bytes, now_us);
 	rate_window_on_bytes(&ws->window, bytes,
 			     owed_bytes(ws) < ws->window.window_bytes, now_us);
 	rate_meter_add(&ws->down, bytes, now_us);

@@ -44,6 +44,7 @@ struct rogue {
 	bool shook, is_closed, is_lossy, is_unchoking;
 	unsigned n_accepted;
 	unsigned n[32];		 /* messages by id */
+	unsigned n_short;	 /* requests of less than a block */
 	struct wire_block first; /* that was asked for */
 	struct wire_block batch[64];
 	unsigned n_batch, batch_size;
@@ -172,6 +173,7 @@ static void on_request(struct rogue *r, const struct wire_block *b)
 		r->batch[r->n_batch++] = *b;
 		serve_batch(r);
 	}
+	r->n_short += b->len_bytes < WIRE_BLOCK_BYTES;
 	if (r->n[WIRE_REQUEST] == 1)
 		r->first = *b;
 	if (r->manner == MANNER_REJECT)

@@ -461,9 +461,54 @@ static void calm_window_is_smaller(void **state)
 	assert_int_equal(rate_window_calm_bytes(&w), 300000);
 }
 
+/* A slow start on a line of 12.5 MB/s, 50 ms away: the line is not full in the
+ * pauses of its rounds, and is when there are none and more is out than it
+ * brings in two delays. */
+static void a_line_is_full(void **state)
+{
+	uint64_t now = 1000000, end;
+	struct rate_line l;
+
+	(void)state;
+	rate_line_init(&l, now);
+	assert_false(rate_line_is_full(&l, 100 << 20, 50000, now));
+	for (uint32_t burst = 60000; burst < 600000; burst *= 2) {
+		end = now + 50000;
+		for (uint32_t came = 0; came < burst; came += 12500)
+			rate_line_on_bytes(&l, 12500, now += 1000);
+		if (burst < 400000)
+			assert_false(
+				rate_line_is_full(&l, 100 << 20, 50000, end));
+		now = end;
+	}
+	for (unsigned i = 0; i < 60; i++)
+		rate_line_on_bytes(&l, 12500, now += 1000);
+	assert_true(rate_line_is_full(&l, 1400000, 50000, now));
+	assert_false(rate_line_is_full(&l, 1000000, 50000, now));
+	assert_false(rate_line_is_full(&l, 1400000, 50000, now + 30000));
+}
+
+/* While the line is full a window keeps its size. */
+static void a_held_window_does_not_grow(void **state)
+{
+	struct rate_window w;
+	uint64_t now = 1000000;
+
+	(void)state;
+	rate_window_init(&w, now);
+	w.is_held = true;
+	rate_window_on_bytes(&w, 16384, false, now += 1000);
+	assert_int_equal(w.window_bytes, RATE_WINDOW_MIN_BYTES);
+	w.is_held = false;
+	rate_window_on_bytes(&w, 16384, false, now += 1000);
+	assert_int_equal(w.window_bytes, RATE_WINDOW_MIN_BYTES + 16384);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_line_is_full),
+		cmocka_unit_test(a_held_window_does_not_grow),
 		cmocka_unit_test(calm_window_is_smaller),
 		cmocka_unit_test(window_finds_bdp),
 		cmocka_unit_test(slow_answers_are_filled),

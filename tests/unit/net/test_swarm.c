@@ -515,6 +515,42 @@ static void lost_requests_do_not_fill_the_window(void **state)
 	rogue_stop(&r);
 }
 
+static bool was_nudged(void *arg)
+{
+	return ((struct rogue *)arg)->n_short > 0;
+}
+
+static bool owes_no_more(void *arg)
+{
+	return ((struct peer *)arg)->asks.n == 0;
+}
+
+/* Behind the last block of what a reader waits for, a peer far away is asked
+ * for a little more, once; what comes of it is no offence. */
+static void the_end_was_nudged_up(void **state)
+{
+	struct world *w = *state;
+	struct reading rd;
+	struct rogue r;
+	struct peer *p;
+
+	against(w, &r, MANNER_LOSE_ALL, HOLDS_NONE);
+	r.is_lossy = false;
+	node_read(&w->nodes[1], 0, PIECE);
+	p = TAILQ_FIRST(&w->nodes[1].t->swarm->peers);
+	r.n_short = 0;
+	p->window.delay_us = 20000;
+	p->window.window_bytes = 2 * PIECE;
+	reading_start(&rd, &w->nodes[1], PIECE, PIECE);
+	world_run(w, was_nudged, &r);
+	world_run(w, owes_no_more, p);
+	assert_true(r.n_short <= 2);
+	assert_int_equal(p->unasked, 0);
+	node_read(&w->nodes[1], PIECE, PIECE);
+	torrent_read_cancel(rd.rd);
+	rogue_stop(&r);
+}
+
 static bool was_answered(void *arg)
 {
 	const struct rogue *r = arg;
@@ -566,6 +602,7 @@ int main(void)
 		T(without_peers_the_swarm_sleeps),
 		T(a_lost_request_is_made_again),
 		T(lost_requests_do_not_fill_the_window),
+		T(the_end_was_nudged_up),
 		T(choked_requests_are_rejected),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

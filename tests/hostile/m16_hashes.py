@@ -115,6 +115,8 @@ def check_out_of_place(lab, hosts, film):
     lost = "magnet:?xt=urn:btmh:1220" + "77" * 32
     mount = Mount(hosts[0], "-d", plain.file, both.file, lost, name="places",
                   options=["port=6882", "wait=0"])
+    for name in "plain.bin", "film.bin":
+        mount.wait_path(name)   # it may open its torrents one by one
     for raw in (plain.v1, both.v1, "77" * 20):
         for kind in HASH_REQUEST, HASHES, HASH_REJECT:
             extra = b"".join(film.levels[2]) if kind == HASHES else b""

@@ -63,6 +63,25 @@ enum {
 	DHT_VOTES = 16,	      /* networks that told us our address … */
 	DHT_VOTES_NEEDED = 4, /* … and how many must agree */
 
+	/* ---- what others store with us ---- */
+	DHT_STORED_HASHES_MAX = 2000,
+	DHT_STORED_PEERS_OF_HASH = 500, /* a filter of BEP 33 takes 6000 */
+	DHT_STORED_PEERS_MAX = 50000,
+	DHT_STORED_NET_MAX = 1000, /* of one /24 or /48: then its oldest go */
+	DHT_STORED_HEAVY =
+		16, /* with fewer, a network is not held for a flood */
+	DHT_STORED_PEER_S = 2400, /* clients announce twice an hour, or more */
+	DHT_STORED_ITEMS_MAX = 1000,
+	DHT_STORED_NET_ITEMS = 250,
+	DHT_STORED_ITEM_S = 7200, /* BEP 44: two hours */
+	DHT_SAMPLE_S = 900,	  /* BEP 51: the same sample for so long */
+
+	/* ---- how much one host may ask ---- */
+	DHT_ASKS_BURST = 50,
+	DHT_ASKS_PER_S = 5,
+	DHT_SILENT_S = 300,
+	DHT_FLOOD_HOSTS = 2048, /* watched at a time, when there are many */
+
 	/* ---- upkeep ---- */
 	DHT_UPKEEP_PER_MIN = 60, /* queries nobody asked for, at most */
 	DHT_REFRESH_NEAR_S = 300,

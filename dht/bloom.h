@@ -3,6 +3,7 @@
 #ifndef SHOAL_DHT_BLOOM_H
 #define SHOAL_DHT_BLOOM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/addr.h"

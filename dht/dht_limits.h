@@ -20,12 +20,13 @@ enum {
 	DHT_NODES_HEARD_MAX = 16,  /* taken of one answer */
 	DHT_SAMPLES_TOLD_MAX = 20,
 	DHT_SAMPLES_HEARD_MAX = 60,
+	DHT_SAMPLE_INTERVAL_MAX_S = 21600, /* BEP 51 */
 	DHT_AMPLIFY_MAX = 3, /* bytes out for each byte in, to who has not
 				answered us yet */
 
 	/* ---- the table ---- */
 	DHT_BUCKET_MIN = 8,
-	DHT_BUCKET_WIDEST = 128,
+	DHT_BUCKET_WIDEST = 256,
 	DHT_BUCKET_WIDEST_MAX = 1024,
 	DHT_SPARE_BUCKET = 8,
 	DHT_HOST_CONTACTS = 1, /* of one address, but of local ones */
@@ -45,11 +46,17 @@ enum {
 	/* ---- searches ---- */
 	DHT_SEARCHES_MAX = 256,
 	DHT_CANDIDATES_MAX = 128,
-	DHT_WAVE = 12,	  /* queries at once in the beginning, … */
-	DHT_WAVE_OF = 16, /* … to the fastest of so many closest */
+	DHT_WAVE = 16,	  /* queries at once in the beginning, … */
+	DHT_WAVE_OF = 20, /* … to the fastest of so many closest */
 	DHT_OUT_URGENT = 8,
 	DHT_OUT_BACKGROUND = 4,
-	DHT_FIRE_MAX = 3,	     /* new ones for each answer */
+	DHT_FIRE_EAGER = 6,    /* new ones for each answer, … */
+	DHT_FIRE = 3,	       /* … when something was found already */
+	DHT_WINDOW_EAGER = 10, /* among so many closest, … */
+	DHT_STALL_URGENT = 60, /* percent of answers that come sooner than
+				  a query stalls */
+	DHT_STALL_BACKGROUND = 90,
+	DHT_STALL_LATE = 97,	     /* … and than nobody waits for it */
 	DHT_ASKED_MAX = 300,	     /* queries of one search */
 	DHT_SEARCH_PEERS_MAX = 2000, /* told of one search */
 	DHT_SEARCH_DEADLINE_US = 30000000,
@@ -89,7 +96,8 @@ enum {
 
 	/* ---- the saved table ---- */
 	DHT_SAVED_MAX_BYTES = 64 << 10,
-	DHT_SAVED_CONTACTS = 400,
+	DHT_SAVED_CONTACTS = 400, /* of each family */
+	DHT_SAVED_TOKENS = 32,
 };
 
 #endif

@@ -52,8 +52,18 @@ struct fair_entry *fair_oldest(const struct fair *f, const struct addr *a,
 			       uint32_t least);
 struct fair_entry *fair_victim(const struct fair *f, uint32_t least);
 
-/* fair_weight — entries that the source of `e` has. */
-uint32_t fair_weight(const struct fair_entry *e);
+/* fair_move — `e` is the newest of the network of `a` instead. 0; ENOMEM:
+ * nothing changed. */
+int fair_move(struct fair *f, const struct addr *a, struct fair_entry *e);
+
+/* fair_weight — how many entries it has. */
+uint32_t fair_weight(const struct fair_source *s);
+
+/* fair_source_of — the network of `a`, lent; NULL: it has no entries.
+ * fair_scratch — a number in a source for whoever counts by source: it begins
+ * with what the last one left there. */
+struct fair_source *fair_source_of(const struct fair *f, const struct addr *a);
+uint32_t *fair_scratch(struct fair_source *s);
 
 void fair_check(const struct fair *f);
 

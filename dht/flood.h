@@ -20,16 +20,23 @@
 
 struct flood_host;
 
+/* Queries that may still be asked, in thousandths; right at a time. */
+struct flood_bucket {
+	uint64_t at_us;
+	uint32_t left;
+	bool is_silent; /* since at_us */
+};
+
 struct flood {
 	struct flood_host *hosts; /* NULL while it is calm */
 	struct siphash_key secret;
-	uint32_t calm_ms;   /* when what all asked was counted last */
-	uint32_t calm_used; /* what all used of one bucket */
-	uint32_t burst;	    /* queries; 0: no limit */
+	struct flood_bucket all;
+	uint64_t busy_us; /* when `all` was empty last */
+	uint32_t burst;	  /* queries; 0: no limit */
 	uint32_t per_s;
 };
 
-/* flood_init — `burst` 0: nobody is ever refused. */
+/* flood_init — `burst` 0: nobody is ever refused; else `per_s` is not 0. */
 void flood_init(struct flood *f, const struct siphash_key *secret,
 		uint32_t burst, uint32_t per_s);
 void flood_fini(struct flood *f);

@@ -2,8 +2,8 @@
  * Embedded in the node; needs no memory until the first put.
  *
  * Bounded in items and in items of one network; what has to go is the oldest of
- * the network that has most (fair.h). A mutable item belongs to the network
- * that put it last.
+ * the network that has most (fair.h). Anybody may put an item again: it counts
+ * for who put it first, or, if that network is heavy, for a lighter one.
  *
  * Time: microseconds of the node's clock. Thread: one at a time. */
 #ifndef SHOAL_DHT_ITEMS_H
@@ -35,9 +35,9 @@ enum item_fault {
 	ITEM_TOO_BIG,	/* a value above DHT_ITEM_MAX: 205 */
 	ITEM_SALT,	/* a salt above DHT_SALT_MAX: 207 */
 	ITEM_MALFORMED, /* no bencoded value, or seq below zero: 203 */
-	ITEM_SIGNATURE, /* not signed by the key: 206 */
 	ITEM_CAS,	/* not the seq that was expected: 301 */
 	ITEM_OLD,	/* a lower seq, or the same with another value: 302 */
+	ITEM_SIGNATURE, /* not signed by the key: 206 */
 	ITEM_NO_MEMORY, /* 202 */
 };
 
@@ -46,8 +46,8 @@ enum item_fault {
 void item_target(struct hasher *h, const struct dht_item *item,
 		 struct dht_id *out);
 
-/* item_look — its form, and the signature: which costs 0.1 ms, so the token
- * comes first. Nothing is looked at but the item itself. */
+/* item_look — its form, and the signature. Nothing is looked at but the item
+ * itself: whether it is the one that was asked for, item_target says. */
 enum item_fault item_look(const struct dht_item *item);
 
 /* item_signed — the bytes that are signed, into `out`; returns how many.
@@ -63,8 +63,8 @@ int item_sign(const struct dht_item *item, const uint8_t seed[32],
 void items_init(struct items *s, uint32_t items_max); /* 0: the limit's */
 void items_fini(struct items *s);
 
-/* items_put — store it for `from`, who showed a token. `cas`: NULL when none
- * was sent. Looks at the item, and at what is stored. */
+/* items_put — store it for `from`, who showed a token (to check a signature
+ * costs 0.1 ms). `cas`: NULL when none was sent. */
 enum item_fault items_put(struct items *s, uint64_t now_us, struct hasher *h,
 			  const struct addr *from, const struct dht_item *item,
 			  const int64_t *cas);

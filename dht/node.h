@@ -26,9 +26,10 @@
 #include "core/buf.h"
 #include "core/span.h"
 #include "dht/nodeid.h" /* struct dht_id */
+#include "dht/search.h"
 
 struct dht_node;
-struct dht_search;
+struct hasher; /* core/hash.h */
 
 enum dht_family { DHT_IPV4, DHT_IPV6, DHT_FAMILIES };
 
@@ -41,6 +42,8 @@ struct dht_cfg {
 	/* Everything random comes of it: the kernel's (rng_bytes) in earnest,
 	 * since whoever knows it can forge answers and tokens. */
 	uint8_t seed[16];
+
+	struct hasher *hasher; /* kept until free; nodes may share one */
 
 	/* Which networks there are; at least one. */
 	bool has[DHT_FAMILIES];
@@ -57,6 +60,9 @@ struct dht_cfg {
 	/* Contacts in the widest bucket; the next hold half of it each, none
 	 * less than eight. 0: DHT_BUCKET_WIDEST. */
 	uint16_t widest_bucket;
+
+	/* Nobody asks too much: for simulators and measurements. */
+	bool is_unlimited;
 
 	/* Of others' peers and items; 0: the limits of dht_limits.h. */
 	uint32_t stored_hashes_max;
@@ -102,103 +108,6 @@ void dht_node_set_read_only(struct dht_node *n, bool is_read_only);
  * anew, votes about our address are forgotten. */
 void dht_node_network_changed(struct dht_node *n, uint64_t now_us);
 
-/* ---- searches ---- */
-
-/* What is asked on the way to the target. */
-enum dht_ask {
-	DHT_ASK_NODES,	 /* find_node */
-	DHT_ASK_PEERS,	 /* get_peers */
-	DHT_ASK_ITEM,	 /* get (BEP 44) */
-	DHT_ASK_SAMPLES, /* sample_infohashes (BEP 51) */
-};
-
-enum dht_pace {
-	DHT_PACE_URGENT,     /* somebody waits */
-	DHT_PACE_BACKGROUND, /* few messages rather than little time */
-};
-
-/* An item of BEP 44, lent. Immutable: only `value`. */
-struct dht_item {
-	struct span value; /* bencoded, at most DHT_ITEM_MAX bytes */
-	bool is_mutable;
-	const uint8_t *key; /* 32 bytes */
-	const uint8_t *sig; /* 64 bytes */
-	int64_t seq;
-	struct span salt;
-};
-
-struct dht_samples {
-	const struct addr *from;
-	const uint8_t *hashes; /* 20 bytes each */
-	size_t n;
-	uint32_t stored;     /* how many it says it has */
-	uint32_t interval_s; /* not to be asked again before */
-};
-
-enum dht_end {
-	DHT_END_DONE,	  /* the closest nodes have answered */
-	DHT_END_NOBODY,	  /* no node answered at all */
-	DHT_END_DEADLINE, /* cut short */
-};
-
-struct dht_outcome {
-	enum dht_end why;
-	uint32_t n_asked;    /* messages sent, announces included */
-	uint32_t n_answered; /* nodes */
-	uint32_t n_peers;    /* told by on_peers, each once */
-	uint32_t n_stored;   /* nodes that took the announce, or the item */
-	/* BEP 33, with is_scrape; 0 when nobody answered it. */
-	uint32_t seeds_about;
-	uint32_t leeches_about;
-};
-
-struct dht_search_cfg {
-	enum dht_ask ask;
-	enum dht_pace pace;
-	struct dht_id target;
-	uint64_t deadline_us; /* after now; 0: DHT_SEARCH_DEADLINE_US */
-
-	/* With DHT_ASK_PEERS: then announce us, at this port (0: do not); with
-	 * is_port_implied at the port that our datagrams seem to come from. */
-	uint16_t announce_port;
-	bool is_port_implied;
-	bool is_seed;	/* BEP 33: so we announce ourselves */
-	bool is_scrape; /* BEP 33: ask for the filters */
-
-	/* With DHT_ASK_ITEM of a mutable item: its key (borrowed) and salt, of
-	 * which `target` must have been made; and only what is newer than
-	 * `seq_known`. A NULL key: immutable. */
-	const uint8_t *key;
-	struct span salt;
-	bool has_seq_known;
-	int64_t seq_known;
-
-	/* Each may be NULL. No peer is told twice. */
-	void (*on_peers)(void *arg, const struct addr *peers, size_t n);
-	void (*on_item)(void *arg, const struct dht_item *item); /* verified */
-	void (*on_samples)(void *arg, const struct dht_samples *samples);
-
-	/* Put an item (DHT_ASK_ITEM): called once when the closest nodes are
-	 * known, with the best item they had (or NULL). Fill in `put`, whose
-	 * parts are borrowed until on_end, and say true; false: put nothing.
-	 * With has_cas the nodes refuse unless they still have that seq. */
-	bool (*on_put)(void *arg, const struct dht_item *best,
-		       struct dht_item *put, bool *has_cas, int64_t *cas);
-
-	/* Exactly once, last, unless cancelled; the search is gone then. */
-	void (*on_end)(void *arg, const struct dht_outcome *outcome);
-	void *arg;
-};
-
-/* dht_search_start — queries leave at once; no callback runs inside. Lends
- * `*out` (may be NULL) until on_end has returned or it was cancelled. 0,
- * ENOMEM, or EAGAIN when DHT_SEARCHES_MAX run already. */
-int dht_search_start(struct dht_node *n, uint64_t now_us,
-		     const struct dht_search_cfg *cfg, struct dht_search **out);
-
-/* dht_search_cancel — its callbacks do not run any more. */
-void dht_search_cancel(struct dht_search *s);
-
 /* ---- what can be seen of it ---- */
 
 /* Why a datagram was not served. */
@@ -236,7 +145,6 @@ struct dht_stats {
 	uint32_t rtt_p50_ms, rtt_p90_ms;
 	uint32_t n_searches, n_waiting; /* searches; queries unanswered */
 	uint32_t stored_hashes, stored_peers, stored_items;
-	uint64_t memory_bytes;
 };
 
 void dht_node_stats(const struct dht_node *n, struct dht_stats *out);

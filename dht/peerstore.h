@@ -26,13 +26,16 @@ struct hasher;
 struct hmap;
 struct rng;
 struct stored_hash;
+struct stored_peer;
 
 struct peerstore {
 	struct hmap *by_hash; /* NULL before the first announce */
 	struct stored_hash **hashes;
 	uint32_t n_hashes, room;
 	uint32_t hashes_max;
-	TAILQ_HEAD(, stored_hash) by_age; /* the last announced at the end */
+	/* Those announced last are at the ends. */
+	TAILQ_HEAD(, stored_hash) hashes_by_age;
+	TAILQ_HEAD(, stored_peer) peers_by_age;
 	struct fair fair;
 };
 
@@ -41,15 +44,11 @@ void peerstore_init(struct peerstore *s, uint32_t hashes_max);
 void peerstore_fini(struct peerstore *s);
 
 /* peerstore_announce — `peer` is in the swarm of `hash`; a second time: with
- * this port and seed flag, and as good as new. 0; ENOMEM; EAGAIN when the hash
- * is full of others that have as good a right (nothing changed). */
+ * this port and seed flag, and as good as new. 0 or ENOMEM (what went to make
+ * room is gone then, nothing else). */
 int peerstore_announce(struct peerstore *s, uint64_t now_us, struct hasher *h,
 		       const struct dht_id *hash, const struct addr *peer,
 		       bool is_seed);
-
-/* peerstore_takes — an announce for `hash` would be taken: else no token need
- * be given (BEP 33). */
-bool peerstore_takes(const struct peerstore *s, const struct dht_id *hash);
 
 /* peerstore_sample — up to `most` peers of one family, at random, into `out`
  * as BEP 23 or BEP 7 write them (6 or 18 bytes each); with `no_seeds` only if
@@ -68,9 +67,9 @@ bool peerstore_filters(struct peerstore *s, uint64_t now_us,
 size_t peerstore_hashes(const struct peerstore *s, struct rng *rng,
 			struct dht_id *out, size_t most);
 
-/* peerstore_expire — forget what is older than DHT_STORED_PEER_S; a few hashes
- * at a time, so to be called now and then. Returns when to call again;
- * UINT64_MAX: not before the next announce. */
+/* peerstore_expire — forget what is older than DHT_STORED_PEER_S; nothing so
+ * old is ever told, but its memory is given back here. Returns when to call
+ * again; UINT64_MAX: not before the next announce. */
 uint64_t peerstore_expire(struct peerstore *s, uint64_t now_us);
 
 uint32_t peerstore_count_hashes(const struct peerstore *s);

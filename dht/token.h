@@ -2,7 +2,7 @@
  * (BEP 5). A token is a keyed hash of the host, the target and a period of
  * time: nothing is remembered, and nobody else can make one. Pure.
  *
- * Good from TOKEN_PERIOD_US to twice that, counted from when it was made. The
+ * Good for five to ten minutes after it was made. The
  * port is not part of it: some NATs change it from one datagram to the next. */
 #ifndef SHOAL_DHT_TOKEN_H
 #define SHOAL_DHT_TOKEN_H

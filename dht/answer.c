@@ -1,0 +1,366 @@
+/* answer — what others ask of us.
+ *
+ * In this order: are we to answer at all, does he ask too much, what, and with
+ * how many bytes. An address that has not answered a query of ours may be
+ * forged: it gets at most DHT_AMPLIFY_MAX bytes for each of its own, nodes and
+ * peers are left out until that is so.
+ *
+ * Nothing is allocated here, but by the stores when they keep something. */
+#include <string.h>
+
+#include "dht/node_internal.h"
+
+enum {
+	/* What a list of peers takes beside them. */
+	VALUES_BYTES = 2 * DHT_PEERS_TOLD_MAX,
+};
+
+struct answer {
+	struct dht_node *n;
+	uint64_t now_us;
+	const struct addr *from;
+	const struct krpc_msg *m;
+	struct krpc_answer a;
+	size_t room; /* bytes that he may get */
+	uint8_t nodes4[DHT_NODES_TOLD * KRPC_NODE4_BYTES];
+	uint8_t nodes6[DHT_NODES_TOLD * KRPC_NODE6_BYTES];
+	uint8_t peers[DHT_PEERS_TOLD_MAX * ADDR_COMPACT6];
+	uint8_t token[TOKEN_BYTES];
+	struct bloom seeds, leeches;
+};
+
+static bool is_proven(const struct dht_node *n, uint64_t now_us,
+		      const struct addr *from)
+{
+	return hostset_has(&n->proven, node_host_hash(n, from),
+			   node_tick(n, now_us), DHT_PROVEN_S);
+}
+
+/* ---- sending ---- */
+
+static void send_error(struct answer *w, enum krpc_code code, const char *text)
+{
+	uint8_t bytes[DHT_DATAGRAM_MAX];
+	size_t len = krpc_encode_error(bytes, sizeof(bytes), w->m->tid, w->from,
+				       code, text);
+
+	w->n->out_errors++;
+	if (len > 0 && len <= w->room)
+		node_send(w->n, w->from, bytes, len);
+}
+
+/* Leave out what is worth least, at least `excess` bytes of it. False: nothing
+ * is left to leave out. */
+static bool cut(struct krpc_answer *a, size_t excess)
+{
+	if (a->filter_seeds) {
+		a->filter_seeds = a->filter_peers = NULL;
+		return true;
+	}
+	if (a->nodes6.len > 0) {
+		size_t n = (excess + KRPC_NODE6_BYTES - 1) / KRPC_NODE6_BYTES;
+		size_t there = a->nodes6.len / KRPC_NODE6_BYTES;
+
+		a->nodes6.len -= (n < there ? n : there) * KRPC_NODE6_BYTES;
+		return true;
+	}
+	if (a->n_peers > 1) {
+		size_t n = excess / (a->peer_bytes + 2) + 1;
+
+		a->n_peers = n < a->n_peers ? a->n_peers - n : 1;
+		return true;
+	}
+	if (a->nodes.len > 0) {
+		size_t n = (excess + KRPC_NODE4_BYTES - 1) / KRPC_NODE4_BYTES;
+		size_t there = a->nodes.len / KRPC_NODE4_BYTES;
+
+		a->nodes.len -= (n < there ? n : there) * KRPC_NODE4_BYTES;
+		return true;
+	}
+	return false;
+}
+
+static void send_answer(struct answer *w)
+{
+	uint8_t bytes[DHT_DATAGRAM_MAX + VALUES_BYTES];
+	size_t len;
+
+	w->a.tid = w->m->tid;
+	w->a.to = w->from;
+	w->a.self = &w->n->half[node_family(w->from)].routing.self;
+	for (;;) {
+		len = krpc_encode_answer(bytes, sizeof(bytes), &w->a);
+		if (len == 0)
+			return;
+		if (len <= w->room)
+			break;
+		if (!cut(&w->a, len - w->room))
+			return;
+	}
+	w->n->out_answers++;
+	node_send(w->n, w->from, bytes, len);
+}
+
+/* ---- parts ---- */
+
+static struct span find_nodes(struct answer *w, enum dht_family f, uint8_t *out)
+{
+	const struct routing *r = &w->n->half[f].routing;
+	struct contact *good[DHT_NODES_TOLD];
+	uint8_t *p = out;
+	uint32_t n;
+
+	if (!w->n->half[f].is_on)
+		return span_of(NULL, 0);
+	n = routing_good(r, w->m->args.target, node_tick(w->n, w->now_us), good,
+			 DHT_NODES_TOLD);
+	for (uint32_t i = 0; i < n; i++) {
+		size_t ip_bytes = f == DHT_IPV6 ? 16 : 4;
+
+		memcpy(p, good[i]->id.b, DHT_ID_BYTES);
+		memcpy(p + DHT_ID_BYTES, good[i]->ip, ip_bytes);
+		be16_put(p + DHT_ID_BYTES + ip_bytes, good[i]->port);
+		p += DHT_ID_BYTES + ip_bytes + 2;
+	}
+	return span_of(out, (size_t)(p - out));
+}
+
+static void add_nodes(struct answer *w)
+{
+	uint8_t want = w->m->args.want;
+
+	if (want == 0)
+		want = node_family(w->from) == DHT_IPV4 ? KRPC_WANT4
+							: KRPC_WANT6;
+	if (want & KRPC_WANT4)
+		w->a.nodes = find_nodes(w, DHT_IPV4, w->nodes4);
+	if (want & KRPC_WANT6)
+		w->a.nodes6 = find_nodes(w, DHT_IPV6, w->nodes6);
+}
+
+static void add_token(struct answer *w)
+{
+	token_make(&w->n->secret, w->now_us, w->from, w->m->args.target,
+		   w->token);
+	w->a.token = span_of(w->token, sizeof(w->token));
+}
+
+static bool has_good_token(struct answer *w, const struct dht_id *target)
+{
+	if (token_is_good(&w->n->secret, w->now_us, w->from, target,
+			  w->m->args.token)) {
+		/* It came to him, so he is where he says. */
+		hostset_add(&w->n->proven, node_host_hash(w->n, w->from),
+			    node_tick(w->n, w->now_us));
+		return true;
+	}
+	w->n->dropped[DHT_DROP_TOKEN]++;
+	send_error(w, KRPC_ERR_PROTOCOL, "bad token");
+	return false;
+}
+
+/* ---- methods ---- */
+
+static void answer_get_peers(struct answer *w)
+{
+	struct dht_node *n = w->n;
+	const struct krpc_args *q = &w->m->args;
+	bool is_6 = node_family(w->from) == DHT_IPV6;
+
+	add_nodes(w);
+	add_token(w);
+	w->a.peers = w->peers;
+	w->a.peer_bytes = is_6 ? ADDR_COMPACT6 : ADDR_COMPACT4;
+	w->a.n_peers =
+		peerstore_sample(&n->peers, w->now_us, &n->rng, q->target, is_6,
+				 q->no_seeds, w->peers, DHT_PEERS_TOLD_MAX);
+	if (q->is_scrape && peerstore_filters(&n->peers, w->now_us, q->target,
+					      &w->seeds, &w->leeches)) {
+		w->a.filter_seeds = w->seeds.b;
+		w->a.filter_peers = w->leeches.b;
+	}
+	send_answer(w);
+}
+
+static void answer_announce(struct answer *w)
+{
+	const struct krpc_args *q = &w->m->args;
+	struct addr peer = *w->from;
+
+	if (!has_good_token(w, q->target))
+		return;
+	if (!q->is_port_implied) {
+		if (!q->has_port || q->port <= 0 || q->port > UINT16_MAX) {
+			send_error(w, KRPC_ERR_PROTOCOL, "bad port");
+			return;
+		}
+		addr_set_port(&peer, (uint16_t)q->port);
+	}
+	if (peerstore_announce(&w->n->peers, w->now_us, w->n->cfg.hasher,
+			       q->target, &peer, q->is_seed) != 0) {
+		send_error(w, KRPC_ERR_SERVER, "no room");
+		return;
+	}
+	upkeep_on_stored(w->n, w->now_us);
+	send_answer(w);
+}
+
+static void answer_get(struct answer *w)
+{
+	const struct krpc_args *q = &w->m->args;
+	struct dht_item item;
+
+	add_nodes(w);
+	add_token(w);
+	if (items_get(&w->n->items, w->now_us, q->target, &item)) {
+		bool is_news =
+			!item.is_mutable || !q->has_seq || item.seq > q->seq;
+
+		w->a.has_seq = item.is_mutable;
+		w->a.seq = item.seq;
+		if (is_news)
+			w->a.value = item.value;
+		if (is_news && item.is_mutable) {
+			w->a.key = item.key;
+			w->a.sig = item.sig;
+		}
+	}
+	send_answer(w);
+}
+
+static void answer_put(struct answer *w)
+{
+	static const struct {
+		enum krpc_code code;
+		const char *text;
+	} faults[] = {
+		[ITEM_TOO_BIG] = {KRPC_ERR_TOO_BIG, "value too big"},
+		[ITEM_SALT] = {KRPC_ERR_SALT, "salt too big"},
+		[ITEM_MALFORMED] = {KRPC_ERR_PROTOCOL, "malformed item"},
+		[ITEM_SIGNATURE] = {KRPC_ERR_SIGNATURE, "invalid signature"},
+		[ITEM_CAS] = {KRPC_ERR_CAS, "cas mismatch"},
+		[ITEM_OLD] = {KRPC_ERR_OLD, "sequence number too low"},
+		[ITEM_NO_MEMORY] = {KRPC_ERR_SERVER, "no room"},
+	};
+	const struct krpc_args *q = &w->m->args;
+	struct dht_item item = {
+		.value = q->value,
+		.is_mutable = q->key && q->sig && q->has_seq,
+		.key = q->key,
+		.sig = q->sig,
+		.seq = q->seq,
+		.salt = q->salt,
+	};
+	enum item_fault fault;
+	struct dht_id target;
+
+	if (!q->value.ptr || (q->key && !item.is_mutable)) {
+		send_error(w, KRPC_ERR_PROTOCOL, "missing arguments");
+		return;
+	}
+	item_target(w->n->cfg.hasher, &item, &target);
+	if (!has_good_token(w, &target))
+		return;
+	fault = items_put(&w->n->items, w->now_us, w->n->cfg.hasher, w->from,
+			  &item, q->has_cas ? &q->cas : NULL);
+	if (fault != ITEM_GOOD) {
+		send_error(w, faults[fault].code, faults[fault].text);
+		return;
+	}
+	upkeep_on_stored(w->n, w->now_us);
+	send_answer(w);
+}
+
+static void answer_samples(struct answer *w)
+{
+	struct sample s = sampler_ask(&w->n->sampler, w->now_us, &w->n->peers,
+				      &w->n->rng);
+
+	add_nodes(w);
+	w->a.has_samples = true;
+	w->a.samples = s.hashes;
+	w->a.num = s.num;
+	w->a.interval = s.interval_s;
+	send_answer(w);
+}
+
+/* Everything but ping and put is about a target. */
+static bool needs_target(enum krpc_method method)
+{
+	return method != KRPC_PING && method != KRPC_PUT;
+}
+
+static void answer_method(struct answer *w)
+{
+	enum krpc_method method = w->m->method;
+
+	/* Whoever invents a method and gives a target wants nodes at least. */
+	if (method == KRPC_UNKNOWN && w->m->args.target)
+		method = KRPC_FIND_NODE;
+	if (method == KRPC_UNKNOWN) {
+		w->n->dropped[DHT_DROP_UNKNOWN]++;
+		send_error(w, KRPC_ERR_METHOD, "method unknown");
+		return;
+	}
+	if (!w->m->args.id || (needs_target(method) && !w->m->args.target)) {
+		send_error(w, KRPC_ERR_PROTOCOL, "missing arguments");
+		return;
+	}
+	switch (method) {
+	case KRPC_PING:
+	case KRPC_UNKNOWN:
+		send_answer(w);
+		break;
+	case KRPC_FIND_NODE:
+		add_nodes(w);
+		send_answer(w);
+		break;
+	case KRPC_GET_PEERS:
+		answer_get_peers(w);
+		break;
+	case KRPC_ANNOUNCE_PEER:
+		answer_announce(w);
+		break;
+	case KRPC_GET:
+		answer_get(w);
+		break;
+	case KRPC_PUT:
+		answer_put(w);
+		break;
+	case KRPC_SAMPLE_INFOHASHES:
+		answer_samples(w);
+		break;
+	}
+}
+
+void answer_query(struct dht_node *n, uint64_t now_us, const struct addr *from,
+		  const struct krpc_msg *m, size_t len)
+{
+	struct routing *r = &n->half[node_family(from)].routing;
+	struct answer w;
+
+	if (n->cfg.is_read_only) {
+		n->dropped[DHT_DROP_READ_ONLY]++;
+		return;
+	}
+	if (!flood_admits(&n->flood, now_us, from)) {
+		n->dropped[DHT_DROP_RATE]++;
+		return;
+	}
+	/* The buffers in it need not be cleared. */
+	w.n = n;
+	w.now_us = now_us;
+	w.from = from;
+	w.m = m;
+	w.a = (struct krpc_answer){0};
+	w.room = is_proven(n, now_us, from) ? DHT_ANSWER_MAX
+					    : len * DHT_AMPLIFY_MAX;
+	if (w.room > DHT_ANSWER_MAX)
+		w.room = DHT_ANSWER_MAX;
+	if (m->method == KRPC_GET && w.room == DHT_ANSWER_MAX)
+		w.room = DHT_DATAGRAM_MAX; /* an item of BEP 44 */
+	answer_method(&w);
+	if (m->args.id && !m->is_read_only &&
+	    routing_on_query(r, m->args.id, from, node_tick(n, now_us)))
+		(void)upkeep_ask(n, now_us, m->args.id, from);
+}

@@ -1,0 +1,273 @@
+/* shelf — a sorted array, and searches in it.
+ *
+ * The closest to a target are found as in a binary trie of which the array is
+ * the leaves: a range is cut at a bit by binary search, the half that agrees
+ * with the target is taken first, the other one remembered. Ranges of a few
+ * are sorted by distance as they are. No look at more than some twenty
+ * contacts is needed, wherever the target lies. */
+#include "dht/shelf.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+enum { IP4_BYTES = 4, IP6_BYTES = 16, LEAF = 6, ROOM_STEP = 8 };
+
+static bool is_6(const struct shelf *s)
+{
+	return s->stride != sizeof(struct contact) + IP4_BYTES;
+}
+
+void shelf_init(struct shelf *s, bool wants_6)
+{
+	*s = (struct shelf){
+		.stride = (uint8_t)(sizeof(struct contact) +
+				    (wants_6 ? IP6_BYTES : IP4_BYTES)),
+	};
+}
+
+void shelf_fini(struct shelf *s)
+{
+	mem_free(s->bytes);
+	s->bytes = NULL;
+	s->n = s->room = 0;
+}
+
+/* ---- addresses ---- */
+
+struct addr contact_addr(const struct shelf *s, const struct contact *c)
+{
+	struct addr a = {0};
+
+	if (is_6(s)) {
+		a.in6.sin6_family = AF_INET6;
+		a.in6.sin6_port = htons(c->port);
+		memcpy(&a.in6.sin6_addr, c->ip, IP6_BYTES);
+	} else {
+		a.in4.sin_family = AF_INET;
+		a.in4.sin_port = htons(c->port);
+		memcpy(&a.in4.sin_addr, c->ip, IP4_BYTES);
+	}
+	return a;
+}
+
+static const uint8_t *ip_of(const struct addr *a)
+{
+	return a->sa.sa_family == AF_INET6 ? (const uint8_t *)&a->in6.sin6_addr
+					   : (const uint8_t *)&a->in4.sin_addr;
+}
+
+bool contact_same_host(const struct shelf *s, const struct contact *c,
+		       const struct addr *a)
+{
+	return memcmp(c->ip, ip_of(a), is_6(s) ? IP6_BYTES : IP4_BYTES) == 0;
+}
+
+bool contact_same_net(const struct shelf *s, const struct contact *c,
+		      const struct addr *a)
+{
+	return memcmp(c->ip, ip_of(a), is_6(s) ? IP6_BYTES / 2 : 3) == 0;
+}
+
+bool contact_has_addr(const struct shelf *s, const struct contact *c,
+		      const struct addr *a)
+{
+	return c->port == addr_port(a) && contact_same_host(s, c, a);
+}
+
+/* ---- finding ---- */
+
+/* The first place whose id is not below `id`. */
+static uint16_t lower_bound(const struct shelf *s, const struct dht_id *id)
+{
+	uint16_t lo = 0, hi = s->n;
+
+	while (lo < hi) {
+		uint16_t mid = (uint16_t)((lo + hi) / 2);
+
+		if (memcmp(shelf_at(s, mid)->id.b, id->b, DHT_ID_BYTES) < 0)
+			lo = (uint16_t)(mid + 1);
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct contact *shelf_find(const struct shelf *s, const struct dht_id *id)
+{
+	uint16_t at = lower_bound(s, id);
+
+	if (at == s->n || !nodeid_eq(&shelf_at(s, at)->id, id))
+		return NULL;
+	return shelf_at(s, at);
+}
+
+struct contact *shelf_find_addr(const struct shelf *s, const struct addr *a)
+{
+	uint16_t port = addr_port(a);
+
+	for (uint32_t i = 0; i < s->n; i++)
+		if (shelf_at(s, i)->port == port &&
+		    contact_same_host(s, shelf_at(s, i), a))
+			return shelf_at(s, i);
+	return NULL;
+}
+
+struct contact *shelf_add(struct shelf *s, const struct dht_id *id,
+			  const struct addr *a)
+{
+	uint16_t at = lower_bound(s, id);
+	struct contact *c;
+
+	assert((a->sa.sa_family == AF_INET6) == is_6(s));
+	if (at < s->n && nodeid_eq(&shelf_at(s, at)->id, id))
+		return NULL;
+	if (s->n == s->room) {
+		uint16_t room = (uint16_t)(s->n + s->n / 8 + ROOM_STEP);
+		uint8_t *bytes = mem_grow(s->bytes, room, s->stride);
+
+		if (!bytes)
+			return NULL;
+		s->bytes = bytes;
+		s->room = room;
+	}
+	c = shelf_at(s, at);
+	memmove((uint8_t *)c + s->stride, c,
+		(size_t)(s->n - at) * (size_t)s->stride);
+	s->n++;
+	memset(c, 0, s->stride);
+	c->id = *id;
+	c->port = addr_port(a);
+	memcpy(c->ip, ip_of(a), is_6(s) ? IP6_BYTES : IP4_BYTES);
+	c->flags = (uint8_t)((nodeid_fits(id, a) ? CONTACT_FITS : 0) |
+			     (addr_is_local(a) ? CONTACT_LOCAL : 0));
+	return c;
+}
+
+void shelf_del(struct shelf *s, struct contact *c)
+{
+	uint8_t *p = (uint8_t *)c;
+	uint8_t *end = s->bytes + s->n * (size_t)s->stride;
+
+	memmove(p, p + s->stride, (size_t)(end - p) - s->stride);
+	s->n--;
+}
+
+/* ---- ranges ---- */
+
+/* `id` with everything behind `bits` set to `fill`. */
+static struct dht_id filled(const struct dht_id *id, int bits, uint8_t fill)
+{
+	struct dht_id out = *id;
+	int byte = bits / 8;
+	uint8_t kept = (uint8_t)(0xff00 >> (bits % 8));
+
+	if (bits >= DHT_ID_BITS)
+		return out;
+	out.b[byte] = (uint8_t)((id->b[byte] & kept) | (fill & ~kept));
+	memset(out.b + byte + 1, fill, (size_t)(DHT_ID_BYTES - byte - 1));
+	return out;
+}
+
+struct shelf_range shelf_range(const struct shelf *s, const struct dht_id *id,
+			       int bits)
+{
+	struct dht_id first = filled(id, bits, 0);
+	struct dht_id last = filled(id, bits, 0xff);
+	struct shelf_range r = {lower_bound(s, &first), lower_bound(s, &last)};
+
+	if (r.to < s->n && nodeid_eq(&shelf_at(s, r.to)->id, &last))
+		r.to++;
+	return r;
+}
+
+/* ---- the closest ---- */
+
+static bool bit_of(const struct dht_id *id, int bit)
+{
+	return id->b[bit / 8] & (0x80 >> (bit % 8));
+}
+
+/* Where the ones begin at `bit`, in a range that agrees before it. */
+static uint16_t cut(const struct shelf *s, struct shelf_range r, int bit)
+{
+	while (r.from < r.to) {
+		uint16_t mid = (uint16_t)((r.from + r.to) / 2);
+
+		if (bit_of(&shelf_at(s, mid)->id, bit))
+			r.to = mid;
+		else
+			r.from = (uint16_t)(mid + 1);
+	}
+	return r.from;
+}
+
+struct gather {
+	const struct dht_id *target;
+	struct contact **out;
+	uint32_t n, most;
+	bool (*is_wanted)(const struct contact *c, uint16_t tick);
+	uint16_t tick;
+};
+
+/* A range behind everything gathered before, by insertion. */
+static void gather_leaf(const struct shelf *s, struct shelf_range r,
+			struct gather *g)
+{
+	uint32_t first = g->n;
+
+	for (uint16_t i = r.from; i < r.to; i++) {
+		struct contact *c = shelf_at(s, i);
+		uint32_t at;
+
+		if (g->is_wanted && !g->is_wanted(c, g->tick))
+			continue;
+		at = g->n < g->most ? g->n++ : g->most;
+		while (at > first &&
+		       nodeid_closer(g->target, &c->id, &g->out[at - 1]->id)) {
+			if (at < g->most)
+				g->out[at] = g->out[at - 1];
+			at--;
+		}
+		if (at < g->most)
+			g->out[at] = c;
+	}
+}
+
+uint32_t shelf_closest(const struct shelf *s, const struct dht_id *target,
+		       bool (*is_wanted)(const struct contact *c,
+					 uint16_t tick),
+		       uint16_t tick, struct contact **out, uint32_t most)
+{
+	struct shelf_range later[DHT_ID_BITS];
+	int later_bit[DHT_ID_BITS];
+	struct shelf_range r = {0, s->n};
+	struct gather g = {
+		.target = target,
+		.out = out,
+		.most = most,
+		.is_wanted = is_wanted,
+		.tick = tick,
+	};
+	int depth = 0;
+	int bit = 0;
+
+	for (;;) {
+		while (r.to - r.from > LEAF && bit < DHT_ID_BITS) {
+			uint16_t mid = cut(s, r, bit);
+			struct shelf_range zeros = {r.from, mid};
+			struct shelf_range ones = {mid, r.to};
+			bool is_one = bit_of(target, bit);
+
+			later[depth] = is_one ? zeros : ones;
+			later_bit[depth++] = ++bit;
+			r = is_one ? ones : zeros;
+		}
+		gather_leaf(s, r, &g);
+		if (g.n == most || depth == 0)
+			return g.n;
+		r = later[--depth];
+		bit = later_bit[depth];
+	}
+}

@@ -456,14 +456,13 @@ int krpc_decode(struct krpc_msg *m, const void *bytes, size_t len)
 
 bool krpc_next_peer(struct span values, size_t *at, struct addr *out)
 {
-	struct pull r = {
-		.p = values.ptr + (*at > 0 ? *at : 1),
-		.end = values.ptr + values.len,
-	};
+	struct pull r = {0};
 	struct span s;
 
 	if (!values.ptr)
 		return false;
+	r.p = values.ptr + (*at > 0 ? *at : 1);
+	r.end = values.ptr + values.len;
 	while (r.p < r.end && *r.p != 'e') {
 		if (!pull_is_digit(*r.p)) {
 			if (!pull_skip(&r))

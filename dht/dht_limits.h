@@ -41,7 +41,7 @@ enum {
 	DHT_EXPIRE_US = 5000000,
 	DHT_WAITING_MAX = 2048, /* unanswered at a time */
 	DHT_FEW = 16, /* contacts; below it, endpoints are asked at once */
-	DHT_ENDPOINTS_MAX = 64, /* waiting to be asked */
+	DHT_ENDPOINTS_MAX = 16, /* remembered, of each family */
 
 	/* ---- searches ---- */
 	DHT_SEARCHES_MAX = 256,

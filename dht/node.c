@@ -148,8 +148,10 @@ void dht_node_free(struct dht_node *n)
 	assert(n->depth == 0);
 	TAILQ_FOREACH_SAFE (s, &n->searches, link, next)
 		search_free(s);
-	for (int f = 0; f < DHT_FAMILIES; f++)
+	for (int f = 0; f < DHT_FAMILIES; f++) {
 		routing_fini(&n->half[f].routing);
+		mem_free(n->half[f].endpoints);
+	}
 	flights_fini(&n->flights);
 	hostset_fini(&n->dead);
 	hostset_fini(&n->proven);

@@ -32,7 +32,10 @@ struct half {
 	struct votes votes;
 	struct addr external;
 	struct dht_search *self_search; /* for our own id; NULL: none runs */
-	uint64_t lonely_us;		/* when to look for the network again */
+	struct addr
+		*endpoints; /* that we were told of, for when we are lonely */
+	uint8_t n_endpoints;
+	uint64_t lonely_us; /* when to look for the network again */
 	uint32_t lonely_step_us;
 	bool is_on;
 	bool has_external;
@@ -199,8 +202,8 @@ void upkeep_hear_nodes(struct dht_node *n, uint64_t now_us,
 /* upkeep_on_stored — something was: it will have to go one day. */
 void upkeep_on_stored(struct dht_node *n, uint64_t now_us);
 
-/* upkeep_look_around — search for our own id, unless that is under way. */
-void upkeep_look_around(struct dht_node *n, uint64_t now_us,
-			enum dht_family family, const struct addr *endpoint);
+/* upkeep_look_around — search for our own id, from contacts and endpoints; one
+ * that is under way is told of new endpoints. */
+void upkeep_look_around(struct dht_node *n, uint64_t now_us, enum dht_family f);
 
 #endif

@@ -130,6 +130,9 @@ static void advance(struct dht_search *s, uint64_t now_us, enum dht_family f,
 	if (s->state != SEARCH_ASKING)
 		return;
 	pump(s, now_us, f, fire_now(s, &s->lookup[f], is_answer));
+	if (s->is_own && s->outcome.n_answered == 0 &&
+	    lookup_is_starved(&s->lookup[f]))
+		search_end(s, DHT_END_NOBODY); /* upkeep begins again */
 	if (!is_complete(s))
 		return;
 	if (is_storing(s))

@@ -8,8 +8,9 @@
  *
  * Whoever knows few others looks for his own id, from whatever he has; again
  * and again, each time later, while that brings nothing. */
-#include <assert.h>
+#include <string.h>
 
+#include "core/mem.h"
 #include "dht/node_internal.h"
 
 enum {
@@ -68,10 +69,9 @@ bool upkeep_ask(struct dht_node *n, uint64_t now_us, const struct dht_id *id,
 
 /* ---- looking for the network ---- */
 
-void upkeep_look_around(struct dht_node *n, uint64_t now_us,
-			enum dht_family family, const struct addr *endpoint)
+void upkeep_look_around(struct dht_node *n, uint64_t now_us, enum dht_family f)
 {
-	struct half *h = &n->half[family];
+	struct half *h = &n->half[f];
 	struct dht_search_cfg cfg = {
 		.ask = DHT_ASK_NODES,
 		.pace = DHT_PACE_URGENT,
@@ -79,19 +79,40 @@ void upkeep_look_around(struct dht_node *n, uint64_t now_us,
 	};
 	bool has[DHT_FAMILIES] = {false};
 	struct dht_search *s = h->self_search;
-	bool is_new = !s;
 
-	has[family] = true;
-	if (is_new && search_new(n, now_us, &cfg, has, &s) != 0)
+	has[f] = true;
+	if (!s && search_new(n, now_us, &cfg, has, &s) != 0)
 		return;
+	for (uint32_t i = 0; i < h->n_endpoints; i++)
+		(void)lookup_add(&s->lookup[f], NULL, &h->endpoints[i], NULL);
+	if (h->self_search) {
+		search_poke(s, now_us, f);
+		return;
+	}
 	h->self_search = s;
 	s->is_own = true;
-	if (endpoint)
-		(void)lookup_add(&s->lookup[family], NULL, endpoint, NULL);
-	if (is_new)
-		search_begin(s, now_us);
-	else
-		search_poke(s, now_us, family);
+	search_begin(s, now_us);
+}
+
+/* Remember an endpoint, in the place of the oldest if need be. */
+static void keep_endpoint(struct half *h, const struct addr *a)
+{
+	struct addr *grown;
+
+	for (uint32_t i = 0; i < h->n_endpoints; i++)
+		if (addr_eq(&h->endpoints[i], a))
+			return;
+	if (h->n_endpoints == DHT_ENDPOINTS_MAX) {
+		memmove(h->endpoints, h->endpoints + 1,
+			(DHT_ENDPOINTS_MAX - 1) * sizeof(*a));
+		h->endpoints[DHT_ENDPOINTS_MAX - 1] = *a;
+		return;
+	}
+	grown = mem_grow(h->endpoints, h->n_endpoints + 1u, sizeof(*grown));
+	if (!grown)
+		return;
+	h->endpoints = grown;
+	h->endpoints[h->n_endpoints++] = *a;
 }
 
 /* When to come again: UINT64_MAX while there is enough company. */
@@ -114,8 +135,8 @@ static uint64_t visit_lonely(struct dht_node *n, uint64_t now_us,
 	if (h->lonely_step_us > LONELY_MAX_US)
 		h->lonely_step_us = LONELY_MAX_US;
 	h->lonely_us = now_us + h->lonely_step_us;
-	if (h->routing.table.n + h->routing.spare.n > 0)
-		upkeep_look_around(n, now_us, f, NULL);
+	if (h->routing.table.n + h->routing.spare.n + h->n_endpoints > 0)
+		upkeep_look_around(n, now_us, f);
 	return h->lonely_us;
 }
 
@@ -126,9 +147,10 @@ void dht_node_endpoint(struct dht_node *n, uint64_t now_us,
 
 	if (!node_can_be(n, a, NULL))
 		return;
+	keep_endpoint(&n->half[f], a);
 	if (routing_count_good(&n->half[f].routing, node_tick(n, now_us)) <
 	    DHT_FEW)
-		upkeep_look_around(n, now_us, f, a);
+		upkeep_look_around(n, now_us, f);
 	else if (!shelf_find_addr(&n->half[f].routing.table, a))
 		(void)upkeep_ask(n, now_us, NULL, a);
 }
@@ -267,5 +289,5 @@ void upkeep_on_voice(struct dht_node *n, uint64_t now_us,
 	routing_set_self(&h->routing, &id);
 	if (h->self_search) /* for who we were */
 		dht_search_cancel(h->self_search);
-	upkeep_look_around(n, now_us, node_family(from), NULL);
+	upkeep_look_around(n, now_us, node_family(from));
 }

@@ -1,0 +1,169 @@
+#!/usr/bin/python3
+"""Our DHT nodes among libtorrent's, on loopback in a network namespace of the
+test's own: each finds what the other announced, items of BEP 44 go both ways.
+"""
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import time
+
+SKIP = 77
+LIMIT_S = 20
+CLONE_NEWNET = 0x40000000
+HASH_LT, HASH_OURS = "11" * 20, "22" * 20
+SEED = "ab" * 32
+
+
+def skip(why):
+    print("skipped:", why)
+    sys.exit(SKIP)
+
+
+try:
+    import libtorrent as lt
+except ImportError:
+    skip("no python3-libtorrent")
+
+
+class Ours:
+    """A node of ours, in a process."""
+
+    def __init__(self, address):
+        program = os.path.join(os.environ["SHOAL_LAB_BIN"], "dht_udp")
+        self.address = address
+        self.proc = subprocess.Popen([program, address, "--unlimited"],
+                                     stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True)
+
+    def tell(self, *words):
+        self.proc.stdin.write(" ".join(map(str, words)) + "\n")
+        self.proc.stdin.flush()
+
+    def ask(self, *words):
+        self.tell(*words)
+        line = self.proc.stdout.readline()
+        assert line, f"{self.address} has ended"
+        return json.loads(line)
+
+    def stop(self):
+        self.tell("quit")
+        assert self.proc.wait(5) == 0
+
+
+def session(address):
+    return lt.session({
+        "listen_interfaces": address, "enable_dht": True,
+        "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
+        "dht_bootstrap_nodes": "", "dht_restrict_routing_ips": False,
+        "dht_restrict_search_ips": False, "dht_enforce_node_id": False,
+        "dht_ignore_dark_internet": False, "dht_block_ratelimit": 1000000,
+        "dht_upload_rate_limit": 1000000,
+        "alert_mask": lt.alert.category_t.all_categories,
+    })
+
+
+def wait_alert(ses, kind, wanted, do):
+    """What `wanted` makes of an alert of this kind, when it is something."""
+    end = time.monotonic() + LIMIT_S
+    again = 0
+    while time.monotonic() < end:
+        if time.monotonic() > again:
+            do()
+            again = time.monotonic() + 3
+        ses.wait_for_alert(100)
+        for alert in ses.pop_alerts():
+            if isinstance(alert, kind):
+                found = wanted(alert)
+                if found:
+                    return found
+    raise AssertionError(f"no {kind.__name__} in {LIMIT_S} s")
+
+
+def until(what, is_true):
+    end = time.monotonic() + LIMIT_S
+    while not is_true():
+        assert time.monotonic() < end, f"{what}: not in {LIMIT_S} s"
+        time.sleep(0.1)
+
+
+def sha1(text):
+    return lt.sha1_hash(bytes.fromhex(text))
+
+
+def peers_both_ways(theirs, ours):
+    # The bindings cannot give dht_announce its flags; a magnet announces.
+    magnet = lt.parse_magnet_uri("magnet:?xt=urn:btih:" + HASH_LT)
+    magnet.save_path = "/nonexistent"
+    theirs[2].add_torrent(magnet)
+
+    def is_found():
+        found = ours[1].ask("find", HASH_LT)["peers"]
+        return any(p == "127.0.1.3:6881" for p in found)
+    until("ours finds what libtorrent announced", is_found)
+
+    stored = ours[0].ask("announce", HASH_OURS, 2222)["stored"]
+    assert stored >= 4, stored
+    wait_alert(
+        theirs[3], lt.dht_get_peers_reply_alert,
+        lambda a: any(p[1] == 2222 for p in a.peers()),
+        lambda: theirs[3].dht_get_peers(sha1(HASH_OURS)))
+    print("peers: both ways; ours was stored by", stored)
+
+
+def immutable_both_ways(theirs, ours):
+    target = theirs[1].dht_put_immutable_item("from libtorrent")
+    text = str(target)
+    until("ours gets libtorrent's item", lambda: ours[1].ask(
+        "get", text)["value"] == "15:from libtorrent")
+    put = ours[0].ask("put", "9:from-ours")
+    assert put["stored"] >= 4, put
+    value = wait_alert(
+        theirs[4], lt.dht_immutable_item_alert,
+        lambda a: a.item["value"] if a.target == sha1(put["target"]) else None,
+        lambda: theirs[4].dht_get_immutable_item(sha1(put["target"])))
+    assert value == b"from-ours", value
+    print("immutable items: both ways")
+
+
+def mutable_both_ways(theirs, ours):
+    put = ours[0].ask("sign", SEED, "pepper", 7, "8:mutable!")
+    assert put["stored"] >= 4, put
+    key = bytes.fromhex(put["key"])
+
+    wait_alert(theirs[2], lt.dht_mutable_item_alert,
+               lambda a: a.seq == 7,
+               lambda: theirs[2].dht_get_mutable_item(key, b"pepper"))
+    got = ours[1].ask("follow", put["key"], "pepper")
+    assert got["value"] == "8:mutable!" and got["seq"] == 7, got
+
+    ours[0].ask("sign", SEED, "pepper", 8, "5:newer")
+    got = ours[1].ask("follow", put["key"], "pepper")
+    assert got["value"] == "5:newer" and got["seq"] == 8, got
+    print("mutable items: libtorrent reads ours, and the newer wins")
+
+
+def main():
+    if os.geteuid() != 0 or ctypes.CDLL(None).unshare(CLONE_NEWNET) != 0:
+        skip("no right to make a network namespace")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    theirs = [session(f"127.0.1.{i + 1}:6881") for i in range(8)]
+    ours = [Ours(f"127.0.2.{i + 1}:6881") for i in range(2)]
+    for ses in theirs[1:]:
+        ses.add_dht_node(("127.0.1.1", 6881))
+    ours[0].tell("node", "127.0.1.1:6881")
+    ours[1].tell("node", "127.0.2.1:6881")
+    until("ours know the others", lambda: all(
+        node.ask("status")["good"] >= 6 for node in ours))
+    print("contacts:", [node.ask("status") for node in ours])
+    peers_both_ways(theirs, ours)
+    immutable_both_ways(theirs, ours)
+    mutable_both_ways(theirs, ours)
+    print("served:", [node.ask("status") for node in ours])
+    for node in ours:
+        node.stop()
+
+
+main()

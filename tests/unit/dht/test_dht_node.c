@@ -488,32 +488,6 @@ static void external_address(void **state)
 	}
 }
 
-/* Few networks that lie about our address do not turn us. */
-static void lying_voters(void **state)
-{
-	struct votes v = {0};
-	struct addr lie = world_addr("66.66.66.66:1");
-	struct addr truth = world_addr("77.77.77.77:1");
-	char text[ADDR_TEXT_BYTES];
-
-	(void)state;
-	for (uint32_t i = 0; i < 1000; i++) {
-		struct addr from;
-
-		(void)snprintf(text, sizeof(text), "50.%u.%u.1:1", i % 3,
-			       i % 200);
-		from = world_addr(text);
-		assert_false(votes_add(&v, &from, &lie));
-	}
-	for (uint32_t i = 0; i < 4; i++) {
-		struct addr from;
-
-		(void)snprintf(text, sizeof(text), "51.%u.1.1:1", i);
-		from = world_addr(text);
-		assert_int_equal(votes_add(&v, &from, &truth), i == 3);
-	}
-}
-
 /* What is saved and loaded by another node brings it into the network without
  * an endpoint. A lying file does no harm. */
 static void saved_table(void **state)
@@ -935,7 +909,6 @@ int main(void)
 		TEST(samples),
 		TEST(scrapes),
 		TEST(external_address),
-		TEST(lying_voters),
 		TEST(saved_table),
 		TEST(dead_contacts_leave),
 		TEST(outage),

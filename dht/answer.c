@@ -361,6 +361,7 @@ void answer_query(struct dht_node *n, uint64_t now_us, const struct addr *from,
 		w.room = DHT_DATAGRAM_MAX; /* an item of BEP 44 */
 	answer_method(&w);
 	if (m->args.id && !m->is_read_only &&
-	    routing_on_query(r, m->args.id, from, node_tick(n, now_us)))
+	    !routing_on_query(r, m->args.id, from, node_tick(n, now_us)) &&
+	    upkeep_can_ask(n, now_us) && routing_wants(r, m->args.id, from))
 		(void)upkeep_ask(n, now_us, m->args.id, from);
 }

@@ -102,8 +102,10 @@ static const struct name names[FIELDS] = {
 /* One of first … last - 1, or FIELDS. */
 static int field_of(struct span key, int first, int last)
 {
+	if (key.len == 0)
+		return FIELDS;
 	for (int i = first; i < last; i++)
-		if (names[i].len == key.len &&
+		if (names[i].len == key.len && names[i].text[0] == *key.ptr &&
 		    memcmp(names[i].text, key.ptr, key.len) == 0)
 			return i;
 	return FIELDS;

@@ -185,7 +185,8 @@ void upkeep_wake(struct dht_node *n, uint64_t now_us);
 void upkeep_soon(struct dht_node *n, uint64_t now_us);
 
 /* upkeep_ask — a find_node for the table, to a contact or an endpoint (`id`
- * NULL), if the budget has it. */
+ * NULL), if the budget has it. upkeep_can_ask — it has. */
+bool upkeep_can_ask(const struct dht_node *n, uint64_t now_us);
 bool upkeep_ask(struct dht_node *n, uint64_t now_us, const struct dht_id *id,
 		const struct addr *a);
 

@@ -28,7 +28,12 @@ int nodeid_common(const struct dht_id *a, const struct dht_id *b)
 bool nodeid_closer(const struct dht_id *to, const struct dht_id *a,
 		   const struct dht_id *b)
 {
-	for (int i = 0; i < DHT_ID_BYTES; i++)
+	uint64_t near_a = nodeid_head(a) ^ nodeid_head(to);
+	uint64_t near_b = nodeid_head(b) ^ nodeid_head(to);
+
+	if (near_a != near_b)
+		return near_a < near_b;
+	for (int i = 8; i < DHT_ID_BYTES; i++)
 		if (a->b[i] != b->b[i])
 			return (a->b[i] ^ to->b[i]) < (b->b[i] ^ to->b[i]);
 	return false;

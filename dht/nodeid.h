@@ -28,6 +28,14 @@ static inline uint64_t nodeid_head(const struct dht_id *a)
 	return be64_get(a->b);
 }
 
+/* nodeid_below — as numbers. */
+static inline bool nodeid_below(const struct dht_id *a, const struct dht_id *b)
+{
+	uint64_t x = nodeid_head(a), y = nodeid_head(b);
+
+	return x != y ? x < y : memcmp(a->b, b->b, DHT_ID_BYTES) < 0;
+}
+
 /* nodeid_common — bits that both begin with: 0 … 160. */
 int nodeid_common(const struct dht_id *a, const struct dht_id *b);
 

@@ -90,8 +90,7 @@ static uint32_t spare_room(const struct routing *r)
 }
 
 /* Those of `s` in the bucket of `id`, which is not ours. */
-static struct shelf_range bucket_of(const struct routing *r,
-				    const struct shelf *s,
+static struct shelf_range bucket_of(const struct shelf *s,
 				    const struct dht_id *id, int bucket)
 {
 	return shelf_range(s, id, bucket + 1);
@@ -107,7 +106,7 @@ bool routing_has_room(const struct routing *r, const struct dht_id *id)
 	int bucket = nodeid_common(&r->self, id);
 
 	return bucket < DHT_ID_BITS &&
-	       length(bucket_of(r, &r->table, id, bucket)) <
+	       length(bucket_of(&r->table, id, bucket)) <
 		       bucket_room(r, bucket);
 }
 
@@ -182,7 +181,7 @@ static struct contact *add_spare(struct routing *r, const struct dht_id *id,
 				 uint16_t tick)
 {
 	int bucket = nodeid_common(&r->self, id);
-	struct shelf_range range = bucket_of(r, &r->spare, id, bucket);
+	struct shelf_range range = bucket_of(&r->spare, id, bucket);
 	struct contact *c;
 
 	if (length(range) >= spare_room(r)) {
@@ -204,7 +203,7 @@ static struct contact *add_spare(struct routing *r, const struct dht_id *id,
 static void promote(struct routing *r, const struct dht_id *id, uint16_t tick)
 {
 	int bucket = nodeid_common(&r->self, id);
-	struct shelf_range range = bucket_of(r, &r->spare, id, bucket);
+	struct shelf_range range = bucket_of(&r->spare, id, bucket);
 	struct contact *best = NULL;
 	struct contact *c;
 	struct addr a;
@@ -215,7 +214,7 @@ static void promote(struct routing *r, const struct dht_id *id, uint16_t tick)
 		if (contact_is_good(c, tick) &&
 		    (!best || (uint16_t)(tick - c->seen) <
 				      (uint16_t)(tick - best->seen)) &&
-		    may_enter(r, bucket_of(r, &r->table, id, bucket), &a, NULL))
+		    may_enter(r, bucket_of(&r->table, id, bucket), &a, NULL))
 			best = c;
 	}
 	if (!best)
@@ -235,7 +234,7 @@ static struct contact *add_contact(struct routing *r, const struct dht_id *id,
 				   const struct addr *a)
 {
 	int bucket = nodeid_common(&r->self, id);
-	struct shelf_range range = bucket_of(r, &r->table, id, bucket);
+	struct shelf_range range = bucket_of(&r->table, id, bucket);
 	struct contact *gone = NULL;
 
 	if (length(range) >= bucket_room(r, bucket)) {
@@ -307,19 +306,22 @@ bool routing_on_query(struct routing *r, const struct dht_id *id,
 		      const struct addr *a, uint16_t tick)
 {
 	struct contact *c = shelf_find(&r->table, id);
-	int bucket;
 
-	if (c) {
-		/* BEP 5: who has ever answered and asks is good. A failure
-		 * is not forgiven for it: he may hear nothing of us. */
-		if (contact_has_addr(&r->table, c, a))
-			see(c, tick);
-		return false;
-	}
-	bucket = nodeid_common(&r->self, id);
+	/* BEP 5: who has ever answered and asks is good. A failure is not
+	 * forgiven for it: he may hear nothing of us. */
+	if (c && contact_has_addr(&r->table, c, a))
+		see(c, tick);
+	return c;
+}
+
+bool routing_wants(const struct routing *r, const struct dht_id *id,
+		   const struct addr *a)
+{
+	int bucket = nodeid_common(&r->self, id);
+
 	return bucket < DHT_ID_BITS && routing_has_room(r, id) &&
-	       !shelf_find(&r->spare, id) &&
-	       may_enter(r, bucket_of(r, &r->table, id, bucket), a, NULL);
+	       !shelf_find(&r->table, id) && !shelf_find(&r->spare, id) &&
+	       may_enter(r, bucket_of(&r->table, id, bucket), a, NULL);
 }
 
 void routing_on_silence(struct routing *r, const struct dht_id *id,
@@ -370,7 +372,7 @@ void routing_set_self(struct routing *r, const struct dht_id *self)
 		c = shelf_at(&r->table, i);
 		bucket = nodeid_common(self, &c->id);
 		if (bucket == DHT_ID_BITS ||
-		    length(bucket_of(r, &r->table, &c->id, bucket)) >
+		    length(bucket_of(&r->table, &c->id, bucket)) >
 			    bucket_room(r, bucket))
 			shelf_del(&r->table, c);
 	}
@@ -380,7 +382,7 @@ void routing_set_self(struct routing *r, const struct dht_id *self)
 		c = shelf_at(&r->spare, i);
 		bucket = nodeid_common(self, &c->id);
 		if (bucket == DHT_ID_BITS ||
-		    length(bucket_of(r, &r->spare, &c->id, bucket)) >
+		    length(bucket_of(&r->spare, &c->id, bucket)) >
 			    spare_room(r))
 			shelf_del(&r->spare, c);
 	}
@@ -469,7 +471,7 @@ void routing_load(struct routing *r, const struct dht_id *id,
 	if (bucket == DHT_ID_BITS || !routing_has_room(r, id) ||
 	    shelf_find(&r->table, id) || shelf_find(&r->spare, id))
 		return;
-	range = bucket_of(r, &r->table, id, bucket);
+	range = bucket_of(&r->table, id, bucket);
 	if (!may_enter(r, range, a, NULL))
 		return;
 	c = shelf_add(&r->table, id, a);
@@ -521,7 +523,7 @@ static void check_table(const struct routing *r)
 
 		assert(bucket < DHT_ID_BITS);
 		assert((c->flags & CONTACT_VERIFIED) || c->fails == 0);
-		assert(length(bucket_of(r, &r->table, &c->id, bucket)) <=
+		assert(length(bucket_of(&r->table, &c->id, bucket)) <=
 		       bucket_room(r, bucket));
 		assert(!shelf_find(&r->spare, &c->id));
 		for (uint32_t j = 0; j < i; j++)
@@ -541,7 +543,7 @@ void routing_check(const struct routing *r)
 		int bucket = nodeid_common(&r->self, &c->id);
 
 		assert(bucket < DHT_ID_BITS);
-		assert(length(bucket_of(r, &r->spare, &c->id, bucket)) <=
+		assert(length(bucket_of(&r->spare, &c->id, bucket)) <=
 		       spare_room(r));
 	}
 }

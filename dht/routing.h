@@ -39,10 +39,12 @@ void routing_set_self(struct routing *r, const struct dht_id *self);
 bool routing_on_answer(struct routing *r, const struct dht_id *id,
 		       const struct addr *a, uint64_t rtt_us, uint16_t tick);
 
-/* routing_on_query — somebody asks us. True: worth a ping, since the table
- * would have room for him and he is not known. */
+/* routing_on_query — somebody asks us; false: he is not in the table.
+ * routing_wants — it would have room for him, and he is not known. */
 bool routing_on_query(struct routing *r, const struct dht_id *id,
 		      const struct addr *a, uint16_t tick);
+bool routing_wants(const struct routing *r, const struct dht_id *id,
+		   const struct addr *a);
 
 /* routing_on_silence — `id` did not answer. When it has failed too often, or a
  * verified spare waits, it is gone and the spare has its place. */

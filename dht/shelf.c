@@ -86,7 +86,7 @@ static uint16_t lower_bound(const struct shelf *s, const struct dht_id *id)
 	while (lo < hi) {
 		uint16_t mid = (uint16_t)((lo + hi) / 2);
 
-		if (memcmp(shelf_at(s, mid)->id.b, id->b, DHT_ID_BYTES) < 0)
+		if (nodeid_below(&shelf_at(s, mid)->id, id))
 			lo = (uint16_t)(mid + 1);
 		else
 			hi = mid;

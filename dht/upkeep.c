@@ -33,6 +33,11 @@ void upkeep_soon(struct dht_node *n, uint64_t now_us)
 		n->upkeep_us = now_us + STEP_US;
 }
 
+bool upkeep_can_ask(const struct dht_node *n, uint64_t now_us)
+{
+	return n->upkeep_credit_us <= now_us;
+}
+
 /* A generic cell rate: each query pays for its minute's share of time. */
 static bool pay(struct dht_node *n, uint64_t now_us)
 {
@@ -40,7 +45,7 @@ static bool pay(struct dht_node *n, uint64_t now_us)
 
 	if (n->upkeep_credit_us + BUDGET_BURST_US < now_us)
 		n->upkeep_credit_us = now_us - BUDGET_BURST_US;
-	if (n->upkeep_credit_us > now_us)
+	if (!upkeep_can_ask(n, now_us))
 		return false;
 	n->upkeep_credit_us += price_us;
 	return true;

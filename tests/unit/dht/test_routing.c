@@ -335,7 +335,8 @@ static void what_is_learned(void **state)
 	assert_in_range(c->rttvar, 0, 20);
 	routing_on_silence(&r, &id, &a, 2);
 	assert_false(contact_is_good(c, 2));
-	assert_false(routing_on_query(&r, &id, &a, 300));
+	assert_true(routing_on_query(&r, &id, &a, 300));
+	assert_false(routing_wants(&r, &id, &a));
 	assert_int_equal(contact_age_s(c, 300), 0);
 	assert_false(contact_is_good(c, 300));
 	assert_false(answers(&id, &a, 301));

@@ -424,9 +424,11 @@ uint64_t dht_node_next_us(const struct dht_node *n)
 
 void dht_node_network_changed(struct dht_node *n, uint64_t now_us)
 {
+	n->seen_tick = node_tick(n, now_us);
 	hostset_clear(&n->dead);
 	for (int f = 0; f < DHT_FAMILIES; f++) {
 		votes_clear(&n->half[f].votes);
+		routing_doubt(&n->half[f].routing, n->seen_tick);
 		n->half[f].lonely_us = now_us;
 		n->half[f].lonely_step_us = 0;
 	}

@@ -479,6 +479,13 @@ void routing_load(struct routing *r, const struct dht_id *id,
 		c->seen = c->born = tick;
 }
 
+void routing_doubt(struct routing *r, uint16_t tick)
+{
+	for (uint32_t i = 0; i < r->table.n; i++)
+		shelf_at(&r->table, i)->seen =
+			(uint16_t)(tick - DHT_GOOD_S / CONTACT_TICK_S - 1);
+}
+
 struct contact *routing_find(const struct routing *r, const struct dht_id *id,
 			     const struct addr *a)
 {

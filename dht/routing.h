@@ -79,6 +79,9 @@ int routing_near(const struct routing *r);
 void routing_load(struct routing *r, const struct dht_id *id,
 		  const struct addr *a, uint16_t tick);
 
+/* routing_doubt — nobody counts any more before he has answered again. */
+void routing_doubt(struct routing *r, uint16_t tick);
+
 /* routing_find — in the table or among the spares, with this address. */
 struct contact *routing_find(const struct routing *r, const struct dht_id *id,
 			     const struct addr *a);

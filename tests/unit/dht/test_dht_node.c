@@ -545,6 +545,23 @@ static void outage(void **state)
 	assert_true(stats(&w.nodes[3]).family[DHT_IPV4].n_good >= 25);
 }
 
+/* After a move nobody counts before he has answered again, and that begins at
+ * once. */
+static void another_network(void **state)
+{
+	struct world_node *wn;
+
+	(void)state;
+	world_grow(&w, 30, NULL);
+	wn = &w.nodes[3];
+	assert_true(dht_node_is_ready(wn->node));
+	dht_node_network_changed(wn->node, w.now_us);
+	world_rearm(wn);
+	assert_false(dht_node_is_ready(wn->node));
+	world_run(&w, 5000000);
+	assert_true(dht_node_is_ready(wn->node));
+}
+
 /* A quiet node sends no more than its budget. */
 static void quiet_budget(void **state)
 {
@@ -912,6 +929,7 @@ int main(void)
 		TEST(saved_table),
 		TEST(dead_contacts_leave),
 		TEST(outage),
+		TEST(another_network),
 		TEST(quiet_budget),
 		TEST(no_amplification),
 		TEST(foreign_tokens),

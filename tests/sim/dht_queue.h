@@ -1,0 +1,68 @@
+/* dht_queue — what is going to happen, and when: a radix heap, by time and then
+ * by the order of adding. And the datagrams that are on their way. Aborts
+ * without memory: this is a test. */
+#ifndef SHOAL_SIM_DHT_QUEUE_H
+#define SHOAL_SIM_DHT_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct sim_event {
+	uint64_t at_us;
+	uint32_t kind; /* the owner's */
+	uint32_t ref;
+};
+
+struct sim_heap_row {
+	struct sim_event *v;
+	size_t n, room;
+};
+
+struct sim_queue {
+	struct sim_heap_row rows[65];
+	size_t head;	  /* in rows[0]: what is before it was taken */
+	uint64_t last_us; /* nothing is added before it */
+	size_t n;
+};
+
+void sim_queue_fini(struct sim_queue *q);
+void sim_queue_add(struct sim_queue *q, struct sim_event ev);
+
+/* sim_queue_take — the next one; false: none before `until_us`. */
+bool sim_queue_take(struct sim_queue *q, uint64_t until_us,
+		    struct sim_event *out);
+
+/* ---- datagrams on their way ---- */
+
+enum { SIM_MAIL_CLASSES = 3 };
+
+struct sim_mail {
+	uint32_t from, to; /* hosts */
+	uint32_t next;	   /* of the free ones */
+	uint16_t len;
+	uint8_t bytes[];
+};
+
+struct sim_shelf {
+	uint8_t **chunks;
+	size_t n_chunks;
+	uint32_t n, free; /* free: 1 + the first free one */
+};
+
+struct sim_post {
+	struct sim_shelf shelves[SIM_MAIL_CLASSES];
+	size_t n; /* on their way */
+};
+
+/* sim_post_new — `*ref` names it until sim_post_free; it does not move. */
+struct sim_mail *sim_post_new(struct sim_post *p, size_t len, uint32_t *ref);
+struct sim_mail *sim_post_at(struct sim_post *p, uint32_t ref);
+void sim_post_free(struct sim_post *p, uint32_t ref);
+void sim_post_fini(struct sim_post *p);
+
+/* sim_alloc — zeroed, or aborts. sim_grow — as mem_grow, or aborts. */
+void *sim_alloc(size_t n, size_t size);
+void *sim_grow(void *ptr, size_t n, size_t size);
+
+#endif

@@ -30,7 +30,7 @@ enum {
 	DHT_BUCKET_WIDEST_MAX = 1024,
 	DHT_SPARE_BUCKET = 8,
 	DHT_HOST_CONTACTS = 1, /* of one address, but of local ones */
-	DHT_NET_CONTACTS = 2,  /* of one /24 or /64, in a bucket */
+	DHT_NET_CONTACTS = 1,  /* of one /24 or /64, in a bucket */
 	DHT_FAILS_MAX = 3,     /* in a row; one, if a spare waits */
 	DHT_GOOD_S = 900,      /* BEP 5: good for 15 minutes */
 	DHT_SETTLED_S = 600,   /* so old, a contact is likely to stay */
@@ -46,14 +46,14 @@ enum {
 	/* ---- searches ---- */
 	DHT_SEARCHES_MAX = 256,
 	DHT_CANDIDATES_MAX = 128,
-	DHT_WAVE = 16,	  /* queries at once in the beginning, … */
-	DHT_WAVE_OF = 20, /* … to the fastest of so many closest */
+	DHT_WAVE = 12,	  /* queries at once in the beginning, … */
+	DHT_WAVE_OF = 32, /* … to the fastest of so many closest */
 	DHT_OUT_URGENT = 8,
 	DHT_OUT_BACKGROUND = 4,
 	DHT_FIRE_EAGER = 6,    /* new ones for each answer, … */
 	DHT_FIRE = 3,	       /* … when something was found already */
-	DHT_WINDOW_EAGER = 10, /* among so many closest, … */
-	DHT_STALL_URGENT = 60, /* percent of answers that come sooner than
+	DHT_OUT_NEAR = 9,      /* in flight among the closest, at most */
+	DHT_STALL_URGENT = 75, /* percent of answers that come sooner than
 				  a query stalls */
 	DHT_STALL_BACKGROUND = 90,
 	DHT_STALL_LATE = 97,	     /* … and than nobody waits for it */

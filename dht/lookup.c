@@ -151,7 +151,6 @@ struct candidate *lookup_add(struct lookup *l, const struct dht_id *id,
 		.net = net,
 		.told_by = from,
 		.has_id = id != NULL,
-		.is_told_twice = !told_by,
 	};
 	if (id) {
 		c->id = *id;
@@ -203,9 +202,10 @@ static bool tally_add(struct tally *t, const struct candidate *c)
 	return t->n_fit >= DHT_NODES_TOLD || t->n_any >= 2 * DHT_NODES_TOLD;
 }
 
-int lookup_next(const struct lookup *l, uint32_t window)
+int lookup_next(const struct lookup *l)
 {
 	struct tally t = {0};
+	uint32_t n_out = 0;
 	int first = -1;
 
 	if (l->n_asked >= DHT_ASKED_MAX)
@@ -222,7 +222,8 @@ int lookup_next(const struct lookup *l, uint32_t window)
 			if (first < 0)
 				first = l->order[i];
 		}
-		if (tally_add(&t, c) && t.n_any >= window)
+		n_out += c->state == CANDIDATE_ASKED ? 1 : 0;
+		if (tally_add(&t, c) || n_out >= DHT_OUT_NEAR)
 			break;
 	}
 	return first;

@@ -41,7 +41,7 @@ struct candidate {
 	uint8_t state;
 	bool has_id;	    /* an endpoint's is not known before it answers */
 	bool fits;	    /* BEP 42 */
-	bool is_told_twice; /* by two networks, or it is a contact of ours */
+	bool is_told_twice; /* by two networks */
 	bool has_item;	    /* BEP 44: it said what it has, … */
 	int64_t seq;	    /* … and how new */
 	uint16_t srtt, rttvar; /* as in shelf.h; 0: unknown */
@@ -72,9 +72,9 @@ uint32_t lookup_wave(const struct lookup *l, uint8_t *out, uint32_t most,
 		     uint16_t unknown);
 
 /* lookup_next — the place of who is to be asked now, or -1: nobody who would
- * not be among the closest `window` (DHT_NODES_TOLD or more) if all that are in
- * flight answered. */
-int lookup_next(const struct lookup *l, uint32_t window);
+ * not be among the closest DHT_NODES_TOLD if all that are in flight answered,
+ * and nobody farther than DHT_OUT_NEAR of those. */
+int lookup_next(const struct lookup *l);
 
 /* What happened to a place. */
 void lookup_on_asked(struct lookup *l, int place);

@@ -5,11 +5,11 @@
  *      └─────(deadline, cancel)──────────────────────────→ ENDED
  *
  * Pace. It begins with a wave to the fastest of the closest contacts. From then
- * on an answer lets several queries leave at once, whoever else is in flight
- * (more while nothing was found yet), and a query that stalls or fails lets as
- * many leave as bring those in flight back to DHT_OUT_URGENT; stalled ones do
- * not count. A background search never has more than DHT_OUT_BACKGROUND in
- * flight.
+ * on an answer lets several queries leave at once (more while nothing was found
+ * yet), up to DHT_OUT_NEAR in flight among the closest, and a query that stalls
+ * or fails lets as many leave as bring those in flight back to DHT_OUT_URGENT;
+ * stalled ones do not count. A background search never has more than
+ * DHT_OUT_BACKGROUND in flight.
  *
  * A search that has nobody to ask waits for the first contact (search_on_node)
  * until its deadline: the program may have been started a moment ago.
@@ -101,10 +101,9 @@ static void ask(struct dht_search *s, uint64_t now_us, enum dht_family f,
 static void pump(struct dht_search *s, uint64_t now_us, enum dht_family f,
 		 uint32_t fire)
 {
-	uint32_t window = is_eager(s) ? DHT_WINDOW_EAGER : DHT_NODES_TOLD;
 	int place;
 
-	while (fire-- > 0 && (place = lookup_next(&s->lookup[f], window)) >= 0)
+	while (fire-- > 0 && (place = lookup_next(&s->lookup[f])) >= 0)
 		ask(s, now_us, f, place);
 }
 
@@ -163,7 +162,6 @@ static void seed(struct dht_search *s, uint64_t now_us, enum dht_family f)
 		cand = lookup_add(&s->lookup[f], &c->id, &a, NULL);
 		if (!cand)
 			continue;
-		cand->is_told_twice = c->flags & CONTACT_VERIFIED;
 		cand->srtt = c->srtt;
 		cand->rttvar = c->rttvar;
 	}

@@ -95,7 +95,7 @@ static void the_closest_eight(void **state)
 	(void)state;
 	for (uint8_t far = 40; far > 0; far--)
 		assert_true(add(far, far) >= 0);
-	while ((place = lookup_next(&l, DHT_NODES_TOLD)) >= 0) {
+	while ((place = lookup_next(&l)) >= 0) {
 		lookup_on_asked(&l, place);
 		n++;
 		assert_int_equal(id_of(place).b[0] ^ target.b[0], n);
@@ -107,8 +107,7 @@ static void the_closest_eight(void **state)
 		answer(l.order[i]);
 	}
 	assert_true(lookup_is_complete(&l));
-	assert_int_equal(lookup_next(&l, DHT_NODES_TOLD), -1);
-	assert_true(lookup_next(&l, 10) >= 0);
+	assert_int_equal(lookup_next(&l), -1);
 }
 
 /* A stalled query lets another leave in its place, and is waited for until it
@@ -121,11 +120,11 @@ static void stalled_and_late(void **state)
 	for (uint8_t far = 1; far <= 9; far++)
 		places[far - 1] = add(far, far);
 	for (int i = 0; i < 8; i++)
-		lookup_on_asked(&l, lookup_next(&l, DHT_NODES_TOLD));
-	assert_int_equal(lookup_next(&l, DHT_NODES_TOLD), -1);
+		lookup_on_asked(&l, lookup_next(&l));
+	assert_int_equal(lookup_next(&l), -1);
 	lookup_on_stall(&l, places[0]);
 	assert_int_equal(l.n_out, 7);
-	assert_int_equal(lookup_next(&l, DHT_NODES_TOLD), places[8]);
+	assert_int_equal(lookup_next(&l), places[8]);
 	lookup_on_asked(&l, places[8]);
 	for (int i = 1; i < 9; i++)
 		answer(places[i]);
@@ -189,7 +188,7 @@ static void ids_that_do_not_fit(void **state)
 		l.cands[place].fits = far > 12;
 	}
 	for (int i = 0; i < 16; i++) {
-		int place = lookup_next(&l, DHT_NODES_TOLD);
+		int place = lookup_next(&l);
 
 		assert_false(lookup_is_complete(&l));
 		assert_true(place >= 0);

@@ -218,7 +218,7 @@ static void fitting_ids_first(void **state)
 				    CONTACT_FITS);
 }
 
-/* One contact of a host, two of a network in a bucket; of local addresses any.
+/* One contact of a host, one of a network in a bucket; of local addresses any.
  */
 static void one_of_a_host(void **state)
 {

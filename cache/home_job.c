@@ -317,20 +317,25 @@ static int read_file(int fd, uint8_t **out, size_t *len)
 	return err;
 }
 
-int home_job_read_info(const struct home *h, const char *hex, uint8_t **out,
-		       size_t *len)
+static int read_at(int dir_fd, const char *name, uint8_t **out, size_t *len)
 {
-	char buf[NAME_BYTES];
-	int fd, err;
+	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int err;
 
-	ASSERT_WORKER();
-	fd = openat(h->torrents_fd, info_name(hex, "info", buf),
-		    O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return errno;
 	err = read_file(fd, out, len);
 	close(fd);
 	return err;
+}
+
+int home_job_read_info(const struct home *h, const char *hex, uint8_t **out,
+		       size_t *len)
+{
+	char buf[NAME_BYTES];
+
+	ASSERT_WORKER();
+	return read_at(h->torrents_fd, info_name(hex, "info", buf), out, len);
 }
 
 static bool has_info(const struct home *h, const char *hex, struct span info)
@@ -492,4 +497,26 @@ int home_job_move(const struct home *h, const char *path, const char *heir,
 		err = err == 0 ? sync_err : err;
 	}
 	return err;
+}
+
+/* ---- notes ---- */
+
+int home_job_read_note(const struct home *h, const char *name, uint8_t **out,
+		       size_t *len)
+{
+	ASSERT_WORKER();
+	return read_at(h->dir_fd, name, out, len);
+}
+
+int home_job_keep_note(const struct home *h, const char *name, struct span note)
+{
+	char tmp[NAME_BYTES];
+	int err;
+
+	ASSERT_WORKER();
+	(void)snprintf(tmp, sizeof(tmp), "%s.new", name);
+	err = write_file(h->dir_fd, tmp, note);
+	if (err != 0)
+		return err;
+	return renameat(h->dir_fd, tmp, h->dir_fd, name) != 0 ? errno : 0;
 }

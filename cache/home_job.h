@@ -44,4 +44,12 @@ int home_job_move(const struct home *h, const char *path, const char *heir,
 /* home_job_keep_info — make sure that directory `hex` has it; durable. */
 int home_job_keep_info(const struct home *h, const char *hex, struct span info);
 
+/* home_job_read_note, home_job_keep_note — small files of our own beside the
+ * index; `name` is a word of the program's. Gives; ENOENT. A crash leaves the
+ * old note, the new one, or none. */
+int home_job_read_note(const struct home *h, const char *name, uint8_t **out,
+		       size_t *len);
+int home_job_keep_note(const struct home *h, const char *name,
+		       struct span note);
+
 #endif

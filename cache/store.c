@@ -6,6 +6,7 @@
 #include "cache/store.h"
 
 #include "cache/store_ops.h"
+#include "core/err.h"
 
 int store_load_info(struct store *s, const struct torrent_id *id,
 		    store_info_fn *done, void *arg)
@@ -28,6 +29,20 @@ int store_remove(struct store *s, const struct torrent_id *id,
 int store_flush(struct store *s, store_done_fn *done, void *arg)
 {
 	return s->ops->flush(s, done, arg);
+}
+
+int store_load_note(struct store *s, const char *name, store_info_fn *done,
+		    void *arg)
+{
+	return s->ops->load_note != NULL ? s->ops->load_note(s, name, done, arg)
+					 : ENOENT;
+}
+
+int store_keep_note(struct store *s, const char *name, struct span note)
+{
+	if (note.len > STORE_NOTE_MAX)
+		return EFBIG;
+	return s->ops->keep_note != NULL ? s->ops->keep_note(s, name, note) : 0;
 }
 
 int store_err(const struct store *s)

@@ -89,6 +89,18 @@ int store_remove(struct store *s, const struct torrent_id *id,
 /* store_flush — sync and commit everything put so far. */
 int store_flush(struct store *s, store_done_fn *done, void *arg);
 
+/* store_load_note — what store_keep_note kept under this name, in this run or
+ * an earlier one; `done` says ENOENT when there is nothing. ENOENT at once: the
+ * store does not outlive the process; ENOMEM. No cancel. */
+int store_load_note(struct store *s, const char *name, store_info_fn *done,
+		    void *arg);
+
+/* store_keep_note — remember a few bytes that no torrent owns, at most
+ * STORE_NOTE_MAX; `name` is a word of the program's. Fire and forget: 0, also
+ * when the store does not outlive the process; EFBIG, ENOMEM. */
+enum { STORE_NOTE_MAX = 256 << 10 };
+int store_keep_note(struct store *s, const char *name, struct span note);
+
 /* store_err — 0, or the error that made the store stop believing itself. */
 int store_err(const struct store *s);
 void store_stats(const struct store *s, struct store_stats *out);

@@ -463,3 +463,20 @@ void store_disk_job_keep_pins(struct job *job, struct worker_env *env)
 	ASSERT_WORKER();
 	k->err = index_job_keep_pins(k->index, k->row, k->n_files, k->bits);
 }
+
+void store_disk_job_load_note(struct job *job, struct worker_env *env)
+{
+	struct disk_note *n = CONTAINER_OF(job, struct disk_note, job);
+
+	ASSERT_WORKER();
+	n->err = home_job_read_note(n->home, n->name, &n->bytes, &n->len);
+}
+
+void store_disk_job_keep_note(struct job *job, struct worker_env *env)
+{
+	struct disk_note *n = CONTAINER_OF(job, struct disk_note, job);
+
+	ASSERT_WORKER();
+	n->err =
+		home_job_keep_note(n->home, n->name, span_of(n->bytes, n->len));
+}

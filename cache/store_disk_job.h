@@ -106,6 +106,25 @@ struct disk_keep_pins {
 	int err;       /* reply */
 };
 
+struct disk_note {
+	struct job job;
+	const struct home *home;
+	const char *name;
+	store_info_fn *done; /* of a load */
+	void *arg;
+	/* a load's reply, or what is to be kept */
+	uint8_t *bytes;
+	size_t len;
+	int err;
+};
+
+/* store_disk_note.c */
+int disk_load_note(struct store *s, const char *name, store_info_fn *done,
+		   void *arg);
+int disk_keep_note(struct store *s, const char *name, struct span note);
+
+void store_disk_job_load_note(struct job *job, struct worker_env *env);
+void store_disk_job_keep_note(struct job *job, struct worker_env *env);
 void store_disk_job_start(struct job *job, struct worker_env *env);
 void store_disk_job_stop(struct job *job, struct worker_env *env);
 void store_disk_job_load_info(struct job *job, struct worker_env *env);

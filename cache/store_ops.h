@@ -14,6 +14,10 @@ struct store_ops {
 	int (*remove)(struct store *s, const struct torrent_id *id,
 		      store_done_fn *done, void *arg);
 	int (*flush)(struct store *s, store_done_fn *done, void *arg);
+	/* NULL, both: it does not outlive the process */
+	int (*load_note)(struct store *s, const char *name, store_info_fn *done,
+			 void *arg);
+	int (*keep_note)(struct store *s, const char *name, struct span note);
 	int (*err)(const struct store *s);
 	void (*stats)(const struct store *s, struct store_stats *out);
 	void (*free)(struct store *s);

@@ -185,14 +185,18 @@ static int open_all(struct cat *c)
 {
 	static const struct engine_ops ops = {.on_ready = cat_on_ready,
 					      .on_failed = cat_on_failed};
-	struct stack_net net = {.bind = c->o->bind,
-				.port = c->o->port,
-				.peers = (const char *const *)c->o->peer,
-				.n_peers = c->o->n_peers,
-				.no_pex = c->o->no_pex,
-				.no_seed = c->o->no_seed,
-				.down_Bps = c->o->down_Bps,
-				.up_Bps = c->o->up_Bps};
+	struct stack_net net = {
+		.bind = c->o->bind,
+		.port = c->o->port,
+		.peers = (const char *const *)c->o->peer,
+		.n_peers = c->o->n_peers,
+		.no_pex = c->o->no_pex,
+		.no_dht = c->o->no_dht,
+		.dht_bootstrap = (const char *const *)c->o->dht_bootstrap,
+		.n_dht_bootstrap = c->o->n_dht_bootstrap,
+		.no_seed = c->o->no_seed,
+		.down_Bps = c->o->down_Bps,
+		.up_Bps = c->o->up_Bps};
 	int r = stack_init(&c->s);
 
 	if (!r)

@@ -111,13 +111,30 @@ static int set_bind(struct options *o, const char *word, const char *value)
 	return copy(&o->bind, value);
 }
 
-static int set_peer(struct options *o, const char *word, const char *value)
+static int add_host(char **list, unsigned *n, const char *value)
 {
-	if (o->n_peers == OPTIONS_PEERS_MAX)
+	if (*n == OPTIONS_PEERS_MAX)
 		return E2BIG;
 	if (!strrchr(value, ':'))
 		return EINVAL;
-	return copy(&o->peer[o->n_peers++], value);
+	return copy(&list[(*n)++], value);
+}
+
+static int set_peer(struct options *o, const char *word, const char *value)
+{
+	return add_host(o->peer, &o->n_peers, value);
+}
+
+static int set_no_dht(struct options *o, const char *word, const char *value)
+{
+	o->no_dht = true;
+	return 0;
+}
+
+static int set_dht_bootstrap(struct options *o, const char *word,
+			     const char *value)
+{
+	return add_host(o->dht_bootstrap, &o->n_dht_bootstrap, value);
 }
 
 static int set_no_seed(struct options *o, const char *word, const char *value)
@@ -219,6 +236,8 @@ static const struct option_row table[] = {
 	{"port", TAKES_VALUE, set_port},
 	{"bind", TAKES_VALUE, set_bind},
 	{"peer", TAKES_VALUE, set_peer},
+	{"nodht", TAKES_NOTHING, set_no_dht},
+	{"dht_bootstrap", TAKES_VALUE, set_dht_bootstrap},
 	{"nopex", TAKES_NOTHING, set_no_pex},
 	{"noseed", TAKES_NOTHING, set_no_seed},
 	{"down_limit", TAKES_VALUE, set_down_limit},
@@ -426,6 +445,8 @@ void options_fini(struct options *o)
 	mem_free(o->bind);
 	for (unsigned i = 0; i < o->n_peers; i++)
 		mem_free(o->peer[i]);
+	for (unsigned i = 0; i < o->n_dht_bootstrap; i++)
+		mem_free(o->dht_bootstrap[i]);
 	buf_fini(&o->fuse);
 }
 
@@ -439,6 +460,11 @@ const char *options_help(void)
 	       "  -o port=N           listen for peers there (a free port)\n"
 	       "  -o bind=ADDR        listen on this address only (all)\n"
 	       "  -o peer=HOST:PORT   a peer to try; may be repeated\n"
+	       "  -o nodht            stay out of the DHT\n"
+	       "  -o dht_bootstrap=HOST:PORT\n"
+	       "                      a node that lets us into the DHT; may "
+	       "be\n"
+	       "                      repeated (the public ones)\n"
 	       "  -o nopex            tell no peer of other peers, and do not\n"
 	       "                      listen when they tell\n"
 	       "  -o noseed           give nothing to others\n"

@@ -23,7 +23,9 @@ struct options {
 	char *bind;
 	char *peer[OPTIONS_PEERS_MAX];
 	unsigned n_peers;
-	bool no_pex, no_seed;
+	bool no_pex, no_dht, no_seed;
+	char *dht_bootstrap[OPTIONS_PEERS_MAX];
+	unsigned n_dht_bootstrap;
 	uint64_t down_Bps, up_Bps; /* 0: no limit */
 	uint32_t read_timeout_s, wait_s;
 	uid_t uid;

@@ -46,7 +46,9 @@ struct stack_net {
 	uint16_t port;
 	const char *const *peers;
 	unsigned n_peers;
-	bool no_pex, no_seed;
+	bool no_pex, no_dht, no_seed;
+	const char *const *dht_bootstrap;
+	unsigned n_dht_bootstrap;
 	uint64_t down_Bps, up_Bps; /* 0: no limit */
 };
 

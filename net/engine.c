@@ -3,6 +3,7 @@
  * Ownership:
  *
  *   engine ─┬─ http, udp tracker, listener, incoming ── strangers
+ *           ├─ mainline ── dht node, datagrams
  *           ├─ piece_mem, bans, dialpace, pace, throttle
  *           └─ torrents ─┬─ pieces (by the husk), fetch, reads, metafetch
  *                        ├─ trackers
@@ -39,6 +40,7 @@
 #include "net/http.h"
 #include "net/incoming.h"
 #include "net/listener.h"
+#include "net/mainline.h"
 #include "net/net_limits.h"
 #include "net/pace.h"
 #include "net/swarm.h"
@@ -94,15 +96,50 @@ static void announce_stopped(void *arg)
 		done(e->stopped_arg);
 }
 
+static int join_dht(struct engine *e)
+{
+	const struct mainline_cfg cfg = {
+		.loop = e->cfg.loop,
+		.names = e->cfg.names,
+		.store = e->cfg.store,
+		.bind_to = e->cfg.bind_to,
+		.port = listener_port(e->listener),
+		.bootstrap = e->cfg.dht_bootstrap,
+		.n_bootstrap = e->cfg.n_dht_bootstrap,
+	};
+
+	return e->cfg.has_dht ? mainline_new(&cfg, &e->mainline) : 0;
+}
+
+/* One number for TCP and UDP: if any will do, one that is free for both. */
+static int take_port(struct engine *e)
+{
+	unsigned tries = e->cfg.port == 0 ? ENGINE_PORT_DRAWS : 1;
+	int r = 0;
+
+	for (unsigned i = 0; i < tries; i++) {
+		r = listener_new(e->cfg.loop, e->cfg.bind_to, e->cfg.port,
+				 on_accept, e, &e->listener);
+		if (r != 0)
+			return r;
+		r = join_dht(e);
+		if (r != EADDRINUSE)
+			return r;
+		listener_free(e->listener);
+		e->listener = NULL;
+	}
+	return r;
+}
+
 static int listen_for_peers(struct engine *e, char why[160])
 {
-	int r = listener_new(e->cfg.loop, e->cfg.bind_to, e->cfg.port,
-			     on_accept, e, &e->listener);
+	int r = take_port(e);
 
 	if (r != 0)
 		(void)snprintf(why, 160, "cannot listen on port %u: %s",
 			       e->cfg.port, err_text(r));
 	e->cfg.bind_to = NULL; /* borrowed, and not needed any more */
+	e->cfg.dht_bootstrap = NULL;
 	return r;
 }
 
@@ -169,6 +206,11 @@ int engine_new(const struct engine_cfg *cfg, struct engine **out, char why[160])
 	}
 	*out = e;
 	return 0;
+}
+
+struct mainline *engine_dht(const struct engine *e)
+{
+	return e->mainline;
 }
 
 uint16_t engine_port(const struct engine *e)
@@ -376,6 +418,10 @@ static void stop_all(struct engine *e)
 	e->incoming = NULL;
 	TAILQ_FOREACH (t, &e->torrents, link)
 		torrent_stop(t, ESHUTDOWN);
+	if (e->mainline != NULL)
+		mainline_save(e->mainline);
+	mainline_free(e->mainline);
+	e->mainline = NULL;
 }
 
 /* May come when the engine is gone. */

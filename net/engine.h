@@ -38,8 +38,13 @@ struct engine_cfg {
 	uint16_t port;		    /* 0: any free one */
 	const char *const *peers;   /* host:port, for every torrent; copied */
 	unsigned n_peers;
-	bool no_seed;		   /* never upload */
-	bool no_pex;		   /* no peer exchange */
+	bool no_seed; /* never upload */
+	bool no_pex;  /* no peer exchange */
+	bool has_dht; /* a node of the DHT, on the same port */
+	/* host:port of nodes that let us into the DHT, copied; none: the
+	 * public ones. */
+	const char *const *dht_bootstrap;
+	unsigned n_dht_bootstrap;
 	uint64_t unverified_bytes; /* cap on memory of pieces under way */
 	uint64_t recent_bytes;	   /* verified pieces kept for readers */
 	/* Longer pieces are staged, in segments of so many bytes. 0: as
@@ -70,6 +75,11 @@ int engine_add(struct engine *e, struct engine_source src,
  */
 struct torrent *engine_find(const struct engine *e, const struct info_hash *h);
 struct torrent *engine_next(const struct engine *e, const struct torrent *t);
+
+/* engine_dht — our node of the DHT, for what net/ does not do with it by
+ * itself; NULL: there is none. Lends until engine_stop. */
+struct mainline;
+struct mainline *engine_dht(const struct engine *e);
 
 enum engine_way { ENGINE_DOWN, ENGINE_UP };
 

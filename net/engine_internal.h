@@ -14,6 +14,7 @@ struct hmap;
 struct http;
 struct incoming;
 struct listener;
+struct mainline;
 struct pace;
 struct piece_mem;
 struct swarm;
@@ -38,6 +39,7 @@ struct engine {
 	struct udp_tracker *udp;
 	struct incoming *incoming;
 	struct listener *listener;
+	struct mainline *mainline; /* NULL: no DHT */
 	struct bans *bans;
 	struct dialpace *dials;
 	struct pace *pace;    /* the limit on what comes in */

@@ -159,6 +159,27 @@ enum {
 	UDP_TRACKER_GRACE_MS = 3000, /* for a slower second address family */
 	UDP_TRACKER_BATCH = 64,	     /* datagrams taken in one go */
 
+	ENGINE_PORT_DRAWS = 8, /* for a number free for TCP and UDP */
+
+	/* ---- the UDP port, the DHT (mainline.c) ---- */
+	DATAGRAM_MAX = 1472,	/* sent: an Ethernet frame's */
+	DATAGRAM_IN_MAX = 2048, /* longer is nobody's */
+	DATAGRAMS_BATCH = 64,	/* in one system call */
+	DATAGRAMS_TURN = 512,	/* handed on in one turn */
+	DATAGRAMS_SOCKET_BYTES = 1 << 20,
+	MAINLINE_BOOT_MS = 4000, /* until the names are asked, doubling … */
+	MAINLINE_BOOT_MAX_MS = 600000,
+	MAINLINE_SAVE_MS = 300000,
+	MAINLINE_NAMES_MAX = 64,
+	SEEKS_HURRIED_MAX = 32,	 /* searches at a time, somebody waits … */
+	SEEKS_CALM_MAX = 4,	 /* … or nobody does */
+	SEEK_CALM_PER_S = 40,	 /* messages a second for all of the latter */
+	SEEK_EVERY_MS = 1200000, /* announced again: peers are kept for 30 min
+				  */
+	SEEK_HURRY_MS = 5000,	 /* looked for again, doubling … */
+	SEEK_HURRY_MAX_MS = 60000,
+	SEEK_RETRY_MS = 1000, /* when a search could not begin */
+
 	/* ---- HTTP ---- */
 	HTTP_REDIRECTS_MAX = 5,
 	HTTP_HEADERS_MAX = 32 << 10, /* of one answer */

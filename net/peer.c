@@ -97,6 +97,7 @@ static struct handshake our_handshake(const struct swarm *sw,
 	struct handshake hs = {.has_ext = true, .has_fast = true};
 
 	sides_say(&sw->t->id, side, &hs);
+	hs.has_dht = peer_msg_speaks_dht(sw);
 	memcpy(hs.peer_id, sw->e->peer_id, sizeof(hs.peer_id));
 	return hs;
 }
@@ -176,6 +177,7 @@ static enum peer_end come_up(struct peer *p, const struct handshake *hs)
 	memcpy(p->peer_id, hs->peer_id, PEER_ID_BYTES);
 	p->has_fast = hs->has_fast;
 	p->has_ext = hs->has_ext;
+	p->has_dht = hs->has_dht;
 	other = find_same(sw, p, hs->peer_id);
 	if (other != NULL) {
 		why = settle_duplicate(p, other);

@@ -68,6 +68,10 @@ void peer_tell_interest(struct peer *p);
 
 void peer_msg_on(struct peer *p, const struct wire_msg *m);
 
+/* peer_msg_speaks_dht — we have a node of the DHT, and the torrent may use it.
+ */
+bool peer_msg_speaks_dht(const struct swarm *sw);
+
 /* peer_msg_greet — what is said right after the handshakes. */
 void peer_msg_greet(struct peer *p);
 

@@ -7,8 +7,8 @@
  *
  * A broken rule ends the peer: a set that does not fit the torrent or comes
  * twice, a piece that does not exist, BEP 6 from one who did not say he speaks
- * it, BEP 52 where there is no v2. What is only useless (a SUGGEST, a port) is
- * passed over. */
+ * it, BEP 52 where there is no v2. What is only useless (a SUGGEST) is passed
+ * over. */
 #include "net/peer.h"
 
 #include <string.h>
@@ -23,6 +23,7 @@
 #include "net/gossip.h"
 #include "net/hashget.h"
 #include "net/hashserve.h"
+#include "net/mainline.h"
 #include "net/metafetch.h"
 #include "net/net_limits.h"
 #include "net/picker.h"
@@ -38,6 +39,12 @@ static bool knows_pieces(const struct peer *p)
 }
 
 /* ---- greeting ---- */
+
+bool peer_msg_speaks_dht(const struct swarm *sw)
+{
+	return sw->e->mainline != NULL &&
+	       !(sw->t->mi != NULL && sw->t->mi->is_private);
+}
 
 static void say_have(struct peer *p)
 {
@@ -104,6 +111,8 @@ void peer_msg_greet(struct peer *p)
 	}
 	if (p->has_ext)
 		peer_msg_say_ext(p);
+	if (p->has_dht && peer_msg_speaks_dht(sw))
+		wire_put_port(peerio_out(p->io), engine_port(sw->e));
 	if (sw->picker != NULL)
 		upload_grant(p);
 }
@@ -339,6 +348,17 @@ static void on_extended(struct peer *p, const struct wire_msg *m)
 		on_donthave(p, m->body);
 }
 
+/* BEP 5: a node of the DHT may be there. */
+static void on_dht_port(struct peer *p, uint16_t port)
+{
+	struct addr a = p->addr;
+
+	if (port == 0 || !peer_msg_speaks_dht(p->sw))
+		return;
+	addr_set_port(&a, port);
+	mainline_endpoint(p->sw->e->mainline, &a);
+}
+
 /* ---- all of them ---- */
 
 static bool is_fast(enum wire_id id)
@@ -405,8 +425,10 @@ void peer_msg_on(struct peer *p, const struct wire_msg *m)
 	case WIRE_HASH_REJECT:
 		hashget_on_reject(p, m);
 		break;
-	case WIRE_PIECE: /* never here: blocks go by on_block */
 	case WIRE_PORT:
+		on_dht_port(p, m->port);
+		break;
+	case WIRE_PIECE: /* never here: blocks go by on_block */
 	case WIRE_SUGGEST:
 		break;
 	}

@@ -411,6 +411,7 @@ static void look_for_peers(struct swarm *sw)
 	dialer_run(sw); /* the hungry may find room where it found none */
 	if (sw->t->announcer != NULL)
 		announcer_want_more(sw->t->announcer);
+	torrent_seek_hurry(sw->t);
 }
 
 static void on_pass(void *arg)

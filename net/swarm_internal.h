@@ -79,7 +79,7 @@ struct peer {
 	enum torrent_side side; /* whose hash was said, then agreed on */
 	bool is_connected;	/* we dialled it, and the connection is there */
 	bool is_up;		/* both handshakes are through */
-	bool has_fast, has_ext;
+	bool has_fast, has_ext, has_dht;
 	/* Their ids of extension messages; 0: not spoken. */
 	uint8_t ut_metadata, ut_pex, lt_donthave;
 	bool is_upload_only;   /* it wants nothing of anybody (BEP 21) */

@@ -253,6 +253,7 @@ static void wind_up(struct torrent *t)
 	metafetch_stop(t->meta);
 	hashserve_stop(t->hashserve);
 	hashkeep_stop(t->hashkeep);
+	torrent_seek_stop(t);
 	if (!t->is_told) {
 		t->is_told = true;
 		t->e->n_untold++;
@@ -294,6 +295,7 @@ void torrent_free(struct torrent *t)
 	if (t == NULL)
 		return;
 	loop_task_cancel(t->e->cfg.loop, &t->tell);
+	torrent_seek_stop(t);
 	torrent_pin_fini(t);
 	announcer_free(t->announcer);
 	swarm_free(t->swarm);
@@ -324,6 +326,7 @@ static void on_verified(void *arg, uint32_t piece_ix)
 	swarm_on_verified(t->swarm, piece_ix);
 	if (!t->was_complete && bits_is_full(pieces_have(t->ps))) {
 		t->was_complete = true;
+		torrent_seek_on_complete(t);
 		announcer_completed(t->announcer);
 	}
 }
@@ -447,6 +450,7 @@ static void start_swarm(struct torrent *t)
 		return;
 	swarm_start(t->swarm);
 	announcer_start(t->announcer);
+	torrent_seek_start(t);
 }
 
 static void count_held(struct torrent *t)
@@ -458,6 +462,8 @@ static void count_held(struct torrent *t)
 	for (; ix < have->n; ix = bits_next(have, ix + 1))
 		t->held_bytes += metainfo_piece_bytes(t->mi, ix);
 	t->was_complete = bits_is_full(have);
+	if (t->was_complete)
+		torrent_seek_on_complete(t);
 }
 
 static void on_open(void *arg, int err, struct pieces *ps)
@@ -574,6 +580,7 @@ void torrent_on_info(struct torrent *t, struct metainfo *mi)
 		log_warn("%s: no memory to announce its other hash",
 			 torrent_name(t));
 	gossip_on_metadata(t->swarm);
+	torrent_seek_on_info(t);
 	open_store(t);
 }
 

@@ -7,6 +7,7 @@
 #include "core/buf.h"
 #include "core/loop.h"
 #include "core/queue.h"
+#include "net/mainline.h"
 #include "net/torrent.h"
 
 struct announcer;
@@ -55,6 +56,7 @@ struct torrent {
 	struct announcer *announcer;
 	struct swarm *swarm;
 	struct fetch *fetch;
+	struct seek seek[2]; /* in the DHT, by the v1 and the v2 hash */
 	struct torrent_reads reads;
 	unsigned n_reads;
 
@@ -105,6 +107,19 @@ void torrent_pin_fini(struct torrent *t);
 
 /* torrent_pin_load — READY: pin what the store remembers. 0 or ENOMEM. */
 int torrent_pin_load(struct torrent *t);
+
+/* ---- torrent_seek.c: nothing of it fails ---- */
+
+/* torrent_seek_start — the swarm runs: the DHT may know peers of it. */
+void torrent_seek_start(struct torrent *t);
+void torrent_seek_stop(struct torrent *t);
+
+/* torrent_seek_on_info — whether it is private is known now, and all hashes. */
+void torrent_seek_on_info(struct torrent *t);
+
+/* torrent_seek_hurry — somebody waits, and there are no peers. */
+void torrent_seek_hurry(struct torrent *t);
+void torrent_seek_on_complete(struct torrent *t);
 
 /* ---- torrent_read.c ---- */
 

@@ -305,6 +305,18 @@ static inline int fault_read_now(struct store_torrent *st, uint64_t off,
 	return store_read_now(f->st, off, len, dst);
 }
 
+static inline int fault_load_note(struct store *s, const char *name,
+				  store_info_fn *done, void *arg)
+{
+	return store_load_note(fault_of(s)->below, name, done, arg);
+}
+
+static inline int fault_keep_note(struct store *s, const char *name,
+				  struct span note)
+{
+	return store_keep_note(fault_of(s)->below, name, note);
+}
+
 static inline int fault_load_info(struct store *s, const struct torrent_id *id,
 				  store_info_fn *done, void *arg)
 {
@@ -393,6 +405,8 @@ static inline void fault_free(struct store *s)
 
 static const struct store_ops fault_ops = {
 	.load_info = fault_load_info,
+	.load_note = fault_load_note,
+	.keep_note = fault_keep_note,
 	.open = fault_open,
 	.remove = fault_remove,
 	.flush = fault_flush,

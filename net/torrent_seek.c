@@ -1,0 +1,84 @@
+/* torrent_seek — a torrent in the DHT: looked for and announced under each of
+ * its hashes, unless it is private (BEP 27).
+ *
+ * Whoever waits for metadata, or reads and has no peers, hurries; everything
+ * else has its turn in mainline.c's time. What is found is gossip to the
+ * address book. */
+#include <string.h>
+
+#include "core/metainfo.h"
+#include "net/engine_internal.h"
+#include "net/mainline.h"
+#include "net/swarm.h"
+#include "net/swarm_internal.h"
+#include "net/torrent_internal.h"
+
+static bool is_private(const struct torrent *t)
+{
+	return t->mi != NULL && t->mi->is_private;
+}
+
+static void on_peers(void *arg, const struct addr *peers, size_t n)
+{
+	struct torrent *t = arg;
+
+	for (size_t i = 0; i < n; i++)
+		(void)swarm_add_gossip(t->swarm, &peers[i]);
+}
+
+static void on_end(void *arg, unsigned n_peers)
+{
+	struct torrent *t = arg;
+
+	(void)n_peers;
+	if (t->state == TORRENT_META)
+		torrent_seek_hurry(t);
+}
+
+static void add(struct torrent *t, struct seek *s, const struct info_hash *h)
+{
+	if (h->len == 0 || s->m != NULL)
+		return;
+	memcpy(s->hash, h->bytes, sizeof(s->hash));
+	s->is_seed = t->was_complete;
+	s->is_hidden = t->e->cfg.no_seed;
+	s->on_peers = on_peers;
+	s->on_end = on_end;
+	s->arg = t;
+	mainline_add(t->e->mainline, s);
+}
+
+void torrent_seek_start(struct torrent *t)
+{
+	if (t->e->mainline == NULL || is_private(t))
+		return;
+	add(t, &t->seek[0], &t->id.v1);
+	add(t, &t->seek[1], &t->id.v2);
+	if (t->state == TORRENT_META)
+		torrent_seek_hurry(t);
+}
+
+void torrent_seek_stop(struct torrent *t)
+{
+	mainline_remove(&t->seek[0]);
+	mainline_remove(&t->seek[1]);
+}
+
+void torrent_seek_on_info(struct torrent *t)
+{
+	if (is_private(t))
+		torrent_seek_stop(t);
+	else if (t->swarm->is_running)
+		torrent_seek_start(t); /* the other hash may be known now */
+}
+
+void torrent_seek_hurry(struct torrent *t)
+{
+	mainline_hurry(&t->seek[0]);
+	mainline_hurry(&t->seek[1]);
+}
+
+void torrent_seek_on_complete(struct torrent *t)
+{
+	t->seek[0].is_seed = t->seek[1].is_seed = true;
+}

@@ -39,7 +39,7 @@
 enum {
 	APP_TELL_MS = 1500, /* for trackers to hear of our leaving */
 	APP_STOP_MS = 2500,
-	APP_LOOKUP_WAIT_MS = 10000,
+	APP_LOOKUP_WAIT_MS = 18000,
 	APP_SIGNALS = 3,
 };
 
@@ -189,7 +189,7 @@ static void app_on_ready(void *arg, struct torrent *t)
 		return;
 	}
 	log_info("%s is there", torrent_name(t));
-	if (a->n_pending > 0)
+	if (a->n_pending > 0 && !torrent_is_guest(t))
 		a->n_pending--;
 	run_if_ready(a, false);
 }
@@ -201,7 +201,7 @@ static void app_on_failed(void *arg, struct torrent *t)
 
 	(void)snprintf(why, sizeof(why), "%.90s: %.150s", torrent_name(t),
 		       torrent_why(t));
-	if (a->state == APP_STARTING) {
+	if (a->state == APP_STARTING && !torrent_is_guest(t)) {
 		app_fail(a, EXITS_MOUNT, why);
 		return;
 	}

@@ -28,6 +28,10 @@ enum {
 	STEER_IDLE_MS = 30000,
 	/* The listener, when descriptors have run out. */
 	STEER_REST_MS = 1000,
+	/* Torrents that were named and not added, being looked for; and how
+	 * long after the last look-up gave up. */
+	GUESTS_MAX = 64,
+	GUESTS_LINGER_MS = 30000,
 	/* How long a handle believes its figures of the network. */
 	HANDLE_NET_US = 100000,
 	/* Within this time the kernel has asked again for the page of a read

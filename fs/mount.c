@@ -47,6 +47,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "fs/fs_limits.h"
+#include "fs/guests.h"
 #include "fs/handle.h"
 #include "fs/kernelahead.h"
 #include "fs/mount_internal.h"
@@ -122,6 +123,7 @@ static void end(struct mount *m, enum mount_end why)
 	fuse_session_exit(m->se); /* replies that nobody takes are no error */
 	readop_end_all(m);
 	nameop_end_all(m);
+	guests_end_all(m);
 	handle_close_all(m);
 	detach(m);
 	mountinfo_close(m->info);
@@ -207,13 +209,15 @@ int mount_show(struct mount *m, struct torrent *t)
 		return r;
 	m->changed_s = clock_wall_s();
 	nameop_on_change(m, t);
+	guests_on_change(m, t);
 	return 0;
 }
 
-void mount_on_failed(struct mount *m, const struct torrent *t)
+void mount_on_failed(struct mount *m, struct torrent *t)
 {
 	ASSERT_LOOP(m->loop);
 	nameop_on_change(m, t);
+	guests_on_change(m, t);
 }
 
 /* ---- making ---- */
@@ -266,6 +270,7 @@ static int init_fields(struct mount *m, const struct mount_cfg *cfg)
 	m->changed_s = clock_wall_s();
 	TAILQ_INIT(&m->reads);
 	TAILQ_INIT(&m->names);
+	TAILQ_INIT(&m->guests);
 	LIST_INIT(&m->handles);
 	loop_task_init(&m->up_task, on_up_turn, m);
 	loop_task_init(&m->end_task, on_end_turn, m);

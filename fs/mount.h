@@ -54,7 +54,7 @@ int mount_serve(struct mount *m, void (*on_up)(void *arg), void *arg);
 int mount_show(struct mount *m, struct torrent *t);
 
 /* mount_on_failed — `t` is FAILED: lookups that wait for it end now. */
-void mount_on_failed(struct mount *m, const struct torrent *t);
+void mount_on_failed(struct mount *m, struct torrent *t);
 
 /* mount_stop — end every parked request with an error, unmount; on_end runs
  * later. Does nothing when the session is over. */

@@ -12,6 +12,7 @@
 #include "fs/mountinfo.h"
 #include "fs/roster.h"
 
+struct guest;
 struct handle;
 struct nameop;
 struct readop;
@@ -19,6 +20,7 @@ struct steer;
 
 TAILQ_HEAD(readop_list, readop);
 TAILQ_HEAD(nameop_list, nameop);
+TAILQ_HEAD(guest_list, guest);
 LIST_HEAD(handle_list, handle);
 
 struct mount {
@@ -50,6 +52,8 @@ struct mount {
 	struct roster roster;
 	struct readop_list reads;
 	struct nameop_list names;
+	struct guest_list guests;
+	unsigned n_guests;
 	struct handle_list handles;
 	int64_t changed_s; /* when the root last changed, wall time */
 	uint64_t born_us;

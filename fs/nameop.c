@@ -1,11 +1,13 @@
 /* nameop — a lookup of an info-hash in the root.
  *
- * Only names that are exactly 40 or 64 hex digits come here, and of those only
- * a torrent that was added and has no metadata yet makes its caller wait:
- * what programs look up by themselves (".hidden", "autorun.inf") never does.
+ * Only names that are exactly 40 or 64 hex digits come here: what programs look
+ * up by themselves (".hidden", "autorun.inf") makes nobody wait, and never
+ * reaches the network. A torrent that is there and has no metadata yet is
+ * waited for; one that is not known is looked for (guests.h), and then waited
+ * for in the same way.
  *
- * ETIMEDOUT rather than ENOENT when the wait is over: the name is right, the
- * metadata is late. The kernel caches neither.
+ * ENOENT when nobody has it; ETIMEDOUT when the wait is over and nobody can say
+ * so. The kernel caches neither.
  *
  * Interrupts: as in readop.c, answered on the next turn. */
 #include "fs/nameop.h"
@@ -16,6 +18,7 @@
 #include "core/loop.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
+#include "fs/guests.h"
 #include "fs/mount_internal.h"
 #include "fs/node.h"
 #include "net/engine.h"
@@ -92,7 +95,7 @@ static int resolve(const struct torrent *t, struct node *node)
 	case TORRENT_READY: /* shown within this turn */
 		return EAGAIN;
 	case TORRENT_FAILED:
-		return EIO;
+		return torrent_is_guest(t) ? ENOENT : EIO;
 	case TORRENT_CLOSED:
 		break;
 	}
@@ -122,11 +125,11 @@ void nameop_start(struct mount *m, fuse_req_t req TAKES, const char *name)
 	ASSERT_LOOP(m->loop);
 	r = info_hash_parse(&hash, name, strlen(name));
 	t = r == 0 ? engine_find(m->engine, &hash) : NULL;
-	if (t == NULL) {
-		fuse_reply_err(req, ENOENT);
-		return;
-	}
-	r = resolve(t, &node);
+	if (r == 0 && t == NULL)
+		r = guests_invite(m, &hash, &t);
+	else if (r == 0)
+		guests_renew(m, t);
+	r = r != 0 ? r : resolve(t, &node);
 	if (r == EAGAIN)
 		park(m, req, t);
 	else

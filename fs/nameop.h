@@ -12,9 +12,10 @@ struct mount;
 struct torrent;
 
 /* nameop_start — answer the lookup of `name`, which roster_name_is_hash.
- * Takes req. The torrent's directory; ENOENT when nobody has added such a
- * torrent; EIO when it failed; else it waits: ETIMEDOUT after lookup_wait_ms,
- * EINTR when interrupted. */
+ * Takes req. The torrent's directory; ENOENT when it is not there and nobody in
+ * the DHT has it, or there is no DHT; EIO when it failed; else it waits:
+ * ETIMEDOUT after lookup_wait_ms, EINTR when interrupted. EBUSY: too many are
+ * being looked for. */
 void nameop_start(struct mount *m, fuse_req_t req TAKES, const char *name);
 
 /* nameop_on_change — `t` was shown, or failed: answer who waits for it. */

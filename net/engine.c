@@ -131,6 +131,19 @@ static int take_port(struct engine *e)
 	return r;
 }
 
+static void on_reap(void *arg)
+{
+	struct engine *e = arg;
+	struct torrent *t, *next;
+
+	TAILQ_FOREACH_SAFE (t, &e->leaving, link, next) {
+		if (!t->is_told_done)
+			continue;
+		TAILQ_REMOVE(&e->leaving, t, link);
+		torrent_free(t);
+	}
+}
+
 static int listen_for_peers(struct engine *e, char why[160])
 {
 	int r = take_port(e);
@@ -189,9 +202,11 @@ int engine_new(const struct engine_cfg *cfg, struct engine **out, char why[160])
 	e->cfg = *cfg;
 	e->cfg.peers = NULL; /* ours are in e->peers */
 	TAILQ_INIT(&e->torrents);
+	TAILQ_INIT(&e->leaving);
 	giveway_init(e);
 	loop_task_init(&e->stopped, announce_stopped, e);
 	loop_task_init(&e->room, crowd_on_room, e);
+	loop_task_init(&e->reap, on_reap, e);
 	make_peer_id(e->peer_id);
 	r = copy_peers(e, cfg);
 	if (r == 0)
@@ -371,6 +386,16 @@ int engine_add(struct engine *e, struct engine_source src, struct torrent **out)
 	return r;
 }
 
+void engine_remove(struct engine *e, struct torrent *t TAKES)
+{
+	leave_hash(e, t, &t->id.v1);
+	leave_hash(e, t, &t->id.v2);
+	TAILQ_REMOVE(&e->torrents, t, link);
+	TAILQ_INSERT_TAIL(&e->leaving, t, link);
+	torrent_stop(t, ESTALE);
+	loop_defer(e->cfg.loop, &e->reap);
+}
+
 /* ---- the end ---- */
 
 static void release(struct engine *e)
@@ -404,6 +429,8 @@ void engine_on_gone(struct engine *e)
 void engine_on_told(struct engine *e)
 {
 	e->n_untold--;
+	if (!TAILQ_EMPTY(&e->leaving))
+		loop_defer(e->cfg.loop, &e->reap);
 	look_if_stopped(e);
 }
 
@@ -442,18 +469,24 @@ void engine_stop(struct engine *e, unsigned limit_ms, void (*done)(void *arg),
 	look_if_stopped(e);
 }
 
-void engine_free(struct engine *e)
+static void free_all(struct torrent_list *list)
 {
 	struct torrent *t;
 
+	while ((t = TAILQ_FIRST(list)) != NULL) {
+		TAILQ_REMOVE(list, t, link);
+		torrent_free(t);
+	}
+}
+
+void engine_free(struct engine *e)
+{
 	if (e == NULL)
 		return;
 	e->on_stopped = NULL;
 	stop_all(e);
-	while ((t = TAILQ_FIRST(&e->torrents)) != NULL) {
-		TAILQ_REMOVE(&e->torrents, t, link);
-		torrent_free(t);
-	}
+	free_all(&e->torrents);
+	free_all(&e->leaving);
 	udp_tracker_free(e->udp);
 	http_free(e->web);
 	http_free(e->http);
@@ -464,6 +497,7 @@ void engine_free(struct engine *e)
 	hmap_free(e->by_hash);
 	loop_task_cancel(e->cfg.loop, &e->stopped);
 	loop_task_cancel(e->cfg.loop, &e->room);
+	loop_task_cancel(e->cfg.loop, &e->reap);
 	loop_timer_free(e->limit);
 	if (e->n_open > 0)
 		(void)workers_drain(e->cfg.workers, ENGINE_DRAIN_MS);

@@ -62,6 +62,9 @@ uint16_t engine_port(const struct engine *e);
 struct engine_source {
 	struct metainfo *mi;   /* taken */
 	struct magnet *magnet; /* taken */
+	/* Somebody named it; it FAILs when the DHT knows nobody who has it.
+	 * Added once more it is an ordinary one. */
+	bool is_guest;
 };
 
 /* engine_add — gives nothing: the torrent belongs to the engine. EEXIST: it is
@@ -69,6 +72,11 @@ struct engine_source {
  * peers); ENOMEM. The source is taken also on failure. */
 int engine_add(struct engine *e, struct engine_source src,
 	       struct torrent **out);
+
+/* engine_remove — the torrent leaves: its reads end with ESTALE, its peers go,
+ * its trackers are told. It is not found any more, and freed on a later turn.
+ * What the store has of it stays. */
+void engine_remove(struct engine *e, struct torrent *t TAKES);
 
 /* engine_find — by either hash, v2's also cut to 20 bytes; NULL. engine_next
  * walks: NULL begins and ends.

@@ -46,6 +46,8 @@ struct engine {
 	struct throttle *up;  /* on what blocks go out */
 	struct hmap *by_hash; /* the 20 bytes of the wire, both kinds */
 	struct torrent_list torrents;
+	struct torrent_list leaving; /* removed; freed by `reap` */
+	struct loop_task reap;
 	unsigned n_peers; /* connections of all torrents */
 	bool is_crowded;  /* somebody found no room (crowd.c) … */
 	struct loop_task room;
@@ -66,7 +68,7 @@ struct engine {
 /* engine_on_gone — the pieces of a torrent are gone. */
 void engine_on_gone(struct engine *e);
 
-/* engine_on_told — a torrent's trackers have been told. */
+/* engine_on_told — a torrent's trackers have been told: it may be freed. */
 void engine_on_told(struct engine *e);
 
 /* engine_by_wire — the torrent of a handshake's hash, or NULL. */

@@ -371,7 +371,8 @@ static void on_search_end(void *arg, const struct dht_outcome *outcome)
 		wait_calmly(s);
 	s->is_wanted = false;
 	look_soon(m);
-	s->on_end(s->arg, outcome->n_peers);
+	s->on_end(s->arg, outcome->n_peers,
+		  outcome->why == DHT_END_DONE && outcome->n_answered > 0);
 }
 
 static int begin(struct mainline *m, struct seek *s, bool is_hurried)

@@ -68,9 +68,9 @@ struct seek {
 	bool is_seed;	  /* BEP 33; may change at any time */
 	bool is_hidden;	  /* looked for, and not announced */
 	void (*on_peers)(void *arg, const struct addr *peers, size_t n);
-	/* A search is over, with so many peers told; more come by themselves.
-	 */
-	void (*on_end)(void *arg, unsigned n_peers);
+	/* A search is over; the next comes by itself. `is_sure`: the network
+	 * was asked to the end, and answered. */
+	void (*on_end)(void *arg, unsigned n_peers, bool is_sure);
 	void *arg;
 
 	/* mainline's own */

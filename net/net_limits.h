@@ -178,7 +178,8 @@ enum {
 				  */
 	SEEK_HURRY_MS = 5000,	 /* looked for again, doubling … */
 	SEEK_HURRY_MAX_MS = 60000,
-	SEEK_RETRY_MS = 1000, /* when a search could not begin */
+	TORRENT_FRUITLESS = 2, /* searches for one that was only named */
+	SEEK_RETRY_MS = 1000,  /* when a search could not begin */
 
 	/* ---- HTTP ---- */
 	HTTP_REDIRECTS_MAX = 5,

@@ -188,6 +188,7 @@ int torrent_new(struct engine *e, const struct engine_source *src,
 	t->e = e;
 	t->mi = src->mi;
 	t->id = src->mi != NULL ? src->mi->id : src->magnet->id;
+	t->is_guest = src->is_guest;
 	t->added_s = clock_wall_s();
 	TAILQ_INIT(&t->reads);
 	loop_task_init(&t->tell, on_tell, t);
@@ -207,6 +208,7 @@ void torrent_add_hints(struct torrent *t, const struct engine_source *src)
 
 	if (t->state == TORRENT_FAILED || t->state == TORRENT_CLOSED)
 		return;
+	t->is_guest = t->is_guest && src->is_guest;
 	/* Hints: what is there already, malformed or too much is left out. */
 	if (src->magnet != NULL)
 		(void)add_magnet_hints(t, src->magnet);
@@ -242,6 +244,7 @@ static void on_told(void *arg)
 {
 	struct torrent *t = arg;
 
+	t->is_told_done = true;
 	engine_on_told(t->e);
 }
 

@@ -44,6 +44,9 @@ const struct metainfo *torrent_metainfo(const struct torrent *t);
 /* torrent_name — the metadata's, else the magnet's, else the info-hash. */
 const char *torrent_name(const struct torrent *t);
 
+/* torrent_is_guest — nobody added it: engine_source said so. */
+bool torrent_is_guest(const struct torrent *t);
+
 /* torrent_added_s — wall time of adding; constant while the store remembers.*/
 int64_t torrent_added_s(const struct torrent *t);
 

@@ -66,6 +66,9 @@ struct torrent {
 	struct torrent_husk *husk; /* there once ps was; see torrent.c */
 	uint64_t held_bytes;
 	bool is_told;	       /* announcer_stop was called */
+	bool is_told_done;     /* … and all of them know */
+	bool is_guest;	       /* named by somebody, and not added */
+	unsigned n_fruitless;  /* searches in the DHT, in a row */
 	bool was_complete;     /* once in this session */
 	struct loop_task tell; /* on_ready or on_failed */
 	char text[256];	       /* torrent_read_why's */

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "core/metainfo.h"
+#include "net/addrbook.h"
 #include "net/engine_internal.h"
 #include "net/mainline.h"
+#include "net/net_limits.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
@@ -26,12 +28,27 @@ static void on_peers(void *arg, const struct addr *peers, size_t n)
 		(void)swarm_add_gossip(t->swarm, &peers[i]);
 }
 
-static void on_end(void *arg, unsigned n_peers)
+/* Nobody is there, and nobody was ever heard of. */
+static bool is_alone(const struct torrent *t)
+{
+	const struct swarm *sw = t->swarm;
+
+	return sw->n_peers == 0 && addrbook_count(sw->book) == 0;
+}
+
+static void on_end(void *arg, unsigned n_peers, bool is_sure)
 {
 	struct torrent *t = arg;
 
-	(void)n_peers;
-	if (t->state == TORRENT_META)
+	if (t->state != TORRENT_META)
+		return;
+	if (n_peers > 0 || !is_alone(t))
+		t->n_fruitless = 0;
+	else if (is_sure)
+		t->n_fruitless++;
+	if (t->is_guest && t->n_fruitless >= TORRENT_FRUITLESS)
+		torrent_fail(t, "the DHT knows nobody who has it");
+	else
 		torrent_seek_hurry(t);
 }
 

@@ -40,6 +40,11 @@ const struct torrent_id *torrent_id(const struct torrent *t)
 	return &t->id;
 }
 
+bool torrent_is_guest(const struct torrent *t)
+{
+	return t->is_guest;
+}
+
 const struct metainfo *torrent_metainfo(const struct torrent *t)
 {
 	return t->fetch != NULL ? t->mi : NULL;

@@ -1,0 +1,142 @@
+/* guests — torrents that were named and not added.
+ *
+ * Happy path: a look-up of an unknown info-hash adds it to the engine as a
+ * guest; the DHT finds peers, they give the metadata, it is shown, and the
+ * look-up answered. Its record stays in the store, so that after a restart the
+ * same look-up needs nobody.
+ *
+ * Failure modes: the DHT knows nobody, or the metadata is malformed: it fails,
+ * its look-ups are answered, and it leaves at once: nothing remembers that it
+ * was not there. Nothing is heard of it: its look-ups end by their own
+ * deadline, and it GUESTS_LINGER_MS after the last of them.
+ *
+ * How many there are is bounded, since any program can name any number. */
+#include "fs/guests.h"
+
+#include "core/err.h"
+#include "core/loop.h"
+#include "core/magnet.h"
+#include "core/mem.h"
+#include "fs/fs_limits.h"
+#include "fs/mount_internal.h"
+#include "net/engine.h"
+#include "net/torrent.h"
+
+struct guest {
+	TAILQ_ENTRY(guest) link;
+	struct mount *m;
+	struct torrent *torrent;
+	struct loop_timer *timer;
+};
+
+static void forget(struct guest *g)
+{
+	TAILQ_REMOVE(&g->m->guests, g, link);
+	g->m->n_guests--;
+	loop_timer_free(g->timer);
+	mem_free(g);
+}
+
+static void on_timer(void *arg)
+{
+	struct guest *g = arg;
+	struct engine *e = g->m->engine;
+	struct torrent *t = g->torrent;
+
+	forget(g);
+	engine_remove(e, t);
+}
+
+static void renew(struct guest *g)
+{
+	loop_timer_start(g->timer, g->m->lookup_wait_us +
+					   GUESTS_LINGER_MS * UINT64_C(1000));
+}
+
+static int ask_for(struct engine *e, const struct info_hash *h,
+		   struct torrent **out)
+{
+	struct engine_source src = {.is_guest = true};
+
+	src.magnet = mem_new(struct magnet);
+	if (src.magnet == NULL)
+		return ENOMEM;
+	if (h->len == HASH_SHA256_BYTES)
+		src.magnet->id.v2 = *h;
+	else
+		src.magnet->id.v1 = *h;
+	return engine_add(e, src, out);
+}
+
+static int welcome(struct mount *m, struct torrent *t)
+{
+	struct guest *g = mem_new(struct guest);
+
+	if (g == NULL)
+		return ENOMEM;
+	g->m = m;
+	g->torrent = t;
+	if (loop_timer_new(m->loop, on_timer, g, &g->timer) != 0) {
+		mem_free(g);
+		return ENOMEM;
+	}
+	TAILQ_INSERT_TAIL(&m->guests, g, link);
+	m->n_guests++;
+	renew(g);
+	return 0;
+}
+
+int guests_invite(struct mount *m, const struct info_hash *h,
+		  struct torrent **out)
+{
+	int r;
+
+	if (engine_dht(m->engine) == NULL)
+		return ENOENT;
+	if (m->n_guests >= GUESTS_MAX)
+		return EBUSY;
+	r = ask_for(m->engine, h, out);
+	if (r != 0)
+		return r;
+	r = welcome(m, *out);
+	if (r != 0)
+		engine_remove(m->engine, *out);
+	return r;
+}
+
+static struct guest *find(const struct mount *m, const struct torrent *t)
+{
+	struct guest *g;
+
+	TAILQ_FOREACH (g, &m->guests, link)
+		if (g->torrent == t)
+			return g;
+	return NULL;
+}
+
+void guests_renew(struct mount *m, const struct torrent *t)
+{
+	struct guest *g = find(m, t);
+
+	if (g != NULL)
+		renew(g);
+}
+
+void guests_on_change(struct mount *m, struct torrent *t)
+{
+	struct guest *g = find(m, t);
+
+	if (g == NULL)
+		return;
+	forget(g);
+	if (torrent_state(t) == TORRENT_FAILED)
+		engine_remove(m->engine, t);
+}
+
+void guests_end_all(struct mount *m)
+{
+	struct guest *g;
+
+	while ((g = TAILQ_FIRST(&m->guests)) != NULL)
+		forget(g);
+}

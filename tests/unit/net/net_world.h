@@ -64,6 +64,7 @@ struct world {
 	struct buf file;
 	bool is_private; /* the torrent made next is (BEP 27) */
 	enum world_kind kind;
+	bool has_dht;	 /* nodes started now have one, and know node 0 */
 	bool has_faults; /* the stores of nodes started now can fail */
 	uint64_t unverified_bytes; /* each engine's cap; 0: plenty */
 	struct node nodes[WORLD_NODES];
@@ -341,11 +342,20 @@ static void node_start(struct world *w, unsigned ix, enum holds holds,
 				 .whole_max_bytes = world_is_staged(),
 				 .segment_bytes = WIRE_BLOCK_BYTES,
 				 .recent_bytes = 1 << 20};
+	char router[32];
+	const char *routers[] = {router};
 	struct addr any;
 	char why[160];
 	unsigned i;
 
 	n->w = w;
+	cfg.has_dht = w->has_dht;
+	if (w->has_dht && ix > 0) {
+		(void)snprintf(router, sizeof(router), "127.0.0.1:%u",
+			       engine_port(w->nodes[0].engine));
+		cfg.dht_bootstrap = routers;
+		cfg.n_dht_bootstrap = 1;
+	}
 	assert_int_equal(addr_parse(&any, "127.0.0.1:0"), 0);
 	cfg.bind_to = &any;
 	for (i = 0; i < n_peers; i++) {

@@ -1,0 +1,124 @@
+/* Unit tests of net/mainline and net/torrent_seek: engines that know of each
+ * other by the DHT alone; torrents that leave. */
+#include "net/engine_internal.h"
+#include "net/mainline.h"
+#include "tests/unit/net/net_world.h"
+
+enum { PIECE = 64 << 10, PIECES = 8 };
+
+/* ---- Helpers ---- */
+
+static void dht_world(struct world *w)
+{
+	w->has_dht = true;
+	world_torrent(w, PIECES, PIECE, (uint64_t)PIECES * PIECE);
+}
+
+static void magnet_to(struct node *n, bool is_guest)
+{
+	struct metainfo *mi = world_metainfo(n->w);
+	struct engine_source src = {.magnet = mem_new(struct magnet),
+				    .is_guest = is_guest};
+
+	src.magnet->id = mi->id;
+	assert_int_equal(engine_add(n->engine, src, &n->t), 0);
+	metainfo_free(mi);
+}
+
+static bool is_announced(void *arg)
+{
+	struct node *n = arg;
+	struct mainline_view v;
+
+	mainline_view(engine_dht(n->engine), &v);
+	return v.node.stored_peers > 0;
+}
+
+static bool has_failed(void *arg)
+{
+	return ((struct node *)arg)->has_failed;
+}
+
+/* ---- Tests ---- */
+
+/* 0 is in the DHT, 1 has the torrent, 2 knows its hash. */
+static void finds_who_has_it(void **state)
+{
+	struct world *w = *state;
+
+	dht_world(w);
+	node_start(w, 0, HOLDS_NONE, NULL, 0, false);
+	node_start(w, 1, HOLDS_ALL, NULL, 0, false);
+	node_start(w, 2, HOLDS_NONE, NULL, 0, false);
+	node_add(&w->nodes[1]);
+	world_run(w, is_announced, &w->nodes[0]);
+	magnet_to(&w->nodes[2], false);
+	world_run(w, node_is_ready, &w->nodes[2]);
+	assert_true(w->nodes[2].is_ready);
+	node_read(&w->nodes[2], 0, PIECES * PIECE);
+}
+
+static void guest_that_nobody_has_fails(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+
+	dht_world(w);
+	node_start(w, 0, HOLDS_NONE, NULL, 0, false);
+	node_start(w, 1, HOLDS_NONE, NULL, 0, false);
+	magnet_to(n, true);
+	world_run(w, has_failed, n);
+	assert_string_equal(torrent_why(n->t),
+			    "the DHT knows nobody who has it");
+	engine_remove(n->engine, n->t);
+	assert_null(engine_next(n->engine, NULL));
+}
+
+static void private_ones_stay_out(void **state)
+{
+	struct world *w = *state;
+	struct mainline_view v;
+
+	w->is_private = true;
+	dht_world(w);
+	node_start(w, 0, HOLDS_ALL, NULL, 0, false);
+	node_add(&w->nodes[0]);
+	mainline_view(engine_dht(w->nodes[0].engine), &v);
+	assert_int_equal(v.seeks, 0);
+}
+
+static void removed_ones_are_gone(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[0];
+	struct metainfo *mi;
+	struct reading r;
+
+	dht_world(w);
+	node_start(w, 0, HOLDS_NONE, NULL, 0, false);
+	node_add(n);
+	reading_start(&r, n, 0, PIECE);
+	mi = world_metainfo(w);
+	assert_ptr_equal(engine_find(n->engine, &mi->id.v1), n->t);
+	engine_remove(n->engine, n->t);
+	assert_true(r.is_done);
+	assert_int_equal(r.err, ESTALE);
+	assert_null(engine_find(n->engine, &mi->id.v1));
+	metainfo_free(mi);
+	n->is_ready = false;
+	node_add(n);
+}
+
+int main(void)
+{
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+	const struct CMUnitTest tests[] = {
+		T(finds_who_has_it),
+		T(guest_that_nobody_has_fails),
+		T(private_ones_stay_out),
+		T(removed_ones_are_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

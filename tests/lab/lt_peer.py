@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """A libtorrent peer for the lab: it seeds what lies in its directory, or
-leeches into it. No DHT, no LAN discovery, no port mapping; TCP unless --utp.
+leeches into it. No LAN discovery, no port mapping; TCP unless --utp; no DHT
+unless --dht.
 
 It reads commands, one a line, and answers each with one line of JSON:
     status            progress, rates, payload counts, CPU seconds
     have              the indexes of the pieces it holds
     peer HOST:PORT    try this peer
+    dht               nodes in its routing table
     quit
 """
 
@@ -36,6 +38,8 @@ def parse():
     parser.add_argument("--sequential", action="store_true")
     parser.add_argument("--utp", action="store_true", help="uTP and not TCP")
     parser.add_argument("--no-tracker", action="store_true")
+    parser.add_argument("--dht", metavar="HOST:PORT",
+                        help="be a node of the DHT; '' to be its first")
     parser.add_argument("--plain", action="store_true",
                         help="no encrypted handshakes")
     parser.add_argument("--up-limit", type=int, default=0, metavar="BYTES/S")
@@ -48,7 +52,12 @@ def open_session(options):
         else lt.default_settings()
     settings.update({
         "listen_interfaces": options.listen,
-        "enable_dht": False, "enable_lsd": False,
+        "enable_dht": options.dht is not None, "enable_lsd": False,
+        "dht_bootstrap_nodes": options.dht or "",
+        # All nodes are in one room here.
+        "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False,
+        "dht_ignore_dark_internet": False,
+        "dht_announce_interval": 5,
         "enable_upnp": False, "enable_natpmp": False,
         "enable_outgoing_tcp": not options.utp,
         "enable_incoming_tcp": not options.utp,
@@ -145,6 +154,8 @@ class Peer:
         if verb == "peer":
             connect(self.handle, words[0])
             return {}
+        if verb == "dht":
+            return self.session.status().dht_nodes
         if verb == "quit":
             return None
         return {"error": f"unknown command {verb}"}

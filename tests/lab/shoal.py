@@ -24,15 +24,18 @@ def program(name="shoalfs"):
 
 
 class Mount:
-    """A shoalfs in front, on its own store. `options` are those of -o."""
+    """A shoalfs in front, on its own store. `options` are those of -o. `dht`:
+    the nodes that it begins at; without any it stays out of the DHT."""
 
-    def __init__(self, host, *sources, options=(), name="mnt", store=None):
+    def __init__(self, host, *sources, options=(), name="mnt", store=None,
+                 dht=()):
         lab = host.lab
         self.host, self.lab = host, lab
         self.path = lab.path(f"{host.name}-{name}")
         self.store = store or lab.path(f"{host.name}-{name}.store")
         os.makedirs(self.path, exist_ok=True)
         words = [f"store={self.store}", *options]
+        words += [f"dht_bootstrap={node}" for node in dht] or ["nodht"]
         self.proc = host.start([program(), "-f", "-o", ",".join(words),
                                 *sources, self.path])
         self._wait_mounted()

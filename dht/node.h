@@ -149,8 +149,10 @@ struct dht_stats {
 
 void dht_node_stats(const struct dht_node *n, struct dht_stats *out);
 
-/* dht_node_is_ready — knows enough good contacts for a search to begin well. */
+/* dht_node_is_ready — knows enough good contacts for a search to begin well.
+ * dht_node_is_lost — knows none at all. */
 bool dht_node_is_ready(const struct dht_node *n);
+bool dht_node_is_lost(const struct dht_node *n);
 
 /* dht_node_check — asserts the invariants of everything in it. */
 void dht_node_check(const struct dht_node *n);

@@ -78,6 +78,15 @@ bool dht_node_is_ready(const struct dht_node *n)
 	return false;
 }
 
+bool dht_node_is_lost(const struct dht_node *n)
+{
+	for (int f = 0; f < DHT_FAMILIES; f++)
+		if (n->half[f].is_on &&
+		    routing_count_good(&n->half[f].routing, n->seen_tick) > 0)
+			return false;
+	return true;
+}
+
 void dht_node_check(const struct dht_node *n)
 {
 	const struct dht_search *s;

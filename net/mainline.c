@@ -75,7 +75,8 @@ struct mainline {
 	uint64_t boot_ms;
 	struct resolve *name;	 /* while one is looked up */
 	struct loading *loading; /* while the store looks */
-	bool was_ready;
+	uint64_t found_us;	 /* the first contact; 0: none yet */
+	bool is_ready;		 /* enough of them, once */
 };
 
 uint64_t mainline_now_us(const struct mainline *m)
@@ -90,12 +91,23 @@ struct dht_node *mainline_node(struct mainline *m)
 
 /* ---- the node's clock and datagrams ---- */
 
-static void note_ready(struct mainline *m)
+static void look_soon(struct mainline *m)
 {
-	if (m->was_ready || !dht_node_is_ready(m->node))
-		return;
-	m->was_ready = true;
-	log_debug("dht: the network is found");
+	loop_timer_start(m->turn, 0);
+}
+
+/* Searches wait for the first contact, calm ones for more. */
+static void note_network(struct mainline *m)
+{
+	if (m->found_us == 0 && !dht_node_is_lost(m->node)) {
+		m->found_us = mainline_now_us(m);
+		look_soon(m);
+	}
+	if (m->found_us != 0 && !m->is_ready && dht_node_is_ready(m->node)) {
+		m->is_ready = true;
+		log_debug("dht: the network is found");
+		look_soon(m);
+	}
 }
 
 void mainline_settle(struct mainline *m)
@@ -115,7 +127,7 @@ static void on_wake(void *arg)
 	struct mainline *m = arg;
 
 	dht_node_wake(m->node, mainline_now_us(m));
-	note_ready(m);
+	note_network(m);
 	mainline_settle(m);
 }
 
@@ -131,7 +143,7 @@ static void after_datagrams(void *arg)
 {
 	struct mainline *m = arg;
 
-	note_ready(m);
+	note_network(m);
 	mainline_settle(m);
 }
 
@@ -348,11 +360,6 @@ static void on_peers(void *arg, const struct addr *peers, size_t n)
 	s->on_peers(s->arg, peers, n);
 }
 
-static void look_soon(struct mainline *m)
-{
-	loop_timer_start(m->turn, 0);
-}
-
 static void on_search_end(void *arg, const struct dht_outcome *outcome)
 {
 	struct seek *s = arg;
@@ -429,18 +436,24 @@ static uint64_t run_list(struct mainline *m, struct seek_list *list,
 	return UINT64_MAX;
 }
 
+/* A small network has no more than this. */
+static bool is_settled(const struct mainline *m)
+{
+	return m->is_ready || mainline_now_us(m) - m->found_us >=
+				      MAINLINE_SMALL_MS * UINT64_C(1000);
+}
+
 static void on_turn(void *arg)
 {
 	struct mainline *m = arg;
-	uint64_t now_us = mainline_now_us(m);
-	uint64_t next_us = run_list(m, &m->hurried, 0);
-	uint64_t calm_us = now_us;
+	uint64_t now_us = mainline_now_us(m), next_us, calm_us;
 
-	/* A node that knows nobody finds nobody. */
-	if (dht_node_is_ready(m->node))
+	if (m->found_us == 0)
+		return; /* note_network looks again */
+	next_us = run_list(m, &m->hurried, 0);
+	calm_us = m->found_us + MAINLINE_SMALL_MS * UINT64_C(1000);
+	if (is_settled(m))
 		calm_us = run_list(m, &m->calm, m->paid_us);
-	else
-		calm_us += SEEK_RETRY_MS * UINT64_C(1000);
 	if (calm_us < next_us)
 		next_us = calm_us;
 	if (next_us != UINT64_MAX)
@@ -533,11 +546,9 @@ static int make_node(struct mainline *m)
 		.has = {[DHT_IPV4] = datagrams_has(m->io, AF_INET),
 			[DHT_IPV6] = datagrams_has(m->io, AF_INET6)},
 	};
-	int r;
 
 	rng_bytes(cfg.seed, sizeof(cfg.seed));
-	r = hasher_new(&m->hasher);
-	return r != 0 ? r : dht_node_new(&cfg, mainline_now_us(m), &m->node);
+	return dht_node_new(&cfg, mainline_now_us(m), &m->node);
 }
 
 static int make_timers(struct mainline *m)
@@ -581,6 +592,8 @@ int mainline_new(const struct mainline_cfg *cfg, struct mainline **out)
 		r = make_timers(m);
 	if (r == 0)
 		r = datagrams_new(&io, &m->io);
+	if (r == 0)
+		r = hasher_new(&m->hasher);
 	if (r == 0)
 		r = make_node(m);
 	if (r != 0) {

@@ -169,6 +169,7 @@ enum {
 	DATAGRAMS_SOCKET_BYTES = 1 << 20,
 	MAINLINE_BOOT_MS = 4000, /* until the names are asked, doubling … */
 	MAINLINE_BOOT_MAX_MS = 600000,
+	MAINLINE_SMALL_MS = 2000, /* since the first contact: that is all */
 	MAINLINE_SAVE_MS = 300000,
 	MAINLINE_NAMES_MAX = 64,
 	SEEKS_HURRIED_MAX = 32,	 /* searches at a time, somebody waits … */

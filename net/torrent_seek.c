@@ -52,13 +52,19 @@ static void on_end(void *arg, unsigned n_peers, bool is_sure)
 		torrent_seek_hurry(t);
 }
 
+/* Who was only named is not announced before we know what it is. */
+static bool is_hidden(const struct torrent *t)
+{
+	return t->e->cfg.no_seed || (t->is_guest && t->mi == NULL);
+}
+
 static void add(struct torrent *t, struct seek *s, const struct info_hash *h)
 {
 	if (h->len == 0 || s->m != NULL)
 		return;
 	memcpy(s->hash, h->bytes, sizeof(s->hash));
 	s->is_seed = t->was_complete;
-	s->is_hidden = t->e->cfg.no_seed;
+	s->is_hidden = is_hidden(t);
 	s->on_peers = on_peers;
 	s->on_end = on_end;
 	s->arg = t;
@@ -83,10 +89,16 @@ void torrent_seek_stop(struct torrent *t)
 
 void torrent_seek_on_info(struct torrent *t)
 {
-	if (is_private(t))
+	if (is_private(t)) {
 		torrent_seek_stop(t);
-	else if (t->swarm->is_running)
-		torrent_seek_start(t); /* the other hash may be known now */
+		return;
+	}
+	t->seek[0].is_hidden = t->seek[1].is_hidden = is_hidden(t);
+	if (!t->swarm->is_running)
+		return;
+	torrent_seek_start(t); /* the other hash may be known now */
+	if (t->is_guest)
+		torrent_seek_hurry(t); /* to be announced */
 }
 
 void torrent_seek_hurry(struct torrent *t)

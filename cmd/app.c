@@ -205,7 +205,8 @@ static void app_on_failed(void *arg, struct torrent *t)
 		app_fail(a, EXITS_MOUNT, why);
 		return;
 	}
-	log_err("%s", why);
+	if (!torrent_is_guest(t))
+		log_err("%s", why);
 	mount_on_failed(a->mount, t);
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/app.h"
@@ -28,9 +29,12 @@ static enum exits say(enum exits code, const char *why)
 
 static void help(void)
 {
-	printf("usage: %s [-f] [-d] [-o OPT[,OPT...]] SOURCE... MOUNTPOINT\n"
+	printf("usage: %s [-f] [-d] [-o OPT[,OPT...]] [SOURCE...] MOUNTPOINT\n"
 	       "Shows torrents as directories; what is read is fetched.\n"
-	       "SOURCE is a .torrent file or a magnet: link.\n\n%s",
+	       "SOURCE is a .torrent file, a magnet: link, or an info-hash of\n"
+	       "40 or 64 hex digits. MOUNTPOINT/<info-hash> is looked for "
+	       "when\n"
+	       "it is named.\n\n%s",
 	       program, options_help());
 }
 
@@ -99,6 +103,15 @@ static enum exits mount_all(struct options *o, struct engine_source *sources)
 	return app_run(&cfg);
 }
 
+/* A single operand is the mount point; anything else is a SOURCE for which
+ * that was forgotten. */
+static bool is_directory(const char *path)
+{
+	struct stat sb;
+
+	return stat(path, &sb) != 0 ? errno == ENOTCONN : S_ISDIR(sb.st_mode);
+}
+
 static enum exits run(struct options *o)
 {
 	struct engine_source *sources;
@@ -106,7 +119,7 @@ static enum exits run(struct options *o)
 
 	if (o->n_operands == 0)
 		return say(EXITS_USAGE, "no SOURCE and no MOUNTPOINT; see -h");
-	if (o->n_operands == 1)
+	if (o->n_operands == 1 && !is_directory(o->operand[0]))
 		return say(EXITS_USAGE,
 			   "it takes a SOURCE and a MOUNTPOINT; see -h");
 	sources = mem_zalloc(o->n_operands, sizeof(*sources));

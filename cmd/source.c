@@ -96,10 +96,26 @@ static int load_file(const char *path, struct hasher *h,
 	return r;
 }
 
+/* To be looked for in the DHT. A file of such a name is "./name". */
+static int load_hash(const struct info_hash *hash, struct engine_source *out)
+{
+	struct magnet *m = mem_new(struct magnet);
+
+	if (!m)
+		return ENOMEM;
+	*(hash->len == HASH_SHA256_BYTES ? &m->id.v2 : &m->id.v1) = *hash;
+	out->magnet = m;
+	return 0;
+}
+
 int source_load(const char *text, struct hasher *h, struct engine_source *out,
 		char why[WHY_BYTES])
 {
+	struct info_hash hash;
+
 	memset(out, 0, sizeof(*out));
+	if (info_hash_parse(&hash, text, strlen(text)) == 0)
+		return load_hash(&hash, out);
 	if (text[0] == '\0') {
 		(void)snprintf(why, WHY_BYTES, "an empty SOURCE");
 		return EINVAL;

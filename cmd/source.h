@@ -1,5 +1,5 @@
-/* source — what a person calls a torrent, turned into one: a .torrent file or
- * a magnet link. */
+/* source — what a person calls a torrent, turned into one: a .torrent file, a
+ * magnet link, or an info-hash in hex. */
 #ifndef SHOAL_CMD_SOURCE_H
 #define SHOAL_CMD_SOURCE_H
 

@@ -32,6 +32,7 @@ enum {
 	 * long after the last look-up gave up. */
 	GUESTS_MAX = 64,
 	GUESTS_LINGER_MS = 30000,
+	GUESTS_STAND_MS = 3000, /* an answer that was no */
 	/* How long a handle believes its figures of the network. */
 	HANDLE_NET_US = 100000,
 	/* Within this time the kernel has asked again for the page of a read

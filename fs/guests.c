@@ -6,12 +6,18 @@
  * same look-up needs nobody.
  *
  * Failure modes: the DHT knows nobody, or the metadata is malformed: it fails,
- * its look-ups are answered, and it leaves at once: nothing remembers that it
- * was not there. Nothing is heard of it: its look-ups end by their own
- * deadline, and it GUESTS_LINGER_MS after the last of them.
+ * its look-ups are answered, and it leaves the engine at once. Nothing is heard
+ * of it: its look-ups end by their own deadline, and it GUESTS_LINGER_MS after
+ * the last of them. Either answer stands for GUESTS_STAND_MS, since programs
+ * ask twice (ls: stat, then lstat), and is then forgotten.
+ *
+ * Invariants: a guest has a torrent until that failed; err is 0 until an answer
+ * was given, and counts until stands_until_us.
  *
  * How many there are is bounded, since any program can name any number. */
 #include "fs/guests.h"
+
+#include <string.h>
 
 #include "core/err.h"
 #include "core/loop.h"
@@ -25,8 +31,11 @@
 struct guest {
 	TAILQ_ENTRY(guest) link;
 	struct mount *m;
-	struct torrent *torrent;
+	struct info_hash hash;
+	struct torrent *torrent; /* NULL: it failed */
 	struct loop_timer *timer;
+	int err; /* the last answer */
+	uint64_t stands_until_us;
 };
 
 static void forget(struct guest *g)
@@ -44,7 +53,8 @@ static void on_timer(void *arg)
 	struct torrent *t = g->torrent;
 
 	forget(g);
-	engine_remove(e, t);
+	if (t != NULL)
+		engine_remove(e, t);
 }
 
 static void renew(struct guest *g)
@@ -68,13 +78,15 @@ static int ask_for(struct engine *e, const struct info_hash *h,
 	return engine_add(e, src, out);
 }
 
-static int welcome(struct mount *m, struct torrent *t)
+static int welcome(struct mount *m, const struct info_hash *h,
+		   struct torrent *t)
 {
 	struct guest *g = mem_new(struct guest);
 
 	if (g == NULL)
 		return ENOMEM;
 	g->m = m;
+	g->hash = *h;
 	g->torrent = t;
 	if (loop_timer_new(m->loop, on_timer, g, &g->timer) != 0) {
 		mem_free(g);
@@ -86,7 +98,29 @@ static int welcome(struct mount *m, struct torrent *t)
 	return 0;
 }
 
-int guests_invite(struct mount *m, const struct info_hash *h,
+static struct guest *find_torrent(const struct mount *m,
+				  const struct torrent *t)
+{
+	struct guest *g;
+
+	TAILQ_FOREACH (g, &m->guests, link)
+		if (g->torrent == t)
+			return g;
+	return NULL;
+}
+
+static struct guest *find_hash(const struct mount *m, const struct info_hash *h)
+{
+	struct guest *g;
+
+	TAILQ_FOREACH (g, &m->guests, link)
+		if (g->hash.len == h->len &&
+		    memcmp(g->hash.bytes, h->bytes, h->len) == 0)
+			return g;
+	return NULL;
+}
+
+static int invite(struct mount *m, const struct info_hash *h,
 		  struct torrent **out)
 {
 	int r;
@@ -98,39 +132,62 @@ int guests_invite(struct mount *m, const struct info_hash *h,
 	r = ask_for(m->engine, h, out);
 	if (r != 0)
 		return r;
-	r = welcome(m, *out);
+	r = welcome(m, h, *out);
 	if (r != 0)
 		engine_remove(m->engine, *out);
 	return r;
 }
 
-static struct guest *find(const struct mount *m, const struct torrent *t)
+int guests_find(struct mount *m, const struct info_hash *h,
+		struct torrent **out)
 {
-	struct guest *g;
+	struct guest *g = find_hash(m, h);
 
-	TAILQ_FOREACH (g, &m->guests, link)
-		if (g->torrent == t)
-			return g;
-	return NULL;
+	*out = engine_find(m->engine, h);
+	if (g == NULL)
+		return *out != NULL ? 0 : invite(m, h, out);
+	if (g->err != 0 && loop_now_us(m->loop) < g->stands_until_us)
+		return g->err;
+	if (*out == NULL) {
+		forget(g);
+		return invite(m, h, out);
+	}
+	g->err = 0;
+	renew(g);
+	return 0;
 }
 
-void guests_renew(struct mount *m, const struct torrent *t)
+static void let_stand(struct guest *g, int err)
 {
-	struct guest *g = find(m, t);
+	uint64_t stand_us = GUESTS_STAND_MS * UINT64_C(1000);
+
+	g->err = err;
+	g->stands_until_us = loop_now_us(g->m->loop) + stand_us;
+	if (g->torrent == NULL)
+		loop_timer_start(g->timer, stand_us);
+}
+
+void guests_on_timeout(struct mount *m, const struct torrent *t, int err)
+{
+	struct guest *g = find_torrent(m, t);
 
 	if (g != NULL)
-		renew(g);
+		let_stand(g, err);
 }
 
 void guests_on_change(struct mount *m, struct torrent *t)
 {
-	struct guest *g = find(m, t);
+	struct guest *g = find_torrent(m, t);
 
 	if (g == NULL)
 		return;
-	forget(g);
-	if (torrent_state(t) == TORRENT_FAILED)
-		engine_remove(m->engine, t);
+	if (torrent_state(t) != TORRENT_FAILED) {
+		forget(g);
+		return;
+	}
+	g->torrent = NULL;
+	engine_remove(m->engine, t);
+	let_stand(g, ENOENT);
 }
 
 void guests_end_all(struct mount *m)

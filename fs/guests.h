@@ -3,7 +3,7 @@
  * so that a second try finds the first one's work. One whose metadata comes is
  * a torrent like others from then on.
  *
- * Life: guests_invite → guests_on_change, or its time is over. Thread: loop. */
+ * Life: guests_find → guests_on_change, or its time is over. Thread: loop. */
 #ifndef SHOAL_FS_GUESTS_H
 #define SHOAL_FS_GUESTS_H
 
@@ -12,13 +12,15 @@
 struct mount;
 struct torrent;
 
-/* guests_invite — look for it. 0 and the torrent; ENOENT: there is nobody to
- * ask; EBUSY: GUESTS_MAX are being looked for; ENOMEM, ESHUTDOWN. */
-int guests_invite(struct mount *m, const struct info_hash *h,
-		  struct torrent **out);
+/* guests_find — the torrent of this hash; one that is not there is looked for
+ * from now on. 0; ENOENT: nobody has it, or there is nobody to ask; ETIMEDOUT:
+ * the last wait for it was in vain, and just now; EBUSY: GUESTS_MAX are being
+ * looked for; ENOMEM, ESHUTDOWN. */
+int guests_find(struct mount *m, const struct info_hash *h,
+		struct torrent **out);
 
-/* guests_renew — somebody waits for it again. Does nothing for others. */
-void guests_renew(struct mount *m, const struct torrent *t);
+/* guests_on_timeout — who waited for it was told `err`. */
+void guests_on_timeout(struct mount *m, const struct torrent *t, int err);
 
 /* guests_on_change — it was shown, or failed: then it leaves the engine; who
  * waits for it was told before. */

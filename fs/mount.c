@@ -47,6 +47,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "fs/fs_limits.h"
+#include "fs/device.h"
 #include "fs/guests.h"
 #include "fs/handle.h"
 #include "fs/kernelahead.h"
@@ -371,6 +372,8 @@ static int mount_it(struct mount *m, const char *point, char why[WHY_BYTES])
 		return EPERM;
 	}
 	r = set_nonblocking(fuse_session_fd(m->se));
+	if (r == 0)
+		r = device_attach(m, fuse_session_fd(m->se), NULL);
 	if (r == 0 && m->point != NULL) {
 		r = mountinfo_open(m->point, &m->info);
 		if (r == ENOENT) {
@@ -426,8 +429,8 @@ int mount_new_on_fd(const struct mount_cfg *cfg, int fd,
 	if (r != 0)
 		goto close_fd;
 	r = set_nonblocking(fd);
-	if (r == 0 && fuse_session_custom_io(m->se, io, fd) != 0)
-		r = ENOMEM;
+	if (r == 0)
+		r = device_attach(m, fd, io);
 	if (r != 0)
 		goto free_m;
 	*out = m;

@@ -38,6 +38,9 @@ struct mount {
 	void *arg;
 
 	struct fuse_session *se;
+	const struct fuse_custom_io *below; /* device.c's; NULL: the system */
+	uint32_t init_flags;		    /* to be put into INIT's reply */
+	bool init_flags_due;
 	struct fuse_buf in;	/* the request at hand; libfuse's memory */
 	uint8_t *out;		/* MOUNT_BUFFER_BYTES for the reply at hand */
 	struct loop_io *io;	/* NULL: not served (yet, any more) */

@@ -46,7 +46,10 @@ static fuse_req_t finish(struct nameop *op)
 
 static void on_timer(void *arg)
 {
-	fuse_reply_err(finish(arg), ETIMEDOUT);
+	struct nameop *op = arg;
+
+	guests_on_timeout(op->m, op->torrent, ETIMEDOUT);
+	fuse_reply_err(finish(op), ETIMEDOUT);
 }
 
 static void on_interrupt_turn(void *arg)
@@ -124,12 +127,10 @@ void nameop_start(struct mount *m, fuse_req_t req TAKES, const char *name)
 
 	ASSERT_LOOP(m->loop);
 	r = info_hash_parse(&hash, name, strlen(name));
-	t = r == 0 ? engine_find(m->engine, &hash) : NULL;
-	if (r == 0 && t == NULL)
-		r = guests_invite(m, &hash, &t);
-	else if (r == 0)
-		guests_renew(m, t);
-	r = r != 0 ? r : resolve(t, &node);
+	if (r == 0)
+		r = guests_find(m, &hash, &t);
+	if (r == 0)
+		r = resolve(t, &node);
 	if (r == EAGAIN)
 		park(m, req, t);
 	else

@@ -19,6 +19,7 @@
 #include "core/err.h"
 #include "core/metainfo.h"
 #include "fs/fs_limits.h"
+#include "fs/device.h"
 #include "fs/handle.h"
 #include "fs/inode.h"
 #include "fs/mount_internal.h"
@@ -46,6 +47,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->want &= ~(unsigned)CAPS_OFF;
 	conn->max_background = MOUNT_BACKGROUND;
 	conn->congestion_threshold = MOUNT_BACKGROUND;
+	device_on_init(m, conn);
 	loop_defer(m->loop, &m->up_task); /* after the reply has left */
 }
 

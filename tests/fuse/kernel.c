@@ -78,6 +78,7 @@ static void init(struct kernel *k)
 	assert_int_equal(out->max_background, 4096);
 	assert_int_equal(out->congestion_threshold, 4096);
 	assert_true(out->flags & FUSE_ASYNC_READ);
+	assert_true(out->flags & FUSE_PARALLEL_DIROPS);
 	assert_true(out->flags & FUSE_EXPLICIT_INVAL_DATA);
 	assert_true(out->flags & FUSE_EXPORT_SUPPORT);
 	assert_false(out->flags & FUSE_ASYNC_DIO);

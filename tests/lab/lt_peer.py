@@ -17,6 +17,7 @@ import os
 import select
 import sys
 import time
+import warnings
 
 import libtorrent as lt
 
@@ -38,8 +39,10 @@ def parse():
     parser.add_argument("--sequential", action="store_true")
     parser.add_argument("--utp", action="store_true", help="uTP and not TCP")
     parser.add_argument("--no-tracker", action="store_true")
-    parser.add_argument("--dht", metavar="HOST:PORT",
-                        help="be a node of the DHT; '' to be its first")
+    parser.add_argument("--dht", action="append", metavar="HOST:PORT",
+                        help="be a node of the DHT, and know that one; '' to "
+                             "be its first; one node for each address that "
+                             "is listened on")
     parser.add_argument("--plain", action="store_true",
                         help="no encrypted handshakes")
     parser.add_argument("--up-limit", type=int, default=0, metavar="BYTES/S")
@@ -53,7 +56,8 @@ def open_session(options):
     settings.update({
         "listen_interfaces": options.listen,
         "enable_dht": options.dht is not None, "enable_lsd": False,
-        "dht_bootstrap_nodes": options.dht or "",
+        # Nodes named there would be routers, never contacts.
+        "dht_bootstrap_nodes": "",
         # All nodes are in one room here.
         "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False,
         "dht_ignore_dark_internet": False,
@@ -114,6 +118,9 @@ class Peer:
         self.errors = []
         for peer in options.peer:
             connect(self.handle, peer)
+        for node in filter(None, options.dht or ()):
+            address, port = node.rsplit(":", 1)
+            self.session.add_dht_node((address.strip("[]"), int(port)))
 
     def take_alerts(self):
         for alert in self.session.pop_alerts():
@@ -155,7 +162,9 @@ class Peer:
             connect(self.handle, words[0])
             return {}
         if verb == "dht":
-            return self.session.status().dht_nodes
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self.session.status().dht_nodes
         if verb == "quit":
             return None
         return {"error": f"unknown command {verb}"}

@@ -9,11 +9,6 @@
 #include "core/mem.h"
 #include "core/worker.h"
 
-static struct disk *disk_of(struct store *s)
-{
-	return CONTAINER_OF(s, struct disk, base);
-}
-
 static struct disk_note *note_new(struct disk *d, const char *name)
 {
 	struct disk_note *n = mem_new(struct disk_note);

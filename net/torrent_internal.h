@@ -56,7 +56,7 @@ struct torrent {
 	struct announcer *announcer;
 	struct swarm *swarm;
 	struct fetch *fetch;
-	struct seek seek[2]; /* in the DHT, by the v1 and the v2 hash */
+	struct seek seek[TORRENT_SIDES]; /* in the DHT */
 	struct torrent_reads reads;
 	unsigned n_reads;
 

@@ -20,12 +20,21 @@ static bool is_private(const struct torrent *t)
 	return t->mi != NULL && t->mi->is_private;
 }
 
-static void on_peers(void *arg, const struct addr *peers, size_t n)
+static void take(struct torrent *t, const struct addr *peers, size_t n,
+		 enum torrent_side side)
 {
-	struct torrent *t = arg;
-
 	for (size_t i = 0; i < n; i++)
-		(void)swarm_add_gossip(t->swarm, &peers[i]);
+		(void)swarm_add_gossip(t->swarm, &peers[i], side);
+}
+
+static void on_v1_peers(void *arg, const struct addr *peers, size_t n)
+{
+	take(arg, peers, n, TORRENT_V1);
+}
+
+static void on_v2_peers(void *arg, const struct addr *peers, size_t n)
+{
+	take(arg, peers, n, TORRENT_V2);
 }
 
 /* Nobody is there, and nobody was ever heard of. */
@@ -58,14 +67,17 @@ static bool is_hidden(const struct torrent *t)
 	return t->e->cfg.no_seed || (t->is_guest && t->mi == NULL);
 }
 
-static void add(struct torrent *t, struct seek *s, const struct info_hash *h)
+static void add(struct torrent *t, enum torrent_side side)
 {
-	if (h->len == 0 || s->m != NULL)
+	struct seek *s = &t->seek[side];
+	const uint8_t *hash = torrent_id_side(&t->id, side);
+
+	if (hash == NULL || s->m != NULL)
 		return;
-	memcpy(s->hash, h->bytes, sizeof(s->hash));
+	memcpy(s->hash, hash, sizeof(s->hash));
 	s->is_seed = t->was_complete;
 	s->is_hidden = is_hidden(t);
-	s->on_peers = on_peers;
+	s->on_peers = side == TORRENT_V1 ? on_v1_peers : on_v2_peers;
 	s->on_end = on_end;
 	s->arg = t;
 	mainline_add(t->e->mainline, s);
@@ -75,16 +87,16 @@ void torrent_seek_start(struct torrent *t)
 {
 	if (t->e->mainline == NULL || is_private(t))
 		return;
-	add(t, &t->seek[0], &t->id.v1);
-	add(t, &t->seek[1], &t->id.v2);
+	add(t, TORRENT_V1);
+	add(t, TORRENT_V2);
 	if (t->state == TORRENT_META)
 		torrent_seek_hurry(t);
 }
 
 void torrent_seek_stop(struct torrent *t)
 {
-	mainline_remove(&t->seek[0]);
-	mainline_remove(&t->seek[1]);
+	mainline_remove(&t->seek[TORRENT_V1]);
+	mainline_remove(&t->seek[TORRENT_V2]);
 }
 
 void torrent_seek_on_info(struct torrent *t)
@@ -93,7 +105,8 @@ void torrent_seek_on_info(struct torrent *t)
 		torrent_seek_stop(t);
 		return;
 	}
-	t->seek[0].is_hidden = t->seek[1].is_hidden = is_hidden(t);
+	t->seek[TORRENT_V1].is_hidden = t->seek[TORRENT_V2].is_hidden =
+		is_hidden(t);
 	if (!t->swarm->is_running)
 		return;
 	torrent_seek_start(t); /* the other hash may be known now */
@@ -103,11 +116,11 @@ void torrent_seek_on_info(struct torrent *t)
 
 void torrent_seek_hurry(struct torrent *t)
 {
-	mainline_hurry(&t->seek[0]);
-	mainline_hurry(&t->seek[1]);
+	mainline_hurry(&t->seek[TORRENT_V1]);
+	mainline_hurry(&t->seek[TORRENT_V2]);
 }
 
 void torrent_seek_on_complete(struct torrent *t)
 {
-	t->seek[0].is_seed = t->seek[1].is_seed = true;
+	t->seek[TORRENT_V1].is_seed = t->seek[TORRENT_V2].is_seed = true;
 }

@@ -400,6 +400,41 @@ static void hash_does_not_wait_for_ever(void **state)
 	teardown(&f);
 }
 
+/* A hash that nobody added is looked for, if there is a DHT: it waits; who asks
+ * meanwhile waits for the same. That nobody has it is said to both, and to who
+ * asks again at once; it is forgotten after that. */
+static void named_hash_is_looked_for(void **state)
+{
+	struct fixture f = setup();
+	const char *hex = "0000000000000000000000000000000000000000";
+	struct fuse_entry_out e;
+	struct torrent *t;
+	uint64_t u, v;
+
+	assert_int_equal(kernel_lookup(f.k, INODE_ROOT, hex, &e), ENOENT);
+	fake_set_dht(f.k->engine);
+	u = kernel_send(f.k, FUSE_LOOKUP, INODE_ROOT, NULL, 0, hex);
+	v = kernel_send(f.k, FUSE_LOOKUP, INODE_ROOT, NULL, 0, hex);
+	assert_false(kernel_poll(f.k, u));
+	t = engine_next(f.k->engine, f.t);
+	assert_non_null(t);
+	assert_null(engine_next(f.k->engine, t));
+	fake_set_failed(t);
+	mount_on_failed(f.k->m, t);
+	assert_null(engine_next(f.k->engine, f.t));
+	kernel_wait(f.k, u);
+	assert_int_equal(f.k->err, ENOENT);
+	kernel_wait(f.k, v);
+	assert_int_equal(f.k->err, ENOENT);
+	assert_int_equal(kernel_lookup(f.k, INODE_ROOT, hex, &e), ENOENT);
+	assert_null(engine_next(f.k->engine, f.t));
+	kernel_run(f.k, GUESTS_STAND_MS + 50);
+	u = kernel_send(f.k, FUSE_LOOKUP, INODE_ROOT, NULL, 0, hex);
+	assert_false(kernel_poll(f.k, u));
+	assert_non_null(engine_next(f.k->engine, f.t));
+	teardown(&f);
+}
+
 /* ---- Tests: reading ---- */
 
 /* Held bytes are answered at once, from the right place, cut at the end of
@@ -1056,6 +1091,7 @@ int main(void)
 		cmocka_unit_test(hash_is_a_twin),
 		cmocka_unit_test(hash_waits_for_metadata),
 		cmocka_unit_test(hash_does_not_wait_for_ever),
+		cmocka_unit_test(named_hash_is_looked_for),
 		cmocka_unit_test(reads_what_is_held),
 		cmocka_unit_test(opens_cached_and_read_only),
 		cmocka_unit_test(parks_and_answers),

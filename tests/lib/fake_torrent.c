@@ -7,6 +7,7 @@
 
 #include "core/err.h"
 #include "core/loop.h"
+#include "core/magnet.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
 #include "core/queue.h"
@@ -34,6 +35,7 @@ struct torrent {
 	struct engine *e;
 	struct torrent_id id;
 	enum torrent_state state;
+	bool is_guest;
 	const struct metainfo *mi;
 	void *user;
 	uint64_t held, win_off, win_len;
@@ -48,6 +50,7 @@ struct engine {
 	struct loop *loop;
 	struct torrent_list torrents;
 	uint64_t limit[2];
+	bool has_dht;
 };
 
 /* ---- metainfo ---- */
@@ -139,6 +142,11 @@ struct torrent *fake_add(struct engine *e, const struct torrent_id *id)
 	TAILQ_INIT(&t->reads);
 	TAILQ_INSERT_TAIL(&e->torrents, t, link);
 	return t;
+}
+
+void fake_set_dht(struct engine *e)
+{
+	e->has_dht = true;
 }
 
 void fake_ready(struct torrent *t, const struct metainfo *mi)
@@ -444,6 +452,31 @@ void engine_set_limit(struct engine *e, enum engine_way way, uint64_t Bps)
 uint64_t engine_limit(const struct engine *e, enum engine_way way)
 {
 	return e->limit[way];
+}
+
+/* Nobody here looks into it. */
+struct mainline *engine_dht(const struct engine *e)
+{
+	return e->has_dht ? (struct mainline *)(uintptr_t)e : NULL;
+}
+
+int engine_add(struct engine *e, struct engine_source src, struct torrent **out)
+{
+	*out = fake_add(e, &src.magnet->id);
+	(*out)->is_guest = src.is_guest;
+	mem_free(src.magnet);
+	return 0;
+}
+
+void engine_remove(struct engine *e, struct torrent *t TAKES)
+{
+	TAILQ_REMOVE(&e->torrents, t, link);
+	mem_free(t);
+}
+
+bool torrent_is_guest(const struct torrent *t)
+{
+	return t->is_guest;
 }
 
 struct torrent *engine_find(const struct engine *e, const struct info_hash *h)

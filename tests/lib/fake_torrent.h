@@ -40,6 +40,9 @@ struct torrent *fake_add(struct engine *e, const struct torrent_id *id);
 void fake_ready(struct torrent *t, const struct metainfo *mi);
 void fake_set_failed(struct torrent *t);
 
+/* fake_set_dht — from now on torrents that are named can be looked for. */
+void fake_set_dht(struct engine *e);
+
 /* fake_hold — the first `bytes` of piece space are held from now on. Parked
  * reads that this completes are answered on the next turn. */
 void fake_hold(struct torrent *t, uint64_t bytes);

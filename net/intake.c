@@ -417,7 +417,6 @@ static void count_block(struct intake *in, struct intake_piece *ip,
 	uint32_t i = block / ip->segment_blocks;
 
 	ip->n_arrived++;
-	ip->came_us = loop_now_us(in->sw->loop);
 	if (--ip->n_missing[i] > 0)
 		return;
 	forget_segment(in, ip, i);

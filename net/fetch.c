@@ -64,6 +64,7 @@ struct want {
 	bool has_no_leaves;
 	uint64_t read_us, window_us; /* deadlines */
 	uint64_t progress_us;
+	uint32_t n_hung; /* so many of its blocks were there, and some lost */
 	bool is_missing;
 };
 
@@ -517,12 +518,21 @@ void fetch_on_lost(struct fetch *f, uint32_t piece_ix)
 	(void)apply(f, w);
 }
 
-void fetch_on_block(struct fetch *f, uint32_t piece_ix, uint64_t now_us)
+void fetch_on_block(struct fetch *f, uint32_t piece_ix, uint32_t n_arrived,
+		    uint64_t now_us)
 {
 	struct want *w = find(f, piece_ix);
 
-	if (w != NULL)
+	if (w != NULL && n_arrived > w->n_hung)
 		w->progress_us = now_us;
+}
+
+void fetch_on_hung(struct fetch *f, uint32_t piece_ix, uint32_t n_arrived)
+{
+	struct want *w = find(f, piece_ix);
+
+	if (w != NULL && n_arrived > w->n_hung)
+		w->n_hung = n_arrived;
 }
 
 uint64_t fetch_progress_us(const struct fetch *f, uint32_t piece_ix)

@@ -69,9 +69,15 @@ uint64_t fetch_rests_until_us(const struct fetch *f, uint64_t now_us);
 void fetch_on_verified(struct fetch *f, uint32_t piece_ix);
 void fetch_on_lost(struct fetch *f, uint32_t piece_ix);
 
-/* fetch_on_block — a block of it arrived. fetch_progress_us — when the last
- * one did; 0: none since it is wanted. */
-void fetch_on_block(struct fetch *f, uint32_t piece_ix, uint64_t now_us);
+/* fetch_on_hung — nothing came of it for long, and some of the `n_arrived`
+ * blocks that were there are given up: to bring them once more is no progress.
+ */
+void fetch_on_hung(struct fetch *f, uint32_t piece_ix, uint32_t n_arrived);
+
+/* fetch_on_block — a block of it arrived, the `n_arrived`th. fetch_progress_us
+ * — when the last one did; 0: none since it is wanted. */
+void fetch_on_block(struct fetch *f, uint32_t piece_ix, uint32_t n_arrived,
+		    uint64_t now_us);
 uint64_t fetch_progress_us(const struct fetch *f, uint32_t piece_ix);
 
 /* fetch_is_hungry — some wanted piece is not held. */

@@ -417,6 +417,7 @@ static void count_block(struct intake *in, struct intake_piece *ip,
 	uint32_t i = block / ip->segment_blocks;
 
 	ip->n_arrived++;
+	ip->came_us = loop_now_us(in->sw->loop);
 	if (--ip->n_missing[i] > 0)
 		return;
 	forget_segment(in, ip, i);
@@ -446,7 +447,8 @@ static void take_block(struct intake *in, const struct intake_sender *from,
 	ip->sender[block] = *from;
 	(void)picker_on_arrived(sw->picker, from->id, b, others, &n_others);
 	cancel_copies(sw, from->id, b, others, n_others);
-	fetch_on_block(sw->t->fetch, b->piece_ix, loop_now_us(sw->loop));
+	fetch_on_block(sw->t->fetch, b->piece_ix, ip->n_arrived + 1,
+		       loop_now_us(sw->loop));
 	pieces_took(pieces_of(in), b->piece_ix, b->begin_bytes);
 	count_block(in, ip, block);
 }

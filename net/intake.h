@@ -35,6 +35,7 @@ struct intake_piece {
 	struct intake_sender *sender;
 	uint32_t segment_blocks;
 	uint32_t *n_missing;
+	uint64_t came_us; /* when it was begun, or last got a block */
 
 	bool is_suspect;
 	uint32_t only_peer; /* the one peer that is asked; 0: a suspect piece
@@ -72,6 +73,10 @@ bool intake_open(struct intake *in, uint32_t piece_ix, uint32_t at_bytes);
  * it is lost, its demand is not. A staged piece loses what is in memory; asked
  * again, all. False: it is too late, it is being hashed. */
 bool intake_give_back(struct intake *in, uint32_t piece_ix);
+
+/* intake_hung — a piece that reads wait for, which keeps memory and of which
+ * nothing came for RECLAIM_HUNG_MS; UINT32_MAX: none. */
+uint32_t intake_hung(const struct intake *in, uint64_t now_us);
 
 /* intake_unwant — nobody wants the piece any more: keep what has come, give
  * back what has not begun. */

@@ -9,10 +9,13 @@
 #include "cache/pieces.h"
 #include "core/err.h"
 #include "core/hmap.h"
+#include "core/loop.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
 #include "net/custody.h"
 #include "net/intake.h"
+#include "net/net_limits.h"
+#include "net/picker.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 
@@ -77,6 +80,7 @@ struct intake_piece *intake_piece_new(struct intake *in, uint32_t ix)
 		intake_piece_free(ip);
 		return NULL;
 	}
+	ip->came_us = loop_now_us(in->sw->loop);
 	LIST_INSERT_HEAD(&in->pieces, ip, link);
 	return ip;
 }
@@ -89,4 +93,18 @@ void intake_piece_drop(struct intake *in, struct intake_piece *ip)
 	(void)hmap_del(in->by_ix, &ip->ix);
 	LIST_REMOVE(ip, link);
 	intake_piece_free(ip);
+}
+
+uint32_t intake_hung(const struct intake *in, uint64_t now_us)
+{
+	const struct intake_piece *ip;
+
+	LIST_FOREACH (ip, &in->pieces, link) {
+		if (ip->n_arrived < ip->n_blocks &&
+		    now_us >= ip->came_us + (uint64_t)RECLAIM_HUNG_MS * 1000 &&
+		    picker_class(in->sw->picker, ip->ix) == WANT_URGENT &&
+		    pieces_state(in->sw->t->ps, ip->ix) == PIECE_FETCHING)
+			return ip->ix;
+	}
+	return UINT32_MAX;
 }

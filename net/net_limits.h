@@ -47,6 +47,9 @@ enum {
 	PEER_FIRST_BLOCK_US = 1000000, /* for its first block, and its delay */
 	PEER_FORGET_MS = 20000,	 /* stalled so long: it has lost our requests */
 	PEER_RTT_EVERY_MS = 100, /* a system call each */
+	RECLAIM_HUNG_MS = 4000,	 /* an urgent piece of which nothing comes */
+	RECLAIM_LOOK_MS = 500,	 /* keeps its memory for so long; how often
+				    those who want some look for it */
 	CUSTODY_FIRST = 1, /* pieces hashed at a time, of one unknown, … */
 	CUSTODY_EARN = 8,  /* … one more for so many that were right */
 	CUSTODY_HOLD_MS = 2000, /* for those who are suspect, to be cleared */

@@ -4,6 +4,7 @@
 #define SHOAL_NET_RECLAIM_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct swarm;
 
@@ -11,5 +12,9 @@ struct swarm;
  * short_for): have one other piece give its memory back. False: there is none
  * that is wanted less. */
 bool reclaim_for(struct swarm *sw);
+
+/* reclaim_wake_us — when to try again though nothing else has changed;
+ * UINT64_MAX: no need. */
+uint64_t reclaim_wake_us(const struct swarm *sw, uint64_t now_us);
 
 #endif

@@ -384,6 +384,8 @@ static void set_wake(struct swarm *sw, uint64_t late_us, uint64_t now_us)
 		wake_us = web_us;
 	if (way_us < wake_us)
 		wake_us = way_us;
+	if (reclaim_wake_us(sw, now_us) < wake_us)
+		wake_us = reclaim_wake_us(sw, now_us);
 	TAILQ_FOREACH (p, &sw->peers, link) {
 		uint64_t us = peer_ask_late_us(p);
 		uint64_t doubt_us = peer_ask_doubt_us(p);

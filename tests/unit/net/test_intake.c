@@ -2,7 +2,9 @@
  * half there when the memory for unverified bytes is short. */
 #include "cache/pieces.h"
 #include "net/engine_internal.h"
+#include "net/fetch.h"
 #include "net/intake.h"
+#include "net/net_limits.h"
 #include "net/picker.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
@@ -115,6 +117,48 @@ static void a_read_takes_memory_from_other_torrents(void **state)
 	rogue_stop(&r);
 }
 
+/* Reads of one torrent hold all memory, and nothing comes for them: after a
+ * while a read of another gets what it needs, and they wait on. */
+static void a_read_takes_memory_from_reads_that_hang(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[2];
+	struct intake_piece *ip;
+	uint64_t came_us;
+	struct reading rd[2];
+	struct torrent *first;
+	struct rogue r;
+
+	short_of_memory(w, &r, HOLDS_NONE);
+	world_run(w, has_unchoked, n);
+	reading_start(&rd[0], n, 0, PIECE);
+	reading_start(&rd[1], n, 2 * PIECE, PIECE);
+	world_run(w, has_begun_two, n);
+	first = n->t;
+	LIST_FOREACH (ip, &first->swarm->intake->pieces, link)
+		ip->came_us -= (uint64_t)RECLAIM_HUNG_MS * 1000;
+
+	mem_free(w->content);
+	buf_fini(&w->file);
+	world_torrent(w, PIECES, PIECE, (uint64_t)PIECES * PIECE - 1);
+	node_seed(w, 3, HOLDS_ALL);
+	n->is_ready = false;
+	node_add(n);
+	node_meet(n, &w->nodes[3]);
+	node_read(n, 0, PIECE);
+	assert_int_equal(picker_class(first->swarm->picker, 0), WANT_URGENT);
+	assert_int_equal(picker_class(first->swarm->picker, 2), WANT_URGENT);
+	/* What is brought once more keeps no reader waiting. */
+	came_us = fetch_progress_us(first->fetch, 0);
+	fetch_on_block(first->fetch, 0, 1, came_us + 1);
+	assert_int_equal(fetch_progress_us(first->fetch, 0), came_us);
+	fetch_on_block(first->fetch, 0, 2, came_us + 1);
+	assert_int_equal(fetch_progress_us(first->fetch, 0), came_us + 1);
+	torrent_read_cancel(rd[0].rd);
+	torrent_read_cancel(rd[1].rd);
+	rogue_stop(&r);
+}
+
 /* ---- staged pieces ---- */
 
 enum { LONG = 8 * WIRE_BLOCK_BYTES };
@@ -171,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_read_takes_memory_from_windows),
 		T(a_read_takes_memory_from_other_torrents),
+		T(a_read_takes_memory_from_reads_that_hang),
 		T(gives_back_by_segments),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,6 +62,7 @@ struct want {
 		parts; /* the reads', and those edges; oldest first */
 	bool is_leafy; /* parts can be right before the piece is */
 	bool has_no_leaves;
+	bool must_ask; /* nobody who has it is there to be asked for hashes */
 	uint64_t read_us, window_us; /* deadlines */
 	uint64_t progress_us;
 	uint32_t n_hung; /* so many of its blocks were there, and some lost */
@@ -72,6 +73,7 @@ struct fetch {
 	struct torrent *t; /* Owner: */
 	struct hmap *wants;
 	unsigned n_missing;    /* of wants */
+	unsigned n_must_ask;   /* the same */
 	uint32_t *pins;	       /* a count a piece; NULL: never any */
 	uint32_t n_background; /* pinned and not held */
 	uint64_t rest_until_us;
@@ -128,6 +130,14 @@ static enum want_class calm_class(const struct fetch *f, uint32_t ix)
 static struct want *find(const struct fetch *f, uint32_t ix)
 {
 	return hmap_get(f->wants, &ix);
+}
+
+static void set_must_ask(struct fetch *f, struct want *w, bool must_ask)
+{
+	if (w->must_ask == must_ask)
+		return;
+	w->must_ask = must_ask;
+	f->n_must_ask += must_ask ? 1u : UINT32_MAX;
 }
 
 static void set_missing(struct fetch *f, struct want *w, bool is_missing)
@@ -264,6 +274,7 @@ static int apply(struct fetch *f, struct want *w)
 		if (w->is_missing)
 			calm_down(f, w->ix);
 		set_missing(f, w, false);
+		set_must_ask(f, w, false);
 		(void)hmap_del(f->wants, &w->ix);
 		mem_free(w);
 		return 0;
@@ -321,15 +332,60 @@ void fetch_del_read(struct fetch *f, uint32_t piece_ix, struct fetch_part *part)
 		(void)apply(f, w); /* no more memory than before */
 }
 
+static bool somebody_has(const struct fetch *f, uint32_t ix)
+{
+	const struct peer *p;
+
+	TAILQ_FOREACH (p, &f->t->swarm->peers, link)
+		if (p->is_up && p->have.data != NULL && bits_has(&p->have, ix))
+			return true;
+	return false;
+}
+
+/* Without peers nobody has refused: neither will the blocks come. */
 void fetch_on_no_leaves(struct fetch *f, uint32_t piece_ix)
 {
 	struct want *w = find(f, piece_ix);
 
-	if (w == NULL)
+	if (w == NULL || !w->is_leafy)
+		return;
+	set_must_ask(f, w, !somebody_has(f, piece_ix));
+	if (w->must_ask)
 		return;
 	w->has_no_leaves = true;
 	w->is_leafy = false;
 	(void)apply(f, w);
+}
+
+static bool ask_again(struct fetch *f, const struct want *w)
+{
+	const struct fetch_part *part;
+	bool is_good = true;
+
+	TAILQ_FOREACH (part, &w->parts, link)
+		if (part->is_read)
+			is_good =
+				hashget_want(f->t->hashget, w->ix,
+					     part->at_bytes, part->len_bytes) &&
+				is_good;
+	return is_good;
+}
+
+void fetch_ask_again(struct fetch *f)
+{
+	struct want *w;
+	size_t pos = 0;
+
+	if (f->n_must_ask == 0)
+		return;
+	while ((w = hmap_next(f->wants, &pos)) != NULL) {
+		if (!w->must_ask || !somebody_has(f, w->ix))
+			continue;
+		set_must_ask(f, w, false);
+		if (!ask_again(f, w))
+			fetch_on_no_leaves(f, w->ix);
+		swarm_kick(f->t->swarm);
+	}
 }
 
 /* ---- windows ---- */

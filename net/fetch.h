@@ -49,6 +49,10 @@ bool fetch_takes_parts(const struct fetch *f);
  * for some of it waits for all of it. */
 void fetch_on_no_leaves(struct fetch *f, uint32_t piece_ix);
 
+/* fetch_ask_again — in each pass: of those for whom nobody was there to be
+ * asked, is somebody now? */
+void fetch_ask_again(struct fetch *f);
+
 /* fetch_pin — pieces [first, end) are wanted even if nobody reads them, and
  * again when they get lost. 0 or ENOMEM, after which nothing has changed.
  * fetch_unpin — once for each time they were pinned. */

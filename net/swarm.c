@@ -431,6 +431,7 @@ static void on_pass(void *arg)
 	} while (sw->intake->is_short && reclaim_for(sw));
 	intake_find_hashes(sw->intake);
 	hashget_run(sw->t->hashget); /* behind the requests for blocks */
+	fetch_ask_again(sw->t->fetch);
 	held_us = custody_run(sw->intake, now_us);
 	set_wake(sw, held_us < late_us ? held_us : late_us, now_us);
 	if (n_peers == 0 && sw->n_dialing == 0 && fetch_is_hungry(sw->t->fetch))

@@ -28,7 +28,7 @@ static void a_read_fetches_its_leaves(void **state)
 	node_read(n, PIECE + 20 * LEAF + 100, 2 * LEAF);
 	down = node_view(n).down_bytes;
 	assert_int_equal(node_view(n).held_pieces, 0);
-	assert_true(down >= 3 * LEAF && down <= 4 * LEAF);
+	assert_in_range(down, 3 * LEAF, 4 * LEAF);
 	/* The same again needs nobody. */
 	node_read(n, PIECE + 20 * LEAF + 200, LEAF);
 	assert_int_equal(node_view(n).down_bytes, down);

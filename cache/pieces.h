@@ -229,13 +229,11 @@ bool pieces_lacks_hash(const struct pieces *ps, uint32_t ix);
  * the store. */
 void pieces_keep(struct pieces *ps, uint32_t ix);
 
-/* pieces_shut_segment — as pieces_shut, of the segment of byte `at`. */
-void pieces_shut_segment(struct pieces *ps, uint32_t ix, uint32_t at_bytes);
-
 /* pieces_shut — take the memory of all segments of a staged FETCHING piece that
  * are open and not full; they must be filled anew. Nobody writes into them any
- * more. */
+ * more. pieces_shut_segment — the same of the segment of byte `at`. */
 void pieces_shut(struct pieces *ps, uint32_t ix);
+void pieces_shut_segment(struct pieces *ps, uint32_t ix, uint32_t at_bytes);
 
 /* pieces_abandon — give up a FETCHING piece. The caller has made sure that
  * nobody writes into its memory any more. */

@@ -34,7 +34,8 @@ const char create_usage[] =
 	"usage: shoalctl create [-o FILE] [-t TRACKER]... "
 	"[--v1|--v2|--hybrid]\n"
 	"                       [--piece SIZE] [--symlinks] [--no-exec]\n"
-	"                       [--seed] [--bind ADDR] [--port N] PATH\n"
+	"                       [--seed] [--bind ADDR] [--port N]\n"
+	"                       [--nodht] PATH\n"
 	"Makes a torrent of a file or directory and prints its magnet link.\n"
 	"  -o FILE       where the .torrent goes (NAME.torrent)\n"
 	"  -t TRACKER    announce there; may be repeated\n"
@@ -47,7 +48,8 @@ const char create_usage[] =
 	"  --no-exec     do not note which files may be executed\n"
 	"  --seed        then serve the files where they are, until ^C\n"
 	"  --bind ADDR   with --seed: listen on this address only\n"
-	"  --port N      with --seed: listen on this port (a free one)\n";
+	"  --port N      with --seed: listen on this port (a free one)\n"
+	"  --nodht       with --seed: stay out of the DHT\n";
 
 enum { PIECE_MIN_BYTES = 16 << 10, PIECE_MAX_BYTES = 64 << 20 };
 
@@ -120,6 +122,7 @@ static int parse(struct create *c, int argc, char **argv)
 		{"seed", no_argument, NULL, 's'},
 		{"bind", required_argument, NULL, 'b'},
 		{"port", required_argument, NULL, 'p'},
+		{"nodht", no_argument, NULL, 'd'},
 		{"piece", required_argument, NULL, 'l'},
 		{NULL, 0, NULL, 0},
 	};
@@ -160,6 +163,9 @@ static int parse(struct create *c, int argc, char **argv)
 		case 'p':
 			r = set_port(c, optarg);
 			break;
+		case 'd':
+			c->net.no_dht = true;
+			break;
 		case 'l':
 			r = set_piece(c, optarg);
 			break;
@@ -174,8 +180,8 @@ static int parse(struct create *c, int argc, char **argv)
 		return r;
 	if (argc - optind != 1)
 		return misuse("it takes one PATH", "");
-	if (!c->seed && (c->net.bind || c->net.port))
-		return misuse("--bind and --port go with --seed", "");
+	if (!c->seed && (c->net.bind || c->net.port || c->net.no_dht))
+		return misuse("--bind, --port and --nodht go with --seed", "");
 	c->path = argv[optind];
 	return 0;
 }

@@ -32,6 +32,7 @@ enum {
 	STACK_WORKERS_MAX = 16,
 	STACK_NAMES = 4,
 	STACK_DRAIN_MS = 1000,
+	STACK_NAMES_MS = 100,
 	STACK_END_S = 2,
 };
 
@@ -181,6 +182,17 @@ static void end_workers(struct workers *w, const char *what)
 	workers_free(w);
 }
 
+/* Nobody waits for a name any more. One that is still being looked up (without
+ * a network that takes half a minute) is left to the exit, with its thread and
+ * the loop that it would tell. False: so it is. */
+static bool end_names(struct stack *s)
+{
+	if (s->names && workers_drain(s->names, STACK_NAMES_MS) != 0)
+		return false;
+	workers_free(s->names);
+	return true;
+}
+
 /* The store's last commit runs on its thread, and blobs are written by the
  * workers, so those end after it. */
 void stack_fini(struct stack *s)
@@ -189,9 +201,9 @@ void stack_fini(struct stack *s)
 	store_free(s->store);
 	end_workers(s->workers, "workers");
 	end_workers(s->thread, "store");
-	end_workers(s->names, "names");
 	blk_pool_free(s->pool);
-	loop_free(s->loop);
+	if (end_names(s))
+		loop_free(s->loop);
 	if (s->has_deadline)
 		(void)timer_delete(s->deadline);
 	memset(s, 0, sizeof(*s));

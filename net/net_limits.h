@@ -34,8 +34,8 @@ enum {
 				       comes while they choke as an offence; */
 	PEER_OPENING_MS = 100, /* after two round trips they are free again */
 	PEER_REQQ = 500,       /* what we let others queue, and say so */
-	PEER_REQUESTS_MAX = 2048,    /* what we ever have out to one peer */
-	PEER_INVALID_MAX = 300,	     /* senseless requests before we hang up */
+	PEER_REQUESTS_MAX = 2048, /* what we ever have out to one peer */
+	PEER_INVALID_MAX = 300,	  /* senseless requests before we hang up */
 	PEER_UPLOAD_QUEUE_BYTES = 512 << 10, /* in the socket queue, a peer */
 	UPLOAD_RUN_BYTES = PEERIO_BLOCK_MAX, /* read at once for a peer … */
 	UPLOAD_RUN_BLOCKS = 8,		     /* … of so many blocks */

@@ -205,7 +205,7 @@ def libtorrent_seed(bench):
 
 def place_seed(bench):
     host = bench.seed
-    proc = host.start([program("shoalctl"), "create", "--v1", "-o", os.devnull,
+    proc = host.start([program("shoalctl"), "create", "--v1", "--nodht", "-o", os.devnull,
                        "--seed", "--bind", host.ip4, "--port", PEER_PORT,
                        bench.torrent.path], "place", stdout=subprocess.PIPE)
     proc.stdout.readline()      # the link: it listens

@@ -73,7 +73,7 @@ class Own:
         host, torrent = bench.seed, bench.torrent
         self.address = f"{host.ip4}:{PORT}"
         self.proc = host.start(
-            [program("shoalctl"), "create", "--v1", "-o", os.devnull, "--piece",
+            [program("shoalctl"), "create", "--v1", "--nodht", "-o", os.devnull, "--piece",
              torrent.piece_size, "--seed", "--bind", host.ip4, "--port", PORT,
              torrent.path], "own", stdout=subprocess.PIPE)
         link = self.proc.stdout.readline().decode()

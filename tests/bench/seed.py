@@ -169,7 +169,7 @@ class Place:
         host = bench.seed
         self.address = f"{host.ip4}:{PORT}"
         self.proc = host.start(
-            [program("shoalctl"), "create", "--v1", "-o", os.devnull, "--seed",
+            [program("shoalctl"), "create", "--v1", "-o", os.devnull, "--seed", "--nodht",
              "--bind", host.ip4, "--port", PORT, bench.torrent.path], "place",
             stdout=subprocess.PIPE)
         link = self.proc.stdout.readline().decode()

@@ -166,7 +166,7 @@ class Shoalfs(Mounted):
         return torrent.name, torrent.name
 
     def command(self, torrent, store):
-        return [program(), "-f", "-o", f"store={store}/store",
+        return [program(), "-f", "-o", f"store={store}/store,nodht",
                 torrent.file, self.path]
 
 

@@ -15,7 +15,7 @@ def scenario(lab):
     reader, seed = lab.hosts("reader", "seed")
     lab.link(reader, seed)
     tree, file = write_tree(lab.path("c", "tree"), 16), lab.path("t.torrent")
-    seeder = seed.start([program("shoalctl"), "create", "-o", file, "--seed",
+    seeder = seed.start([program("shoalctl"), "create", "-o", file, "--seed", "--nodht",
                          tree], "create", stdout=subprocess.PIPE)
     link = seeder.stdout.readline().decode().strip()
     assert link.startswith("magnet:?xt=urn:btih:") and "x.pe=" in link, link

@@ -5,7 +5,7 @@ all three, also after a restart."""
 import os
 
 from lab import run, until
-from shoal import Mount, assert_same
+from shoal import Mount, assert_same, content_path
 from swarm import make_torrent, start_leech, start_seed, write_blob
 
 SIZE = 5_000_003
@@ -16,10 +16,10 @@ KINDS = {"one": ("v2", 64 << 10), "two": ("v2", 1 << 20),
 
 
 def make_torrents(lab):
-    first = lab.path("c", "one", "film.bin")
+    first = lab.path("c", "one")
     write_blob(first, SIZE, 26)
     for name in ("two", "three"):
-        os.link(first, os.path.join(lab.mkdir("c", name), "film.bin"))
+        os.link(first, lab.path("c", name))
     return [make_torrent(lab.path("c", name), kind, piece)
             for name, (kind, piece) in KINDS.items()]
 
@@ -37,7 +37,7 @@ def assert_kept_once(mount):
 
 
 def give(lab, host, mount_host, torrent):
-    into = lab.mkdir(f"from-{torrent.name}")
+    into = lab.fresh_dir(f"from-{torrent.name}")
     peer = start_leech(host, torrent, into, "--no-tracker",
                        "--peer", f"{mount_host.ip4}:{PORT}")
     peer.wait("complete", 20)
@@ -53,12 +53,12 @@ def scenario(lab):
     options = [f"peer={source.address}", f"port={PORT}"]
     sources = [torrent.file for torrent in torrents]
     mount = Mount(reader, *sources, options=options)
-    assert_same(mount.wait_path("one"), torrents[0].path)
+    assert_same(content_path(mount, torrents[0]), torrents[0].path)
     source.stop()
     for torrent in torrents[1:]:  # nobody has them but this mount
-        held = lambda name=torrent.name: mount.held(name, "film.bin") == SIZE
+        held = lambda name=torrent.name: mount.held(name, name) == SIZE
         until(held, 10, f"{torrent.name} is held")
-        assert_same(mount.at(torrent.name), torrent.path)
+        assert_same(content_path(mount, torrent), torrent.path)
     down = sum(t["down_bytes"] for t in mount.status()["torrents"])
     assert down < SIZE * 1.05, down
     give(lab, leech, reader, torrents[1])

@@ -431,7 +431,12 @@ static void named_hash_is_looked_for(void **state)
 	kernel_run(f.k, GUESTS_STAND_MS + 50);
 	u = kernel_send(f.k, FUSE_LOOKUP, INODE_ROOT, NULL, 0, hex);
 	assert_false(kernel_poll(f.k, u));
-	assert_non_null(engine_next(f.k->engine, f.t));
+	t = engine_next(f.k->engine, f.t);
+	assert_non_null(t);
+	fake_set_failed(t);
+	mount_on_failed(f.k->m, t);
+	kernel_wait(f.k, u);
+	assert_int_equal(f.k->err, ENOENT);
 	teardown(&f);
 }
 

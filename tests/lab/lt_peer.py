@@ -118,7 +118,15 @@ class Peer:
         self.errors = []
         for peer in options.peer:
             connect(self.handle, peer)
-        for node in filter(None, options.dht or ()):
+        self.nodes = [node for node in options.dht or () if node]
+        self.nodes_told = 0
+
+    def tell_nodes(self):
+        """Again and again: before the DHT has started it forgets them."""
+        if not self.nodes or time.monotonic() - self.nodes_told < 1:
+            return
+        self.nodes_told = time.monotonic()
+        for node in self.nodes:
             address, port = node.rsplit(":", 1)
             self.session.add_dht_node((address.strip("[]"), int(port)))
 
@@ -173,6 +181,7 @@ class Peer:
         while True:
             ready, _, _ = select.select([sys.stdin], [], [], 0.02)
             self.take_alerts()
+            self.tell_nodes()
             if not ready:
                 continue
             line = sys.stdin.readline()

@@ -452,33 +452,28 @@ static void refuses_bad_torrents(void **state)
 				 "beee" V2 "6:pieces" P20),
 		/* order; one a link and the other not; padding that is short,
 		 * long, or a piece too much */
-		INFO(
-			"9:file treed1:a" LEAF("1", "") "1:b" LEAF(
-				"1", "") "e5:filesld6:lengthi1e4:pathl1:"
-					 "bee" PAD("16383") "d6:lengthi1e4:"
-							    "pathl1:aeee" V2
-							    "6:pieces" P40),
+		INFO("9:file treed1:a" LEAF("1", "") "1:b" LEAF(
+			"1", "") "e5:filesld6:lengthi1e4:pathl1:"
+				 "bee" PAD("16383") "d6:lengthi1e4:"
+						    "pathl1:aeee" V2
+						    "6:pieces" P40),
 		INFO("9:file treed1:ad0:d6:lengthi0eee1:b" LEAF(
 			"1", "") "e5:filesld4:attr1:l4:pathl1:ae12:symlink "
 				 "pathl1:beed6:lengthi1e4:pathl1:beee" V2
 				 "6:pieces" P20),
-		INFO(
-			"9:file treed1:a" LEAF("1", "") "1:b" LEAF(
-				"1", "") "e5:filesld6:lengthi1e4:pathl1:"
-					 "aee" PAD("16382") "d6:lengthi1e4:"
-							    "pathl1:beee" V2
-							    "6:pieces" P20),
-		INFO(
-			"9:file treed1:a" LEAF("1", "") "1:b" LEAF(
-				"1", "") "e5:filesld6:lengthi1e4:pathl1:"
-					 "aee" PAD("16384") "d6:lengthi1e4:"
-							    "pathl1:beee" V2
-							    "6:pieces" P40),
-		INFO(
-			"9:file treed1:a" LEAF(
-				"1", "") "e5:filesld6:lengthi1e4:pathl1:"
-					 "aee" PAD("16384") "e" V2
-							    "6:pieces" P40),
+		INFO("9:file treed1:a" LEAF("1", "") "1:b" LEAF(
+			"1", "") "e5:filesld6:lengthi1e4:pathl1:"
+				 "aee" PAD("16382") "d6:lengthi1e4:"
+						    "pathl1:beee" V2
+						    "6:pieces" P20),
+		INFO("9:file treed1:a" LEAF("1", "") "1:b" LEAF(
+			"1", "") "e5:filesld6:lengthi1e4:pathl1:"
+				 "aee" PAD("16384") "d6:lengthi1e4:"
+						    "pathl1:beee" V2
+						    "6:pieces" P40),
+		INFO("9:file treed1:a" LEAF(
+			"1", "") "e5:filesld6:lengthi1e4:pathl1:"
+				 "aee" PAD("16384") "e" V2 "6:pieces" P40),
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

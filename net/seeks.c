@@ -13,6 +13,7 @@
  * are sorted by due_us; n_hurried and n_calm_running count SEEK_RUNNING. */
 #include <string.h>
 
+#include "core/log.h"
 #include "core/loop.h"
 #include "core/rng.h"
 #include "net/mainline_internal.h"
@@ -109,6 +110,11 @@ static void on_search_end(void *arg, const struct dht_outcome *outcome)
 	struct seek *s = arg;
 	struct mainline *m = s->m;
 
+	log_debug("dht: %02x%02x%02x%02x…: %u asked, %u answered, %u peers, "
+		  "announced to %u",
+		  s->hash[0], s->hash[1], s->hash[2], s->hash[3],
+		  outcome->n_asked, outcome->n_answered, outcome->n_peers,
+		  outcome->n_stored);
 	s->search = NULL;
 	if (s->was_hurried)
 		m->n_hurried--;

@@ -62,6 +62,8 @@ def open_session(options):
         "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False,
         "dht_ignore_dark_internet": False,
         "dht_announce_interval": 5,
+        # One session is many nodes, and each of them may be asked.
+        "dht_block_ratelimit": 1000, "dht_block_timeout": 1,
         "enable_upnp": False, "enable_natpmp": False,
         "enable_outgoing_tcp": not options.utp,
         "enable_incoming_tcp": not options.utp,

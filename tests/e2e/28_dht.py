@@ -1,19 +1,16 @@
 """Goal: no tracker, no link, no peer named anywhere: `ls MOUNT/<info-hash>` finds
-the swarm in the DHT of libtorrent's and Transmission's nodes, and its files are
-read. They find the mount, as the only seed, in the same way. A hash that nobody
-has is an error, soon, holds up nothing else meanwhile, and is not remembered as
-absent; a waiting `ls` can be interrupted. What the node knew is there after a
-restart, without the node it began at. The same over IPv6 alone."""
+the swarm in the DHT of libtorrent's nodes, and its files are read. A hash that
+nobody has is an error, soon, holds up nothing else meanwhile, and is not
+remembered as absent; a waiting `ls` can be interrupted. What the node knew is
+there after a restart, without the node it began at."""
 
-import json
 import os
 import signal
 import time
 
-from lab import need, run, until
+from lab import run, until
 from shoal import Mount, assert_same
-from swarm import (PEER_PORT, LtPeer, make_torrent, transmission_rpc,
-                   transmission_settings, write_tree)
+from swarm import PEER_PORT, LtPeer, make_torrent, write_tree
 
 PORT = 7010
 NOBODY = "5ca1ab1e" * 5
@@ -55,37 +52,6 @@ def seed_of(host, torrent, ipv6, dht):
                            "--save", torrent.parent, "--seed")
     peer.wait("complete", 10)
     return peer
-
-
-def leech_of(host, torrent, ipv6, dht):
-    return libtorrent_node(host, ipv6, [dht], "--magnet", torrent.magnet(),
-                           "--save", host.lab.fresh_dir("into"))
-
-
-def transmission_of(host, torrent, node):
-    """It knows the torrent's magnet, and a node that it finds the DHT by."""
-    home = host.lab.fresh_dir("transmission")
-    settings = transmission_settings(host, host.lab.fresh_dir("into"))
-    settings.update({"dht-enabled": True, "bind-address-ipv4": host.nets4[0]})
-    with open(os.path.join(home, "settings.json"), "w") as out:
-        json.dump(settings, out)
-    with open(os.path.join(home, "dht.bootstrap"), "w") as out:
-        out.write(node.replace(":", " ") + "\n")
-    host.start([need("transmission-daemon"), "--foreground",
-                "--config-dir", home])
-    until(lambda: host.listening(9091, "127.0.0.1"), 20, "transmission RPC")
-    session = {}
-    transmission_rpc(host, session, "torrent-add",
-                     filename=torrent.magnet())
-
-    def is_complete():
-        listed = transmission_rpc(host, session, "torrent-get",
-                                  fields=["percentDone",
-                                          "metadataPercentComplete"])
-        return all(now["percentDone"] == 1
-                   and now["metadataPercentComplete"] == 1
-                   for now in listed["torrents"])
-    return is_complete
 
 
 def mount_of(host, ipv6, dht, **others):
@@ -131,8 +97,8 @@ def nobody_has_it(mount):
     assert list_hash(mount, NOBODY[:-1], 5).returncode == 2
 
 
-def scenario_of(lab, hosts, torrent, name, ipv6, with_transmission):
-    reader, router, far, later = hosts
+def scenario_of(lab, hosts, torrent, name, ipv6):
+    reader, router, far = hosts
     first = first_nodes(router, make_torrent(write_tree(
         lab.path(f"r{ipv6:d}", "other"), 7)), ipv6)
     boot = at(router, ipv6)
@@ -143,24 +109,16 @@ def scenario_of(lab, hosts, torrent, name, ipv6, with_transmission):
     if not ipv6:
         nobody_has_it(mount)
     seed.stop()
-
-    # The mount alone has it now, and says so in the DHT.
-    leech = leech_of(far, torrent, ipv6, boot)
-    leech.wait("complete", 90)
-    leech.stop()
-    if with_transmission:
-        is_complete = transmission_of(later, torrent, boot)
-        until(is_complete, 90, "transmission has it from the mount alone")
     return first, mount
 
 
 def scenario(lab):
-    hosts = lab.hosts("reader", "router", "far", "later")
+    hosts = lab.hosts("reader", "router", "far")
     lab.link(*hosts)
     for host in hosts:
         settle(lab, host)
     torrent = make_torrent(write_tree(lab.path("c", "tree"), 27))
-    first, mount = scenario_of(lab, hosts, torrent, torrent.v1, False, True)
+    first, mount = scenario_of(lab, hosts, torrent, torrent.v1, False)
     assert mount.stop() == 0
 
     # The table of the last run is enough; the torrent is another one.

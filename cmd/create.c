@@ -111,6 +111,13 @@ static int set_piece(struct create *c, const char *text)
 	return 0;
 }
 
+static int check(const struct create *c)
+{
+	if (!c->seed && (c->net.bind || c->net.port || c->net.no_dht))
+		return misuse("--bind, --port and --nodht go with --seed", "");
+	return 0;
+}
+
 static int parse(struct create *c, int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -140,13 +147,10 @@ static int parse(struct create *c, int argc, char **argv)
 			r = add_tracker(c, optarg);
 			break;
 		case '1':
-			c->kind = (struct content_kind){.has_v1 = true};
-			break;
 		case '2':
-			c->kind = (struct content_kind){.has_v2 = true};
-			break;
 		case 'h':
-			c->kind = (struct content_kind){true, true};
+			c->kind.has_v1 = opt != '2';
+			c->kind.has_v2 = opt != '1';
 			break;
 		case 'y':
 			c->want |= CONTENT_LINKS;
@@ -180,10 +184,8 @@ static int parse(struct create *c, int argc, char **argv)
 		return r;
 	if (argc - optind != 1)
 		return misuse("it takes one PATH", "");
-	if (!c->seed && (c->net.bind || c->net.port || c->net.no_dht))
-		return misuse("--bind, --port and --nodht go with --seed", "");
 	c->path = argv[optind];
-	return 0;
+	return check(c);
 }
 
 /* ---- encoding and writing ---- */

@@ -2,33 +2,29 @@
  *
  * Only what is read or pinned is fetched: a piece is wanted while at least one
  * read is parked on it (urgent), one cursor's window covers it (read-ahead) or
- * it is pinned (background), and by nothing else. Looking at a torrent costs no
- * payload.
+ * it is pinned (background). Looking at a torrent costs no payload.
  *
  * Happy path: a read adds itself to each piece it misses, a cursor to each
- * piece of its window; the counts make the class, the class goes to the
- * picker, the swarm is kicked. Verified: the read takes itself out; the
- * window's count stays, so that a piece that gets lost is fetched again.
+ * piece of its window; the counts make the class, which goes to the picker, and
+ * the swarm is kicked. Verified: the read takes itself out; the window's count
+ * stays, so that a piece that gets lost is fetched again.
  *
  * Parts. Of a v2 torrent a read wants its own blocks and no more, if that is
  * worth a question (is_worth_it): where a piece comes within LEAF_WORTH_US at
  * the rate of the moment, the whole of it is as good, and the loop has fewer
  * leaves to hash. The question (hashget) leaves with the first block's request.
- * If nobody answers it, the piece is wanted whole after all
- * (fetch_on_no_leaves). What else of the piece is fetched is for windows to
- * say.
+ * If nobody answers it, the piece is wanted whole (fetch_on_no_leaves). What
+ * else of the piece is fetched is for windows to say.
  *
  * Deadlines. Urgent pieces are due when their first read began. A window piece
- * is due when its reader may get there (cursor.c); it keeps that deadline while
- * it is in some window, so moving a window touches only the pieces at its two
- * ends.
+ * is due when its reader may get there (cursor.c), as long as it is in some
+ * window, so moving a window touches only the pieces at its two ends.
  *
  * Pins. A whole torrent may be pinned, so they are a count a piece, and the
- * picker keeps those that are missing without a list. A pinned piece
- * that gets lost is wanted again. It may have been lost because the store has
- * no room: then it would be fetched and lost for ever. So all pins of the
- * torrent rest after a loss, for a time that doubles with each; pinning
- * something ends that.
+ * picker keeps those that are missing without a list. A pinned piece that gets
+ * lost is wanted again. The store may have no room: it would be fetched and
+ * lost for ever. So all pins of the torrent rest after a loss, for a time that
+ * doubles with each; pinning something ends that.
  *
  * Nobody wants it any more: outstanding requests are cancelled; what has
  * arrived stays while memory allows (intake_unwant, intake_reclaim). */
@@ -382,6 +378,7 @@ void fetch_ask_again(struct fetch *f)
 		if (!w->must_ask || !somebody_has(f, w->ix))
 			continue;
 		set_must_ask(f, w, false);
+		hashget_renew(f->t->hashget);
 		if (!ask_again(f, w))
 			fetch_on_no_leaves(f, w->ix);
 		swarm_kick(f->t->swarm);
@@ -569,8 +566,7 @@ void fetch_on_lost(struct fetch *f, uint32_t piece_ix)
 	if (w == NULL)
 		return;
 	set_missing(f, w, true);
-	/* Without memory a window's piece is left to the read that comes for
-	 * it; a read that needs it now adds itself again and is told. */
+	/* Without memory a window's piece is left to the read that comes. */
 	(void)apply(f, w);
 }
 

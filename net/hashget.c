@@ -105,6 +105,12 @@ static bool want(struct hashget *hg, struct hashplan_want *w)
 	return r == 0;
 }
 
+void hashget_renew(struct hashget *hg)
+{
+	if (hg != NULL)
+		hashplan_renew(hg->plan);
+}
+
 bool hashget_want_piece(struct hashget *hg, uint32_t piece_ix)
 {
 	struct hashplan_want w = {.piece_ix = piece_ix};

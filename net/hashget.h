@@ -33,6 +33,10 @@ void hashget_free(struct hashget *hg);
 bool hashget_want(struct hashget *hg, uint32_t piece_ix, uint32_t at_bytes,
 		  uint32_t len_bytes);
 
+/* hashget_renew — somebody is there who was not before: ask anew for what
+ * nobody gave. */
+void hashget_renew(struct hashget *hg);
+
 /* hashget_want_piece — the same of the piece's hash. NULL is fine (no v2). */
 bool hashget_want_piece(struct hashget *hg, uint32_t piece_ix);
 

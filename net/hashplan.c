@@ -205,6 +205,16 @@ static bool make_room(struct hashplan *plan)
 	return false;
 }
 
+void hashplan_renew(struct hashplan *plan)
+{
+	struct job *job;
+
+	TAILQ_FOREACH (job, &plan->leaves, link)
+		job->is_hopeless = false;
+	TAILQ_FOREACH (job, &plan->pieces, link)
+		job->is_hopeless = false;
+}
+
 int hashplan_want(struct hashplan *plan, const struct hashplan_want *want)
 {
 	struct job *job = find_job(plan, want);

@@ -73,6 +73,10 @@ bool hashplan_answered(struct hashplan *plan, uint32_t id,
 void hashplan_refused(struct hashplan *plan, uint32_t id,
 		      const struct hashplan_want *want, uint64_t now_us);
 
+/* hashplan_renew — somebody is there who was not: nothing is hopeless until it
+ * has been looked at again. */
+void hashplan_renew(struct hashplan *plan);
+
 /* hashplan_known — walk what is wanted: `is_known` says of each whether that is
  * over. */
 void hashplan_known(struct hashplan *plan,

@@ -59,13 +59,13 @@ def mount_of(host, ipv6, dht, **others):
     return Mount(host, options=[f"port={PORT}", *bind], dht=dht, **others)
 
 
-def list_hash(mount, name, seconds=20):
+def list_hash(mount, name, seconds=60):
     """`ls MOUNT/<info-hash>` as a person does it; what it says."""
     return mount.host.run(["ls", mount.at(name)], seconds)
 
 
 def reads(mount, torrent, name):
-    found = until(lambda: list_hash(mount, name).returncode == 0, 60,
+    found = until(lambda: list_hash(mount, name).returncode == 0, 150,
                   f"ls {name}")
     assert found
     assert_same(mount.at(name) if os.path.isdir(torrent.path)

@@ -132,6 +132,26 @@ static int in_transaction(struct adopt *a, int (*fn)(struct adopt *a))
 	return err;
 }
 
+/* It has another place in the index now, and a new name is a change. What was
+ * doubtful is so still. */
+static void look_again(struct adopt *a)
+{
+	struct disk_open *o = a->o;
+	struct blob_home home = {.dir_fd = o->home->files_fd, .sub = "."};
+
+	for (uint32_t i = 0; i < o->n_blobs; i++) {
+		struct opened_blob *b = &o->blobs[i];
+
+		if (b->file_ix != a->file_ix || b->is_shared)
+			continue;
+		b->is_shared = true;
+		b->is_kept = false;
+		if (blob_job_look(&home, a->to + sizeof("files/") - 1, 0,
+				  &b->stamp) != 0)
+			b->is_doubtful = true;
+	}
+}
+
 /* What the reply says of it. */
 static int note_adopted(struct adopt *a)
 {
@@ -151,6 +171,7 @@ static int note_adopted(struct adopt *a)
 	}
 	bits_clear(&o->t->blobs.made, a->file_ix);
 	f->is_adopted = true;
+	look_again(a);
 	o->dropped_bytes += a->dropped_bytes;
 	o->added_bytes += a->added_bytes;
 	return 0;

@@ -22,6 +22,7 @@
  *   a sync fails    the store is FAILED (disk_fail): this batch's puts on the
  *                   blob get EIO, and so does every put that was not durable
  *                   yet, because the kernel reports a lost page only once.
+ *                   store_disk_heal.c says what then.
  *   the rows fail   ENOSPC or ENOMEM: the batch's puts get that, the store
  *                   goes on. EIO: FAILED, too.
  *
@@ -30,7 +31,7 @@
  *   2. ready_bytes and writing_bytes are the sums over READY and WRITING.
  *   3. READY is not empty => a commit runs, or the timer does.
  *   4. WAITING is not empty => a commit runs, or writes do, or READY is not
- *      empty.
+ *      empty, or room is being made (room.h).
  *   5. a put holds its torrent's blob_set.
  *   6. a piece whose row may be in the index for its torrent alone is in its
  *      torrent's `claimed`.
@@ -55,6 +56,7 @@
 
 #include "cache/cache_limits.h"
 #include "core/blk.h"
+#include "core/log.h"
 #include "core/loop.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
@@ -96,7 +98,9 @@ static int add_leaves(struct put *p)
 {
 	int err = 0;
 
-	if (p->kind != PUT_OWN && !p->is_old)
+	if (p->kind == PUT_LEAVES)
+		err = joint_add_some(&p->t->joint, p->piece_ix, &p->leaves);
+	else if (p->kind == PUT_PIECE && !p->is_old)
 		err = joint_add(&p->leaves);
 	p->is_added = err == 0 && p->kind != PUT_OWN;
 	if (err != 0 || p->kind == PUT_LEAVES)
@@ -116,23 +120,41 @@ static void note_end(struct put *p)
 		bits_clear(&t->staged, p->piece_ix); /* claimed, or nothing */
 	if (p->err == 0)
 		return;
+	if (p->kind == PUT_LEAVES) {
+		if (p->is_added && !p->is_forgotten)
+			joint_drop_some(&t->joint, p->piece_ix, &p->leaves);
+		return;
+	}
 	if (p->is_added && !p->is_forgotten)
 		joint_drop(&p->leaves);
-	if (p->kind == PUT_LEAVES)
-		return;
 	joint_lost(&t->joint, p->piece_ix);
 	if (p->kind == PUT_PIECE)
 		joint_look(&t->joint, p->piece_ix); /* others may have put it */
 }
 
 /* The put is in no list but disk->puts; its last word is said. */
+static void say_full(struct disk *d)
+{
+	uint64_t now_us = loop_now_us(d->loop), *last_us = &d->room.full_us;
+
+	if (*last_us == 0 || now_us - *last_us > ROOM_SAY_MS * UINT64_C(1000))
+		log_warn("store %s: it is full: what comes can be read, and is "
+			 "not kept",
+			 d->home.path);
+	*last_us = now_us;
+}
+
 static void put_end(struct disk *d, struct put *p)
 {
 	struct blob_set *set = &p->t->blobs;
 
 	TAILQ_REMOVE(&d->puts, p, link);
 	note_end(p);
+	room_end_put(p);
+	disk_doubt_look(d);
 	d->stats.pending_bytes -= p->bytes;
+	if (p->err == ENOSPC)
+		say_full(d);
 	p->done(p->arg, p->piece_ix, STORE_DURABLE, p->err);
 	blk_drop(p->blk);
 	mem_free(p->io);
@@ -179,10 +201,15 @@ static void on_committed(struct job *job)
 	d->stats.syncs += c->n_syncs;
 	d->stats.commits++;
 	d->stats.held_bytes += c->added_bytes;
+	mem_free(c->stamps.v);
 	note_failures(d, c);
+	disk_tally_written(d, &c->tallies, c->is_written ? 0 : EAGAIN);
+	if (c->n_syncs > 0 && c->sync_err == 0 && c->index_err == 0)
+		disk_kept(d);
 	STAILQ_CONCAT(&ended, &c->puts);
 	blobs_synced(&d->blobs, &c->blobs, &c->dirs);
 	c->is_running = false;
+	room_set_free(d, c->free_bytes, c->index_bytes);
 	while ((p = STAILQ_FIRST(&ended)) != NULL) {
 		STAILQ_REMOVE_HEAD(&ended, queue);
 		if (p->is_forgotten && p->err == 0)
@@ -199,7 +226,8 @@ static void start_commit(struct disk *d)
 	struct put *p;
 
 	loop_timer_stop(d->timer);
-	*c = (struct commit){.index = d->index, .is_running = true};
+	*c = (struct commit){
+		.index = d->index, .home = &d->home, .is_running = true};
 	STAILQ_INIT(&c->puts);
 	STAILQ_INIT(&c->blobs);
 	STAILQ_INIT(&c->dirs);
@@ -212,6 +240,8 @@ static void start_commit(struct disk *d)
 		claim(p);
 	}
 	blobs_take_dirty(&d->blobs, &c->blobs, &c->dirs);
+	disk_doubt_take_stamps(d, &c->stamps);
+	tally_take(&d->tally.tally, &c->tallies);
 	c->job = (struct job){.run = batch_job_commit, .done = on_committed};
 	workers_submit(d->thread, &c->job);
 }
@@ -235,16 +265,32 @@ static void on_timer(void *arg)
 
 /* ---- writing ---- */
 
+/* What was just written is what it must be. */
+static void trust(struct put *p)
+{
+	if (p->kind == PUT_OWN)
+		disk_doubt_clear_own(p->t, p->piece_ix);
+	else if (!p->is_old)
+		disk_doubt_clear_leaves(disk_file_of(p->leaves.use),
+					p->leaves.first, p->leaves.n);
+}
+
 static void on_written(struct blob_io *io)
 {
 	struct put *p = io->arg;
 	struct disk *d = p->t->disk;
 
 	d->writing_bytes -= p->bytes;
+	if (io->is_sync_lost)
+		disk_fail(d, "a sync", io->err);
 	if (p->err == 0)
 		p->err = io->err != 0 ? io->err : d->err;
-	if (p->err == 0)
+	if (p->err == 0) {
+		room_on_written(p);
 		p->err = add_leaves(p);
+	}
+	if (p->err == 0)
+		trust(p);
 	if (p->err != 0) {
 		put_end(d, p);
 		pump(d);
@@ -266,12 +312,29 @@ static bool has_room(const struct disk *d)
 	return unsynced < STORE_BATCH_BYTES;
 }
 
+/* What it stands on may have gone while it waited. */
+static void begin(struct put *p)
+{
+	if (p->err == 0 && p->is_old && p->kind == PUT_PIECE &&
+	    !joint_has_all(&p->leaves))
+		p->err = ENOENT;
+	if (p->err == 0 && p->is_old && p->kind == PUT_OWN &&
+	    p->t->units.units[p->piece_ix].is_spoilt)
+		p->err = EIO;
+	if (p->err != 0)
+		p->io->n_runs = 0;
+	room_begin_put(p);
+}
+
 static void start_writes(struct disk *d)
 {
 	struct put *p;
 
 	while ((p = STAILQ_FIRST(&d->waiting)) != NULL && has_room(d)) {
+		if (disk_doubt_bars(p) || !room_take(p))
+			return;
 		STAILQ_REMOVE_HEAD(&d->waiting, queue);
+		begin(p);
 		p->stage = PUT_WRITING;
 		d->writing_bytes += p->bytes;
 		blobs_io_start(p->io);
@@ -306,7 +369,8 @@ static void choose(struct put *p, bool has_data)
 	p->is_old = !has_data;
 	if (!joint_piece(&t->joint, p->piece_ix, &p->leaves))
 		return;
-	if (has_data ? p->leaves.use->is_vouched : joint_has_all(&p->leaves))
+	if (has_data ? joint_is_proven(&p->leaves, p->piece_ix)
+		     : joint_has_all(&p->leaves))
 		p->kind = PUT_PIECE;
 }
 
@@ -336,6 +400,7 @@ static void start(struct put *p, store_put_fn *done, void *arg)
 	if (p->kind == PUT_OWN && joint_is_any(&t->joint))
 		bits_set(&t->staged, p->piece_ix);
 	p->row = t->row;
+	p->since_us = loop_now_us(d->loop);
 	p->done = done;
 	p->arg = arg;
 	p->seq = d->next_seq++;
@@ -362,8 +427,10 @@ int batch_put(struct disk_torrent *t, uint32_t piece_ix, struct blk *data,
 		return ENOMEM;
 	p->t = t;
 	p->piece_ix = piece_ix;
-	p->bytes = metainfo_piece_bytes(t->mi, piece_ix);
+	p->bytes = metainfo_body_bytes(t->mi, piece_ix);
 	choose(p, data != NULL);
+	if (p->kind == PUT_OWN)
+		p->cost = room_put_cost(t, piece_ix);
 	if (plan(p, 0, data) != 0) {
 		mem_free(p);
 		return ENOMEM;
@@ -425,6 +492,58 @@ void batch_forget(struct disk_torrent *t, uint32_t piece_ix)
 	}
 }
 
+/* ---- room ---- */
+
+static uint64_t put_due(const struct put *p)
+{
+	const struct joint_torrent *t = &p->t->joint;
+
+	if (t->ops == NULL || t->ops->due_us == NULL)
+		return UINT64_MAX;
+	return t->ops->due_us(t->arg, p->piece_ix);
+}
+
+static uint32_t put_cost(const struct put *p)
+{
+	return p->kind == PUT_OWN ? p->cost : p->bytes;
+}
+
+bool batch_needs(const struct disk *d, uint64_t *bytes, uint64_t *due_us)
+{
+	const struct put *p = STAILQ_FIRST(&d->waiting);
+
+	*bytes = staging_needs(d);
+	*due_us = *bytes > 0 ? 0 : UINT64_MAX;
+	if (p == NULL)
+		return *bytes > 0;
+	if (put_due(p) < *due_us)
+		*due_us = put_due(p);
+	*bytes += put_cost(p);
+	return true;
+}
+
+void batch_on_room(struct disk *d)
+{
+	staging_on_room(d);
+	pump(d);
+}
+
+void batch_refuse_late(struct disk *d, uint64_t for_us)
+{
+	uint64_t now_us = loop_now_us(d->loop);
+	struct put *p;
+
+	staging_refuse(d, for_us);
+	while ((p = STAILQ_FIRST(&d->waiting)) != NULL &&
+	       now_us - p->since_us >= for_us &&
+	       (!room_fits(d, put_cost(p)) || room_is_barred(p))) {
+		STAILQ_REMOVE_HEAD(&d->waiting, queue);
+		p->err = ENOSPC;
+		put_end(d, p);
+	}
+	pump(d);
+}
+
 int batch_flush(struct disk *d, store_done_fn *done, void *arg)
 {
 	struct flush *f = mem_new(struct flush);
@@ -435,6 +554,7 @@ int batch_flush(struct disk *d, store_done_fn *done, void *arg)
 	f->done = done;
 	f->arg = arg;
 	f->seq = d->next_seq++;
+	disk_tally_flush(d);
 	STAILQ_INSERT_TAIL(&d->flushes, f, link);
 	pump(d);
 	return 0;
@@ -464,5 +584,6 @@ void batch_drain(struct disk *d)
 		if (!d->commit.is_running && !STAILQ_EMPTY(&d->ready))
 			start_commit(d);
 		workers_drain(d->thread, UINT32_MAX);
+		pump(d); /* what waits for room gets it, or an error */
 	}
 }

@@ -86,6 +86,10 @@ static int write_rows(struct commit *c)
 	STAILQ_FOREACH (p, &c->puts, queue)
 		if (err == 0 && p->err == 0)
 			err = write_row(c, p);
+	if (err == 0 && c->sync_err == 0)
+		err = index_job_keep_stamps(c->index, &c->stamps);
+	if (err == 0)
+		err = index_job_keep_tallies(c->index, &c->tallies);
 	if (err == 0)
 		err = index_job_commit(c->index);
 	if (err != 0) {
@@ -110,9 +114,11 @@ void batch_job_commit(struct job *job, struct worker_env *env)
 	}
 	if (any)
 		c->index_err = write_rows(c);
+	c->is_written = any && c->index_err == 0;
 	STAILQ_FOREACH (p, &c->puts, queue)
 		if (p->err == 0)
 			p->err = c->index_err;
+	room_job_measure(c->home, &c->free_bytes, &c->index_bytes);
 }
 
 /* A flush only needs its turn on the store thread. */

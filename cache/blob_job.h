@@ -8,10 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cache/stamp.h"
 #include "core/worker.h"
 
 struct blob;
 struct blob_set;
+struct piececheck;
 struct shared_blob;
 
 /* Where blobs lie. Read only while jobs run. */
@@ -50,14 +52,19 @@ struct blob_run {
 	/* reply */
 	bool was_made;
 	int fd; /* LENT: set before; KEEP: the reply, or -1 */
+	struct glance look;
 };
 
-/* A read or a write of one stretch of piece space. */
+/* A read or a write of one stretch of piece space; or a piece that is read to
+ * be hashed, and goes nowhere. */
 struct blob_io {
 	struct job job;
 	/* set before hand-over, then read only */
-	uint8_t *dst;	    /* a read, or NULL: */
-	const uint8_t *src; /* a write */
+	uint8_t *dst;		  /* a read, or NULL: */
+	const uint8_t *src;	  /* a write, or NULL: */
+	struct piececheck *check; /* what it must be; EBADMSG: it is not */
+	const uint8_t *root;	  /* of the piece, for `check`; or NULL */
+	bool is_hurried;	  /* somebody waits */
 	/* loop only */
 	struct blob_set *set; /* held */
 	void (*done)(struct blob_io *io);
@@ -65,6 +72,7 @@ struct blob_io {
 	void *arg;
 	/* reply */
 	int err;
+	bool is_sync_lost; /* err is a sync's: others may have lost too */
 	/* set before hand-over */
 	uint32_t n_runs;
 	struct blob_run runs[];
@@ -76,9 +84,24 @@ void blob_job_run(struct job *job, struct worker_env *env);
 /* blob_job_sync_dir — make the names in the directory durable. */
 int blob_job_sync_dir(const struct blob_home *home);
 
-/* blob_job_size — how long a blob is, called `name` or (NULL) by `file_ix`; EIO
- * when it is not there. */
-int blob_job_size(const struct blob_home *home, const char *name,
-		  uint32_t file_ix, uint64_t *out);
+/* blob_job_look — the stamp of a blob, called `name` or (NULL) by `file_ix`;
+ * EIO when it is not there. */
+int blob_job_look(const struct blob_home *home, const char *name,
+		  uint32_t file_ix, struct stamp *out);
+
+/* blob_job_is_free — has nobody the blob open? (whole_is_free) */
+bool blob_job_is_free(const struct blob_home *home, const char *name,
+		      uint32_t file_ix);
+
+/* blob_job_punch — give back whole blocks of a blob, [off, off + len). 0 also
+ * when it is not there; EBUSY: the kernel may read it (whole_job.h). `look`
+ * gets how it was before and behind that. */
+int blob_job_punch(const struct blob_home *home, const char *name,
+		   uint32_t file_ix, uint64_t off_bytes, uint64_t len_bytes,
+		   struct glance *look);
+
+/* blob_job_stat — how an open blob is now: `look->after`, and `is_lost` when it
+ * is shorter than `file_bytes` or has no name any more. */
+void blob_job_stat(int fd, uint64_t file_bytes, struct glance *look);
 
 #endif

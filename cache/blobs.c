@@ -33,8 +33,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "cache/cache_limits.h"
@@ -50,6 +52,7 @@ void blobs_init(struct blobs *t, struct workers *workers)
 	TAILQ_INIT(&t->idle);
 	STAILQ_INIT(&t->dirty);
 	STAILQ_INIT(&t->dirty_sets);
+	TAILQ_INIT(&t->unkept);
 }
 
 void blobs_fini(struct blobs *t)
@@ -134,11 +137,16 @@ int blobs_set_init(struct blob_set *set, struct blobs *t,
 	err = hmap_new(sizeof(uint32_t), &set->open);
 	if (err != 0)
 		return err;
+	err = hmap_new(sizeof(uint32_t), &set->seen);
+	if (err != 0)
+		goto free_open;
 	err = bits_init(&set->made, n_files);
-	if (err != 0) {
-		hmap_free(set->open);
-		set->open = NULL;
-	}
+	if (err == 0)
+		return 0;
+	hmap_free(set->seen);
+free_open:
+	hmap_free(set->open);
+	set->open = NULL;
 	return err;
 }
 
@@ -151,15 +159,22 @@ void blobs_set_close(struct blob_set *set)
 
 void blobs_set_fini(struct blob_set *set)
 {
+	struct watched *w;
 	struct blob *b;
 	size_t pos = 0;
 
 	assert(set->n_jobs == 0 && !set->is_dir_syncing);
 	while ((b = hmap_next(set->open, &pos)) != NULL)
 		blob_free(b);
+	pos = 0;
+	while ((w = hmap_next(set->seen, &pos)) != NULL) {
+		blobs_kept(w);
+		mem_free(w);
+	}
 	if (set->is_dir_dirty)
 		STAILQ_REMOVE(&set->table->dirty_sets, set, blob_set, dirty);
 	hmap_free(set->open);
+	hmap_free(set->seen);
 	bits_fini(&set->made);
 }
 
@@ -175,9 +190,9 @@ void blobs_set_drop(struct blob_set *set)
 		set->on_idle(set);
 }
 
-void blobs_set_evict(struct blob_set *set, const struct shared_blob *shared)
+void blobs_close_key(struct blob_set *set, uint32_t key)
 {
-	struct blob *b = hmap_get(set->open, &shared->key);
+	struct blob *b = hmap_get(set->open, &key);
 
 	if (b == NULL)
 		return;
@@ -186,11 +201,50 @@ void blobs_set_evict(struct blob_set *set, const struct shared_blob *shared)
 		blob_free(b);
 }
 
+void blobs_let_go(struct blob_set *set, uint32_t key)
+{
+	struct blob *b = hmap_get(set->open, &key);
+
+	if (b != NULL && is_idle(b))
+		blob_free(b);
+}
+
+void blobs_set_evict(struct blob_set *set, struct shared_blob *shared)
+{
+	blobs_kept(&shared->watched);
+	blobs_close_key(set, shared->key);
+}
+
 /* ---- at once ---- */
 
 static uint32_t spot_key(const struct spot *s)
 {
 	return s->shared != NULL ? s->shared->key : s->file_ix;
+}
+
+/* Of files that are memory Linux does not say that they need no disk. */
+static bool is_in_memory(struct blob *b)
+{
+	struct statfs fs;
+
+	if (b->place == BLOB_NOT_KNOWN)
+		b->place = fstatfs(b->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC
+				   ? BLOB_IN_MEMORY
+				   : BLOB_ELSEWHERE;
+	return b->place == BLOB_IN_MEMORY;
+}
+
+/* What was read is what we wrote; else blobs_read says what it is. */
+static bool is_as_seen(const struct spot *s, const struct blob *b)
+{
+	struct watched *w = blobs_find_watched(s->set, s->shared, s->file_ix);
+	struct glance now = {0};
+
+	if (w == NULL)
+		return true;
+	blob_job_stat(b->fd, 0, &now);
+	return !now.is_lost &&
+	       (!now.has_after || seen_is_now(&w->seen, &now.after));
 }
 
 static int read_cached(const struct spot *s, uint8_t *dst)
@@ -202,8 +256,14 @@ static int read_cached(const struct spot *s, uint8_t *dst)
 
 	if (b == NULL || b->fd < 0)
 		return EAGAIN;
-	n = preadv2(b->fd, &iov, 1, (off_t)s->off_bytes, RWF_NOWAIT);
-	if (n < 0 || (size_t)n < s->len_bytes)
+	if (b->place == BLOB_IN_MEMORY)
+		n = pread(b->fd, dst, s->len_bytes, (off_t)s->off_bytes);
+	else
+		n = preadv2(b->fd, &iov, 1, (off_t)s->off_bytes, RWF_NOWAIT);
+	if (n < 0 && errno == EOPNOTSUPP && b->place == BLOB_NOT_KNOWN &&
+	    is_in_memory(b))
+		return read_cached(s, dst);
+	if (n < 0 || (size_t)n < s->len_bytes || !is_as_seen(s, b))
 		return EAGAIN;
 	if (is_idle(b)) {
 		TAILQ_REMOVE(&s->set->table->idle, b, idle);
@@ -281,9 +341,17 @@ struct blob_io *blobs_io_new(const struct spot_map *map, enum spot_aim aim,
 	if (io == NULL)
 		return NULL;
 	spot_walk_init(&walk, map, aim, off_bytes, len_bytes);
-	while (spot_next(&walk, &s))
-		if (is_run(&s, aim))
-			io->runs[io->n_runs++] = plan_run(map, &s);
+	while (spot_next(&walk, &s)) {
+		if (!is_run(&s, aim))
+			continue;
+		io->runs[io->n_runs++] = plan_run(map, &s);
+		/* No byte is written that nobody watches. */
+		if (aim != SPOT_READ && s.shared == NULL &&
+		    blobs_watch(s.set, s.file_ix) == NULL) {
+			mem_free(io);
+			return NULL;
+		}
+	}
 	io->set = map->own;
 	return io;
 }
@@ -305,6 +373,9 @@ static void run_acquire(struct blob_run *run, bool is_write)
 	uint32_t key = run_key(run);
 	struct blob *b = hmap_get(set->open, &key);
 
+	blobs_look_begin(&run->look,
+			 blobs_find_watched(set, run->shared, run->file_ix),
+			 is_write);
 	run->may_make = is_write && !is_made(run);
 	if (b != NULL && b->fd < 0)
 		return; /* BRIEF: somebody is just opening it */
@@ -335,20 +406,22 @@ static void mark_made(struct blob_run *run)
 	}
 }
 
-static void run_release(struct blob_run *run, bool is_written)
+static enum look_end run_release(struct blob_run *run, bool is_written)
 {
 	struct blob *b = run->blob;
+	enum look_end end;
 
 	if (run->was_made)
 		mark_made(run);
+	end = blobs_look_end(&run->look);
 	if (b == NULL)
-		return;
+		return end;
 	b->n_users--;
 	if (run->how == BLOB_FD_KEEP)
 		b->fd = run->fd;
 	if (b->fd < 0) {
 		blob_free(b);
-		return;
+		return end;
 	}
 	if (is_written && !b->is_dirty) {
 		struct blobs *t = b->set->table;
@@ -358,6 +431,18 @@ static void run_release(struct blob_run *run, bool is_written)
 		STAILQ_INSERT_TAIL(&t->dirty, b, dirty);
 	}
 	blob_settle(b);
+	return end;
+}
+
+/* Bytes that may be somebody else's are no answer. */
+static void doubt(struct blob_io *io, enum look_end end)
+{
+	if (end == LOOK_SAME || io->src != NULL)
+		return;
+	if (end == LOOK_LOST)
+		io->err = EIO;
+	else if (io->err == 0 || io->err == EBADMSG)
+		io->err = io->check != NULL ? EAGAIN : ENOENT;
 }
 
 static void io_done(struct job *job)
@@ -367,7 +452,7 @@ static void io_done(struct job *job)
 	bool is_written = io->src != NULL && io->err == 0;
 
 	for (uint32_t i = 0; i < io->n_runs; i++)
-		run_release(&io->runs[i], is_written);
+		doubt(io, run_release(&io->runs[i], is_written));
 	io->done(io);
 	blobs_set_drop(set);
 }
@@ -378,7 +463,9 @@ void blobs_io_start(struct blob_io *io TAKES)
 		if (io->runs[i].how == BLOB_FD_BRIEF)
 			run_acquire(&io->runs[i], io->src != NULL);
 	blobs_set_hold(io->set);
-	io->job = (struct job){.run = blob_job_run, .done = io_done};
+	io->job = (struct job){.run = blob_job_run,
+			       .done = io_done,
+			       .is_hurried = io->is_hurried};
 	workers_submit(io->set->table->workers, &io->job);
 }
 
@@ -397,6 +484,25 @@ int blobs_read(const struct spot_map *map, uint64_t off_bytes,
 	if (io == NULL)
 		return ENOMEM;
 	io->dst = dst;
+	io->is_hurried = true;
+	io->done = on_read;
+	io->read_done = done;
+	io->arg = arg;
+	blobs_io_start(io);
+	return 0;
+}
+
+int blobs_vet(const struct spot_map *map, uint64_t off_bytes,
+	      uint32_t len_bytes, struct piececheck *check, const uint8_t *root,
+	      bool is_hurried, void (*done)(void *arg, int err), void *arg)
+{
+	struct blob_io *io = blobs_io_new(map, SPOT_READ, off_bytes, len_bytes);
+
+	if (io == NULL)
+		return ENOMEM;
+	io->check = check;
+	io->root = root;
+	io->is_hurried = is_hurried;
 	io->done = on_read;
 	io->read_done = done;
 	io->arg = arg;
@@ -448,6 +554,10 @@ void blobs_synced(struct blobs *t, struct blob_list *blobs,
 	while ((set = STAILQ_FIRST(sets)) != NULL) {
 		STAILQ_REMOVE_HEAD(sets, sync);
 		set->is_dir_syncing = false;
+		if (set->sync_err != 0 && !set->is_dir_dirty) {
+			set->is_dir_dirty = true;
+			STAILQ_INSERT_TAIL(&t->dirty_sets, set, dirty);
+		}
 		blobs_set_drop(set);
 	}
 }

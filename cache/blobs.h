@@ -12,6 +12,7 @@
 
 #include "cache/blob_job.h"
 #include "cache/spot.h"
+#include "cache/stamp.h"
 #include "core/bits.h"
 #include "core/own.h"
 #include "core/queue.h"
@@ -24,8 +25,9 @@ struct blob {
 	struct blob_set *set; /* Owner */
 	uint32_t key;	      /* file index, or a shared_blob's */
 	int fd;		      /* -1: a job is opening it */
-	unsigned n_users;     /* jobs that use fd */
-	bool is_dirty;	      /* written to since the last sync began */
+	enum { BLOB_NOT_KNOWN, BLOB_IN_MEMORY, BLOB_ELSEWHERE } place;
+	unsigned n_users; /* jobs that use fd */
+	bool is_dirty;	  /* written to since the last sync began */
 	bool is_syncing;
 	bool is_doomed; /* nobody wants it: to be closed when it could be idle
 			 */
@@ -41,6 +43,21 @@ TAILQ_HEAD(blob_idle, blob);
 STAILQ_HEAD(blob_list, blob);
 STAILQ_HEAD(blob_sets, blob_set);
 
+/* What was last seen of one blob, and of which. */
+struct watched {
+	struct sight seen;
+	struct blob_set *set; /* Owner */
+	struct shared_blob *shared;
+	uint32_t file_ix; /* of one's own */
+	bool is_doubtful; /* something in it may not be what we wrote */
+	bool is_losing;	  /* its rows are on their way out */
+	bool is_stuck;	  /* they cannot be */
+	bool is_listed;	  /* in blobs->unkept */
+	TAILQ_ENTRY(watched) link;
+};
+
+TAILQ_HEAD(watched_list, watched);
+
 /* All open blobs of one store. */
 struct blobs {
 	struct workers *workers; /* kept */
@@ -50,6 +67,12 @@ struct blobs {
 	struct blob_idle idle; /* least recently used first */
 	struct blob_list dirty;
 	struct blob_sets dirty_sets;
+	/* Blobs of which the index does not know how they are now. */
+	struct watched_list unkept;
+	/* Somebody else has changed this blob, or taken bytes of it away. May
+	 * be NULL. */
+	void (*on_changed)(struct watched *w, bool is_lost);
+	void (*on_unkept)(struct blobs *t); /* the list is not empty; or NULL */
 };
 
 /* A blob that torrents have in common. Embedded in its owner, which lives while
@@ -58,6 +81,7 @@ struct shared_blob {
 	uint32_t key;	  /* no other one's, ever */
 	bool is_made;	  /* its blob must be there */
 	const char *name; /* kept */
+	struct watched watched;
 };
 
 /* The blobs of one torrent, or those that all have in common. Embedded in its
@@ -67,6 +91,7 @@ struct blob_set {
 	struct blob_home home;
 	struct hmap *open; /* key -> struct blob */
 	struct bits made;  /* files whose blob must be there */
+	struct hmap *seen; /* file index -> struct watched */
 	unsigned n_jobs;   /* jobs, and whatever else needs the set */
 	bool is_closed;
 	void (*on_idle)(struct blob_set *set); /* closed, and n_jobs is 0 */
@@ -97,7 +122,43 @@ void blobs_set_hold(struct blob_set *set);
 void blobs_set_drop(struct blob_set *set);
 
 /* blobs_set_evict — nobody wants this shared blob any more. */
-void blobs_set_evict(struct blob_set *set, const struct shared_blob *shared);
+void blobs_set_evict(struct blob_set *set, struct shared_blob *shared);
+
+/* ---- who else changed it ---- */
+
+/* blobs_watch — what is known of the torrent's own blob of a file; made if
+ * there is nothing yet. NULL: no memory. blobs_watch_shared — the same of one
+ * that torrents have in common. */
+struct watched *blobs_watch(struct blob_set *set, uint32_t file_ix);
+struct watched *blobs_watch_shared(struct blob_set *set,
+				   struct shared_blob *shared);
+
+struct watched *blobs_find_watched(struct blob_set *set,
+				   struct shared_blob *shared,
+				   uint32_t file_ix);
+
+/* blobs_look_begin, blobs_look_end — around a job of somebody else's that looks
+ * at a blob or changes it. The latter says what was found, and has told
+ * on_changed. `w` may be NULL. */
+void blobs_look_begin(struct glance *l, struct watched *w, bool is_write);
+enum look_end blobs_look_end(struct glance *l);
+
+/* blobs_unkept — the index should know how it is now, as soon as nothing of it
+ * is in doubt. blobs_kept — it does, or it need not any more. */
+void blobs_unkept(struct watched *w);
+void blobs_kept(struct watched *w);
+
+/* blobs_close_lost — nothing is held of this blob any more: it may be made
+ * anew, and its descriptor goes. */
+void blobs_close_lost(struct watched *w);
+
+/* blobs_close_key — nobody wants this descriptor any more. */
+void blobs_close_key(struct blob_set *set, uint32_t key);
+
+/* ---- reads and writes ---- */
+
+/* blobs_let_go — its descriptor is closed, unless it is in use. */
+void blobs_let_go(struct blob_set *set, uint32_t key);
 
 /* blobs_read_now — see store_read_now. */
 int blobs_read_now(const struct spot_map *map, uint64_t off_bytes,
@@ -118,6 +179,12 @@ void blobs_io_start(struct blob_io *io TAKES);
 int blobs_read(const struct spot_map *map, uint64_t off_bytes,
 	       uint32_t len_bytes, uint8_t *dst,
 	       void (*done)(void *arg, int err), void *arg);
+
+/* blobs_vet — hash [off, off + len), which is a piece: `done` says 0, or
+ * EBADMSG; EAGAIN: it was changed meanwhile. `check` is kept until then. */
+int blobs_vet(const struct spot_map *map, uint64_t off_bytes,
+	      uint32_t len_bytes, struct piececheck *check, const uint8_t *root,
+	      bool is_hurried, void (*done)(void *arg, int err), void *arg);
 
 /* blobs_take_dirty — hand everything dirty to a commit; blobs_synced takes it
  * back. */

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache/blob_job.h"
 #include "cache/cache_limits.h"
 #include "cache/home_job.h"
 #include "core/mem.h"
@@ -85,11 +86,13 @@ void files_job_check(struct job *job, struct worker_env *env)
 		c->err = ENOMEM;
 		return;
 	}
-	fd = openat(c->dir_fd, c->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(c->dir_fd, c->name,
+		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0) {
 		c->err = errno;
 	} else {
 		c->err = hash_piece(c, env->hasher, fd, buf);
+		blob_job_stat(fd, c->file_bytes, &c->look);
 		close(fd);
 	}
 	mem_free(buf);
@@ -139,6 +142,13 @@ static int read_nodes(const struct files_nodes *n, int fd)
 	return 0;
 }
 
+static uint64_t blocks_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
 static int write_nodes(const struct files_nodes *n, int fd)
 {
 	size_t at = 0;
@@ -159,7 +169,8 @@ static int write_nodes(const struct files_nodes *n, int fd)
 void files_job_nodes(struct job *job, struct worker_env *env)
 {
 	struct files_nodes *n = CONTAINER_OF(job, struct files_nodes, job);
-	int flags = n->dst != NULL ? O_RDONLY : O_WRONLY | O_CREAT;
+	int flags =
+		O_NONBLOCK | (n->dst != NULL ? O_RDONLY : O_WRONLY | O_CREAT);
 	char name[NAME_BYTES];
 	int fd;
 
@@ -174,6 +185,14 @@ void files_job_nodes(struct job *job, struct worker_env *env)
 		}
 		return;
 	}
-	n->err = n->dst != NULL ? read_nodes(n, fd) : write_nodes(n, fd);
+	if (n->dst != NULL) {
+		n->err = read_nodes(n, fd);
+	} else {
+		uint64_t before = blocks_of(fd), after;
+
+		n->err = write_nodes(n, fd);
+		after = blocks_of(fd);
+		n->grown_bytes = after > before ? after - before : 0;
+	}
 	close(fd);
 }

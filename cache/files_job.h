@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cache/stamp.h"
 #include "core/hash.h"
 #include "core/worker.h"
 
@@ -24,6 +25,8 @@ struct files_check {
 	uint8_t want[HASH_SHA1_BYTES];
 	/* loop only */
 	void *arg;
+	unsigned era; /* room.h */
+	struct glance look;
 	/* reply: EBADMSG: it has another one */
 	int err;
 };
@@ -57,9 +60,11 @@ struct files_nodes {
 	void *owner;
 	void (*done)(void *arg, int err);
 	void *arg;
+	uint64_t reserved_bytes;
 	/* reply */
 	int err;
-	uint8_t copy[]; /* of what is written */
+	uint64_t grown_bytes; /* on the disk; of others' writes, too */
+	uint8_t copy[];	      /* of what is written */
 };
 
 void files_job_nodes(struct job *job, struct worker_env *env);

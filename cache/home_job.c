@@ -5,8 +5,8 @@
  * by this program, and is used by no other process.
  *
  * Life: make missing directories (0700) · open · look at owner and mode · look
- * for strangers' files · lock · make `torrents`, `files` and `index.db`. The
- * lock is flock's: the kernel lets go of it when the process ends, however it
+ * for strangers' files · lock · make `torrents` and `files`. The lock is
+ * flock's: the kernel lets go of it when the process ends, however it
  * ends. The number in it is for people.
  *
  * Info dictionaries are written under another name, synced, renamed, and the
@@ -33,6 +33,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "cache/path_job.h"
 #include "core/core_limits.h"
 #include "core/err.h"
 #include "core/log.h"
@@ -45,7 +46,10 @@ enum {
 	DIR_MODE = 0700,
 	FILE_MODE = 0600,
 	DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+	/* A link is not followed, and a pipe not waited for. */
+	PLAIN_FLAGS = O_NONBLOCK,
 	NAME_BYTES = TORRENT_HEX_BYTES + 16,
+	LOCK_TEXT_BYTES = 48,
 };
 
 /* ---- whose it is ---- */
@@ -59,9 +63,12 @@ static int say(char *why, int err, const char *text)
 /* mkdir -p */
 static int make_dirs(const char *dir)
 {
-	char *path = mem_strdup(dir);
+	char *path;
 	int err = 0;
 
+	if (dir[0] == '\0')
+		return ENOENT;
+	path = mem_strdup(dir);
 	if (path == NULL)
 		return ENOMEM;
 	for (char *p = path + 1; err == 0; p++) {
@@ -97,8 +104,9 @@ static int check_owner(int fd, char *why)
 static bool is_ours(const char *name)
 {
 	static const char *const ours[] = {
-		".",	    "..",    "lock",	     "index.db",
-		"torrents", "files", "index.db-wal", "lost+found"};
+		".",	   "..",      "lock",	     "torrents",
+		"files",   "library", "library.new", "sources",
+		"control", "dht",     "dht.new",     "lost+found"};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (strcmp(name, ours[i]) == 0)
@@ -160,12 +168,22 @@ static int say_locked(int fd, char *why)
 	return EBUSY;
 }
 
+/* The text has one length: it is written in one piece. */
+static const char open_word[] = " open  ", closed_word[] = " closed";
+
+static bool says_open(int fd)
+{
+	char text[LOCK_TEXT_BYTES] = "";
+
+	return pread(fd, text, sizeof(text) - 1, 0) > 0 &&
+	       strstr(text, open_word) != NULL;
+}
+
 static int take_lock(struct home *h, const char *dir, char *why)
 {
 	int fd = openat(h->dir_fd, "lock",
 			O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
-	char pid[16];
-	int len, err = 0;
+	int err = 0;
 
 	if (fd < 0)
 		return say(why, errno, err_text(errno));
@@ -176,11 +194,30 @@ static int take_lock(struct home *h, const char *dir, char *why)
 		close(fd);
 		return err;
 	}
-	len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-	if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len)
-		log_debug("store %s: cannot write the lock's text", dir);
 	h->lock_fd = fd;
+	h->was_open = says_open(fd);
+	if (home_job_write_lock(h, h->was_open) != 0)
+		log_debug("store %s: cannot write the lock's text", dir);
 	return 0;
+}
+
+int home_job_write_lock(const struct home *h, bool is_open)
+{
+	char text[LOCK_TEXT_BYTES];
+	int len = snprintf(text, sizeof(text), "%-20ld%s\n", (long)getpid(),
+			   is_open ? open_word : closed_word);
+
+	return pwrite(h->lock_fd, text, (size_t)len, 0) == len ? 0 : errno;
+}
+
+int home_job_try(const struct home *h)
+{
+	int err = home_job_write_lock(h, true);
+
+	ASSERT_WORKER();
+	if (err == 0 && fdatasync(h->lock_fd) != 0)
+		err = errno;
+	return err;
 }
 
 static int open_dir(struct home *h, const char *name, int *fd)
@@ -200,18 +237,6 @@ static int open_dirs(struct home *h, char *why)
 	if (err == 0 && fsync(h->dir_fd) != 0)
 		err = errno;
 	return err != 0 ? say(why, err, err_text(err)) : 0;
-}
-
-/* SQLite gives its files the mode of the first; nobody has them open yet. */
-static int make_index(struct home *h, char *why)
-{
-	int fd = openat(h->dir_fd, "index.db",
-			O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
-
-	if (fd < 0)
-		return say(why, errno, err_text(errno));
-	close(fd);
-	return 0;
 }
 
 static const struct home no_home = {
@@ -237,8 +262,6 @@ int home_job_open(const char *dir, struct home *h, char why[160])
 		err = take_lock(h, dir, why);
 	if (err == 0)
 		err = open_dirs(h, why);
-	if (err == 0)
-		err = make_index(h, why);
 	if (err != 0)
 		goto close_home;
 	warn_remote(h->dir_fd, dir);
@@ -317,9 +340,9 @@ static int read_file(int fd, uint8_t **out, size_t *len)
 	return err;
 }
 
-static int read_at(int dir_fd, const char *name, uint8_t **out, size_t *len)
+int home_job_read_file(int dir_fd, const char *name, uint8_t **out, size_t *len)
 {
-	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = path_job_open(dir_fd, name, O_RDONLY | PLAIN_FLAGS, 0);
 	int err;
 
 	if (fd < 0)
@@ -335,7 +358,8 @@ int home_job_read_info(const struct home *h, const char *hex, uint8_t **out,
 	char buf[NAME_BYTES];
 
 	ASSERT_WORKER();
-	return read_at(h->torrents_fd, info_name(hex, "info", buf), out, len);
+	return home_job_read_file(h->torrents_fd, info_name(hex, "info", buf),
+				  out, len);
 }
 
 static bool has_info(const struct home *h, const char *hex, struct span info)
@@ -353,9 +377,9 @@ static bool has_info(const struct home *h, const char *hex, struct span info)
 
 static int write_file(int dir_fd, const char *name, struct span data)
 {
-	int fd = openat(dir_fd, name,
-			O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-			FILE_MODE);
+	int fd = path_job_open(dir_fd, name,
+			       O_WRONLY | O_CREAT | O_TRUNC | PLAIN_FLAGS,
+			       FILE_MODE);
 	size_t at = 0;
 	int err = 0;
 
@@ -387,20 +411,34 @@ static int sync_dir(int dir_fd, const char *name)
 	return err;
 }
 
-static int place_info(const struct home *h, const char *hex, struct span info)
+static int place_beside(const struct home *h, const char *hex, const char *leaf,
+			struct span data)
 {
-	char tmp[NAME_BYTES], name[NAME_BYTES];
+	char tmp[NAME_BYTES + 4], name[NAME_BYTES];
 	int err;
 
-	if (mkdirat(h->torrents_fd, hex, DIR_MODE) != 0 && errno != EEXIST)
-		return errno;
-	info_name(hex, "info.new", tmp);
-	info_name(hex, "info", name);
-	err = write_file(h->torrents_fd, tmp, info);
+	info_name(hex, leaf, name);
+	snprintf(tmp, sizeof(tmp), "%s.new", name);
+	err = write_file(h->torrents_fd, tmp, data);
 	if (err != 0)
 		return err;
-	return renameat(h->torrents_fd, tmp, h->torrents_fd, name) != 0 ? errno
-									: 0;
+	return path_job_rename(h->torrents_fd, tmp, name, 0) != 0 ? errno : 0;
+}
+
+static int place_info(const struct home *h, const char *hex, struct span info)
+{
+	if (mkdirat(h->torrents_fd, hex, DIR_MODE) != 0 && errno != EEXIST)
+		return errno;
+	return place_beside(h, hex, "info", info);
+}
+
+int home_job_keep_beside(const struct home *h, const char *hex,
+			 const char *name, struct span data)
+{
+	int err = place_beside(h, hex, name, data);
+
+	ASSERT_WORKER();
+	return err != 0 ? err : sync_dir(h->torrents_fd, hex);
 }
 
 /* The directories are synced also when the file is there: a process that was
@@ -426,25 +464,45 @@ static int unlink_name(int dir_fd, const char *name, int flags)
 	return errno;
 }
 
-/* All that lies in a torrent's directory, which has no directories. The info
- * dictionary goes first: without it nothing is known of the torrent. */
-static int empty_dir(int fd)
+int home_job_remove_beside(const struct home *h, const char *hex,
+			   const char *name)
 {
-	int err = unlink_name(fd, "info", 0);
+	char path[NAME_BYTES];
+	int err = unlink_name(h->torrents_fd, info_name(hex, name, path), 0);
+
+	ASSERT_WORKER();
+	return err != 0 ? err : sync_dir(h->torrents_fd, hex);
+}
+
+static bool is_blob(const char *name)
+{
+	return name[strspn(name, "0123456789")] == '\0';
+}
+
+/* What lies in a torrent's directory, which has no directories; only its blobs
+ * if that is all that is to go. Closes fd. */
+static int empty_dir(int fd, bool only_blobs)
+{
 	DIR *d = fdopendir(fd);
 	struct dirent *e;
+	int err = 0;
 
 	if (d == NULL) {
+		err = errno;
 		close(fd);
-		return errno;
+		return err;
 	}
 	while (err == 0 && (e = readdir(d)) != NULL)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+		if (strcmp(e->d_name, ".") != 0 &&
+		    strcmp(e->d_name, "..") != 0 &&
+		    (!only_blobs || is_blob(e->d_name)))
 			err = unlink_name(dirfd(d), e->d_name, 0);
 	closedir(d);
 	return err;
 }
 
+/* The info dictionary goes first: without it nothing is known of the torrent.
+ */
 static int remove_torrent(const struct home *h, const char *hex)
 {
 	int fd = openat(h->torrents_fd, hex, DIR_FLAGS | O_NOFOLLOW);
@@ -452,7 +510,11 @@ static int remove_torrent(const struct home *h, const char *hex)
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : errno;
-	err = empty_dir(fd);
+	err = unlink_name(fd, "info", 0);
+	if (err == 0)
+		err = empty_dir(fd, false);
+	else
+		close(fd);
 	if (err == 0)
 		err = unlink_name(h->torrents_fd, hex, AT_REMOVEDIR);
 	return err != 0 ? err : sync_dir(h->torrents_fd, ".");
@@ -481,6 +543,17 @@ int home_job_remove(const struct home *h, const char *path)
 	return EINVAL;
 }
 
+int home_job_empty(const struct home *h, const char *path)
+{
+	int fd;
+
+	ASSERT_WORKER();
+	fd = path_job_open(h->dir_fd, path, DIR_FLAGS, 0);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : errno;
+	return empty_dir(fd, true);
+}
+
 int home_job_move(const struct home *h, const char *path, const char *heir,
 		  bool may_replace)
 {
@@ -488,7 +561,7 @@ int home_job_move(const struct home *h, const char *path, const char *heir,
 	int err = 0;
 
 	ASSERT_WORKER();
-	if (renameat2(h->dir_fd, path, h->dir_fd, heir, flags) != 0)
+	if (path_job_rename(h->dir_fd, path, heir, flags) != 0)
 		err = errno;
 	/* A process that was killed behind the renaming may have left that. */
 	if (err == 0 || err == ENOENT) {
@@ -505,7 +578,7 @@ int home_job_read_note(const struct home *h, const char *name, uint8_t **out,
 		       size_t *len)
 {
 	ASSERT_WORKER();
-	return read_at(h->dir_fd, name, out, len);
+	return home_job_read_file(h->dir_fd, name, out, len);
 }
 
 int home_job_keep_note(const struct home *h, const char *name, struct span note)
@@ -516,7 +589,7 @@ int home_job_keep_note(const struct home *h, const char *name, struct span note)
 	ASSERT_WORKER();
 	(void)snprintf(tmp, sizeof(tmp), "%s.new", name);
 	err = write_file(h->dir_fd, tmp, note);
-	if (err != 0)
-		return err;
-	return renameat(h->dir_fd, tmp, h->dir_fd, name) != 0 ? errno : 0;
+	if (err == 0 && renameat(h->dir_fd, tmp, h->dir_fd, name) != 0)
+		err = errno;
+	return err != 0 ? err : sync_dir(h->dir_fd, ".");
 }

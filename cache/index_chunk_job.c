@@ -211,6 +211,47 @@ int index_job_agree(struct index_db *db, int64_t row, uint32_t ix,
 	return flip(db, &db->agreed, row, ix, bytes, true, &ignored);
 }
 
+/* `len` bytes from the chunk's place among the bits. */
+static int hold_chunk(struct index_db *db, struct chunk *c,
+		      const struct bits *held,
+		      uint32_t (*bytes_of)(const void *arg, uint32_t piece_ix),
+		      const void *arg)
+{
+	uint32_t first = (uint32_t)c->ix * INDEX_CHUNK_PIECES;
+	size_t len = bits_bytes(held->n) - first / 8;
+
+	memset(c->bits, 0, sizeof(c->bits));
+	memcpy(c->bits, held->data + first / 8,
+	       len < CHUNK_BYTES ? len : CHUNK_BYTES);
+	c->bytes = 0;
+	for (uint32_t i = bits_next(held, first);
+	     i < held->n && i - first < INDEX_CHUNK_PIECES;
+	     i = bits_next(held, i + 1))
+		c->bytes += bytes_of(arg, i);
+	return chunk_put(db, c);
+}
+
+int index_job_hold_all(struct index_db *db, int64_t row,
+		       const struct bits *held,
+		       uint32_t (*bytes_of)(const void *arg, uint32_t piece_ix),
+		       const void *arg, uint64_t *change)
+{
+	struct chunk c = {.table = &db->held, .row = row, .len = CHUNK_BYTES};
+	uint32_t at = bits_next(held, 0);
+	int err = 0;
+
+	ASSERT_WORKER();
+	while (at < held->n && err == 0) {
+		c.ix = at / INDEX_CHUNK_PIECES;
+		err = hold_chunk(db, &c, held, bytes_of, arg);
+		*change += (uint64_t)c.bytes;
+		if ((uint64_t)(c.ix + 1) * INDEX_CHUNK_PIECES >= held->n)
+			break;
+		at = bits_next(held, (uint32_t)(c.ix + 1) * INDEX_CHUNK_PIECES);
+	}
+	return err;
+}
+
 /* ---- leaves ---- */
 
 static uint32_t leaf_bytes(uint64_t file_bytes, uint32_t leaf)

@@ -117,6 +117,66 @@ int index_job_drop_file(struct index_db *db, int64_t row, uint64_t *change)
 	return err != 0 ? err : index_run(db, db->del_leaves, "drop a file");
 }
 
+/* ---- of torrents that nobody opened ---- */
+
+static int next_row(struct index_db *db, sqlite3_stmt *st, int64_t *row)
+{
+	int err;
+
+	sqlite3_bind_int64(st, 1, *row);
+	err = index_first_row(db, st, "what is kept");
+	if (err == 0)
+		*row = sqlite3_column_int64(st, 0);
+	return err;
+}
+
+int index_job_next_holder(struct index_db *db, int64_t *row,
+			  char path[INDEX_PATH_BYTES])
+{
+	enum { COL_ID, COL_V1, COL_V2 };
+	char hex[TORRENT_HEX_BYTES];
+	struct torrent_id id = {0};
+	int err;
+
+	ASSERT_WORKER();
+	err = next_row(db, db->next_holder, row);
+	if (err == 0) {
+		index_column_hash(db->next_holder, COL_V1, &id.v1);
+		index_column_hash(db->next_holder, COL_V2, &id.v2);
+		snprintf(path, INDEX_PATH_BYTES, "torrents/%s",
+			 torrent_id_hex(&id, hex));
+	}
+	index_finish(db->next_holder);
+	return err;
+}
+
+int index_job_next_kept_file(struct index_db *db, int64_t *row,
+			     char path[INDEX_PATH_BYTES])
+{
+	enum { COL_ID, COL_ROOT, COL_BYTES };
+	sqlite3_stmt *st = db->next_kept_file;
+	int err;
+
+	ASSERT_WORKER();
+	err = next_row(db, st, row);
+	if (err == 0 && sqlite3_column_bytes(st, COL_ROOT) == HASH_SHA256_BYTES)
+		index_file_path(sqlite3_column_blob(st, COL_ROOT),
+				(uint64_t)sqlite3_column_int64(st, COL_BYTES),
+				path);
+	else if (err == 0)
+		err = EIO;
+	index_finish(st);
+	return err;
+}
+
+int index_job_drop_held(struct index_db *db, int64_t torrent, uint64_t *change)
+{
+	int err = get_sum(db, db->torrent_bytes, torrent, change);
+
+	sqlite3_bind_int64(db->del_held, 1, torrent);
+	return err != 0 ? err : index_run(db, db->del_held, "drop pieces");
+}
+
 /* ---- removing ---- */
 
 int index_job_leave(struct index_db *db, const char *path, const char *heir)

@@ -1,17 +1,14 @@
-/* index_job — SQLite, kept on a short lead.
+/* index_job — the index's rows; SQLite, kept on a short lead.
  *
  * Purpose: the one file with SQL, run by the one thread with the connection.
  * What the statements for pieces, leaves and files are run for is in
- * index_chunk_job.c and index_file_job.c.
- *
- * Settings: the lock is exclusive and kept, so there is no shared memory file
- * and no second connection; WAL; every commit is synced (synchronous=FULL),
- * since batches make commits rare and DURABLE means what it says; no mmap
- * (an I/O error is then a result and not a signal); the file is not trusted
- * (trusted_schema, DEFENSIVE, cell_size_check, quick_check at start).
+ * index_chunk_job.c and index_file_job.c; how the file is opened, and what is
+ * wrong with one that is not, in index_open_job.c.
  *
  * Failure modes: ENOSPC and ENOMEM leave the state as it was before the
- * transaction; anything else is EIO, and the store stops believing itself.
+ * transaction; anything else is EIO, and the store is FAILED until the disk
+ * works. A file that is found to be damaged while it is used is said to be so
+ * once, and nothing is written to it any more: the next start makes another.
  *
  * Invariant: a statement is reset before the function that stepped it
  * returns, so nothing keeps a read transaction open. */
@@ -19,11 +16,9 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "cache/cache_limits.h"
-#include "cache/schema_job.h"
 #include "core/bits.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -47,6 +42,12 @@ static const struct {
 	{offsetof(struct index_db, held_bytes),
 	 "SELECT (SELECT coalesce(sum(bytes), 0) FROM held)"
 	 " + (SELECT coalesce(sum(bytes), 0) FROM leaf)"},
+	{offsetof(struct index_db, each_held),
+	 "SELECT v1, v2, sum(bytes) FROM"
+	 " (SELECT torrent AS whose, bytes FROM held UNION ALL"
+	 " SELECT member.torrent, leaf.bytes FROM leaf"
+	 " JOIN member ON member.file = leaf.file)"
+	 " JOIN torrent ON torrent.id = whose GROUP BY whose"},
 	{offsetof(struct index_db, held.load),
 	 "SELECT chunk, bits FROM held WHERE torrent = ?1"},
 	{offsetof(struct index_db, held.get),
@@ -105,6 +106,19 @@ static const struct {
 	 "SELECT coalesce(sum(bytes), 0) FROM held WHERE torrent = ?1"},
 	{offsetof(struct index_db, del_torrent),
 	 "DELETE FROM torrent WHERE id = ?1"},
+	{offsetof(struct index_db, next_holder),
+	 "SELECT id, v1, v2 FROM torrent WHERE id > ?1"
+	 " AND EXISTS (SELECT 1 FROM held WHERE torrent = id)"
+	 " AND NOT EXISTS (SELECT 1 FROM pinned WHERE torrent = id)"
+	 " ORDER BY id LIMIT 1"},
+	{offsetof(struct index_db, del_held),
+	 "DELETE FROM held WHERE torrent = ?1"},
+	{offsetof(struct index_db, next_kept_file),
+	 "SELECT id, root, bytes FROM file WHERE id > ?1"
+	 " AND EXISTS (SELECT 1 FROM leaf WHERE file = id)"
+	 " AND NOT EXISTS (SELECT 1 FROM member"
+	 " JOIN pinned ON pinned.torrent = member.torrent"
+	 " WHERE member.file = id) ORDER BY id LIMIT 1"},
 	{offsetof(struct index_db, add_leaving),
 	 "INSERT OR REPLACE INTO leaving (path, heir) VALUES (?1, ?2)"},
 	{offsetof(struct index_db, del_leaving),
@@ -112,6 +126,32 @@ static const struct {
 	{offsetof(struct index_db, next_leaving),
 	 "SELECT path, heir FROM leaving WHERE path > ?1 ORDER BY path LIMIT "
 	 "1"},
+	{offsetof(struct index_db, get_own_stamp),
+	 "SELECT stamp FROM own_stamp WHERE torrent = ?1 AND n = ?2"},
+	{offsetof(struct index_db, get_file_stamp),
+	 "SELECT stamp FROM file_stamp WHERE file = ?1"},
+	{offsetof(struct index_db, put_own_stamp),
+	 "INSERT OR REPLACE INTO own_stamp (torrent, n, stamp)"
+	 " SELECT ?1, ?2, ?3 WHERE EXISTS"
+	 " (SELECT 1 FROM torrent WHERE id = ?1)"},
+	{offsetof(struct index_db, put_file_stamp),
+	 "INSERT OR REPLACE INTO file_stamp (file, stamp)"
+	 " SELECT ?1, ?3 WHERE EXISTS (SELECT 1 FROM file WHERE id = ?1)"},
+	{offsetof(struct index_db, each_tally),
+	 "SELECT v1, v2, down, up, waste FROM tally"
+	 " JOIN torrent ON torrent.id = tally.torrent"},
+	{offsetof(struct index_db, put_tally),
+	 "INSERT INTO tally (torrent, down, up, waste)"
+	 " SELECT id, ?3, ?4, ?5 FROM torrent WHERE v1 = ?1 OR v2 = ?2"
+	 " ON CONFLICT (torrent) DO UPDATE SET"
+	 " down = max(down, excluded.down), up = max(up, excluded.up),"
+	 " waste = max(waste, excluded.waste)"},
+	{offsetof(struct index_db, get_departed),
+	 "SELECT down, up, waste FROM departed WHERE id = 0"},
+	{offsetof(struct index_db, depart),
+	 "UPDATE departed SET down = departed.down + tally.down,"
+	 " up = departed.up + tally.up, waste = departed.waste + tally.waste"
+	 " FROM tally WHERE tally.torrent = ?1"},
 };
 
 enum { N_STATEMENTS = sizeof(statements) / sizeof(statements[0]) };
@@ -125,25 +165,30 @@ static sqlite3_stmt **statement(struct index_db *db, unsigned i)
 
 int index_fail(struct index_db *db, int rc, const char *what)
 {
-	switch (rc & 0xff) {
-	case SQLITE_OK:
-	case SQLITE_ROW:
-	case SQLITE_DONE:
-		return 0;
-	case SQLITE_FULL:
-		return ENOSPC;
-	case SQLITE_NOMEM:
-		return ENOMEM;
-	}
-	log_err("index: %s: %s", what, sqlite3_errmsg(db->db));
+	int err = index_err_of(rc);
+
+	if (err == 0 || err == ENOSPC || err == ENOMEM)
+		return err;
+	if (db->is_damaged)
+		return EIO;
+	db->is_damaged = err == EBADMSG;
+	if (db->is_damaged)
+		log_err("index: %s: it is damaged (%s): nothing more is kept; "
+			"the next start makes another, from what lies beside "
+			"it",
+			what, sqlite3_errmsg(db->db));
+	else
+		log_err("index: %s: %s", what, sqlite3_errmsg(db->db));
 	return EIO;
 }
 
 /* Run a statement that gives no row. */
 int index_run(struct index_db *db, sqlite3_stmt *st, const char *what)
 {
-	int err = index_fail(db, sqlite3_step(st), what);
+	int err = EIO;
 
+	if (!db->is_damaged || st == db->rollback)
+		err = index_fail(db, sqlite3_step(st), what);
 	sqlite3_reset(st);
 	sqlite3_clear_bindings(st);
 	return err;
@@ -165,96 +210,7 @@ void index_finish(sqlite3_stmt *st)
 
 /* ---- opening ---- */
 
-static int get_int(sqlite3 *db, const char *sql, int *out)
-{
-	sqlite3_stmt *st;
-	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
-
-	if (rc != SQLITE_OK)
-		return rc;
-	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW) {
-		*out = sqlite3_column_int(st, 0);
-		rc = SQLITE_OK;
-	}
-	sqlite3_finalize(st);
-	return rc;
-}
-
-/* Does `sql`, a pragma, answer with `text`? */
-static int expect_text(sqlite3 *db, const char *sql, const char *text)
-{
-	sqlite3_stmt *st;
-	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
-
-	if (rc != SQLITE_OK)
-		return rc;
-	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW) {
-		const unsigned char *got = sqlite3_column_text(st, 0);
-
-		rc = got != NULL && strcmp((const char *)got, text) == 0
-			     ? SQLITE_OK
-			     : SQLITE_CORRUPT;
-	}
-	sqlite3_finalize(st);
-	return rc;
-}
-
-static int configure(sqlite3 *db)
-{
-	int rc = sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-
-	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(db,
-				  "PRAGMA trusted_schema = OFF;"
-				  "PRAGMA cell_size_check = ON;"
-				  "PRAGMA mmap_size = 0;"
-				  "PRAGMA temp_store = MEMORY;"
-				  "PRAGMA foreign_keys = ON;"
-				  "PRAGMA locking_mode = EXCLUSIVE;",
-				  NULL, NULL, NULL);
-	if (rc == SQLITE_OK)
-		rc = expect_text(db, "PRAGMA journal_mode = WAL", "wal");
-	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(db, "PRAGMA synchronous = FULL", NULL, NULL,
-				  NULL);
-	return rc;
-}
-
-/* Is the file ours, whole, and not newer than we are? */
-static int admit(sqlite3 *db, char why[160])
-{
-	int id = 0, version = 0;
-	int rc = get_int(db, "PRAGMA application_id", &id);
-
-	if (rc == SQLITE_OK)
-		rc = get_int(db, "PRAGMA user_version", &version);
-	if (rc == SQLITE_OK)
-		rc = expect_text(db, "PRAGMA quick_check(1)", "ok");
-	if (rc != SQLITE_OK || version < 0 ||
-	    (version > 0 && id != SCHEMA_APPLICATION_ID)) {
-		snprintf(why, 160,
-			 "the index is damaged: move index.db* away to start "
-			 "a new one (%s)",
-			 rc != SQLITE_OK ? sqlite3_errstr(rc) : "not ours");
-		return rc == SQLITE_NOMEM ? ENOMEM : EIO;
-	}
-	if (version > schema_job_version()) {
-		snprintf(why, 160,
-			 "the store has format %d, this program knows %d: it "
-			 "was made by a newer version",
-			 version, schema_job_version());
-		return EPROTO;
-	}
-	rc = schema_job_upgrade(db, version);
-	if (rc != SQLITE_OK)
-		snprintf(why, 160, "cannot make the index: %s",
-			 sqlite3_errmsg(db));
-	return (rc & 0xff) == SQLITE_FULL ? ENOSPC : rc != SQLITE_OK ? EIO : 0;
-}
-
-static int prepare_all(struct index_db *db)
+int index_prepare(struct index_db *db)
 {
 	int rc = SQLITE_OK;
 
@@ -262,40 +218,7 @@ static int prepare_all(struct index_db *db)
 		rc = sqlite3_prepare_v3(db->db, statements[i].sql, -1,
 					SQLITE_PREPARE_PERSISTENT,
 					statement(db, i), NULL);
-	return index_fail(db, rc, "prepare");
-}
-
-int index_job_open(const char *path, struct index_db **out, char why[160])
-{
-	struct index_db *db;
-	int rc, err;
-
-	ASSERT_WORKER();
-	db = mem_new(struct index_db);
-	if (db == NULL)
-		return ENOMEM;
-	rc = sqlite3_open_v2(path, &db->db,
-			     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-				     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
-			     NULL);
-	if (rc == SQLITE_OK)
-		rc = configure(db->db);
-	if (rc != SQLITE_OK) {
-		snprintf(why, 160, "the index cannot be opened: %s",
-			 sqlite3_errstr(rc));
-		err = rc == SQLITE_NOMEM ? ENOMEM : EIO;
-		goto close_db;
-	}
-	err = admit(db->db, why);
-	if (err == 0)
-		err = prepare_all(db);
-	if (err != 0)
-		goto close_db;
-	*out = db;
-	return 0;
-close_db:
-	index_job_close(db);
-	return err;
+	return rc;
 }
 
 void index_job_close(struct index_db *db TAKES)
@@ -312,7 +235,7 @@ void index_job_close(struct index_db *db TAKES)
 
 /* ---- torrents ---- */
 
-static void bind_hash(sqlite3_stmt *st, int at, const struct info_hash *h)
+void index_bind_hash(sqlite3_stmt *st, int at, const struct info_hash *h)
 {
 	if (h->len > 0)
 		sqlite3_bind_blob(st, at, h->bytes, h->len, SQLITE_STATIC);
@@ -320,7 +243,7 @@ static void bind_hash(sqlite3_stmt *st, int at, const struct info_hash *h)
 		sqlite3_bind_null(st, at);
 }
 
-static void column_hash(sqlite3_stmt *st, int at, struct info_hash *out)
+void index_column_hash(sqlite3_stmt *st, int at, struct info_hash *out)
 {
 	const void *bytes = sqlite3_column_blob(st, at);
 	int len = sqlite3_column_bytes(st, at);
@@ -339,14 +262,14 @@ int index_job_find(struct index_db *db, const struct torrent_id *id,
 	int err;
 
 	ASSERT_WORKER();
-	bind_hash(db->find, 1, &id->v1);
-	bind_hash(db->find, 2, &id->v2);
+	index_bind_hash(db->find, 1, &id->v1);
+	index_bind_hash(db->find, 2, &id->v2);
 	err = index_first_row(db, db->find, "find");
 	if (err == 0) {
 		out->row = sqlite3_column_int64(db->find, COL_ID);
 		out->added_s = sqlite3_column_int64(db->find, COL_ADDED);
-		column_hash(db->find, COL_V1, &out->id.v1);
-		column_hash(db->find, COL_V2, &out->id.v2);
+		index_column_hash(db->find, COL_V1, &out->id.v1);
+		index_column_hash(db->find, COL_V2, &out->id.v2);
 	}
 	index_finish(db->find);
 	return err;
@@ -358,8 +281,8 @@ int index_job_add(struct index_db *db, const struct metainfo *mi,
 	int err;
 
 	ASSERT_WORKER();
-	bind_hash(db->add, 1, &mi->id.v1);
-	bind_hash(db->add, 2, &mi->id.v2);
+	index_bind_hash(db->add, 1, &mi->id.v1);
+	index_bind_hash(db->add, 2, &mi->id.v2);
 	sqlite3_bind_int64(db->add, 3, mi->piece_bytes);
 	sqlite3_bind_int64(db->add, 4, mi->n_pieces);
 	sqlite3_bind_int64(db->add, 5, (sqlite3_int64)mi->total_bytes);
@@ -390,6 +313,23 @@ void index_job_rollback(struct index_db *db)
 	/* Some errors have rolled back already. */
 	if (!sqlite3_get_autocommit(db->db))
 		index_run(db, db->rollback, "rollback");
+}
+
+int index_job_settle(struct index_db *db)
+{
+	int n_log = 0, n_done = 0;
+	int rc;
+
+	ASSERT_WORKER();
+	index_job_rollback(db);
+	if (db->is_damaged)
+		return EIO;
+	rc = sqlite3_wal_checkpoint_v2(db->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+				       &n_log, &n_done);
+	if (rc == SQLITE_OK)
+		return 0;
+	log_debug("index: checkpoint: %s", sqlite3_errmsg(db->db));
+	return rc == SQLITE_NOMEM ? ENOMEM : EIO;
 }
 
 /* ---- pins ---- */
@@ -437,5 +377,26 @@ int index_job_held_bytes(struct index_db *db, uint64_t *out)
 	if (err == 0)
 		*out = (uint64_t)sqlite3_column_int64(db->held_bytes, 0);
 	index_finish(db->held_bytes);
+	return err;
+}
+
+int index_job_each_held(struct index_db *db, index_held_fn *fn, void *arg)
+{
+	enum { COL_V1, COL_V2, COL_BYTES };
+	sqlite3_stmt *st = db->each_held;
+	int err = 0, rc = SQLITE_ROW;
+
+	ASSERT_WORKER();
+	while (err == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct torrent_id id = {0};
+
+		index_column_hash(st, COL_V1, &id.v1);
+		index_column_hash(st, COL_V2, &id.v2);
+		err = fn(arg, &id,
+			 (uint64_t)sqlite3_column_int64(st, COL_BYTES));
+	}
+	if (err == 0)
+		err = index_fail(db, rc, "held of torrents");
+	index_finish(st);
 	return err;
 }

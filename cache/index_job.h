@@ -2,23 +2,31 @@
  * are on disk. All SQL of the program.
  *
  * Thread: store. Errors: ENOENT no such row; ENOSPC and ENOMEM, after which
- * nothing has changed; EPROTO a newer version wrote the file; EIO all else,
- * logged here. */
+ * nothing has changed; EIO all else, logged here. */
 #ifndef SHOAL_CACHE_INDEX_JOB_H
 #define SHOAL_CACHE_INDEX_JOB_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cache/stamp.h"
 #include "core/own.h"
 #include "core/torrent_id.h"
 
+struct bits;
 struct index_db;
 struct metainfo;
+struct tally_row;
+struct tally_rows;
+struct traffic;
 
-/* index_job_open — open or make the index at `path`, check it, and bring it to
- * today's schema. `why` gets a line for a person. */
-int index_job_open(const char *path, struct index_db **out, char why[160]);
+/* index_job_open — open the index at `path` (of an empty file, if `is_new`,
+ * make one), check it, and bring it to today's schema. EBADMSG: it is damaged;
+ * EPROTO: a newer version wrote it; EBUSY: another program has it; EROFS,
+ * EACCES: it cannot be written; else EIO, ENOSPC, ENOMEM. `why` gets a line for
+ * a person. */
+int index_job_open(const char *path, bool is_new, struct index_db **out,
+		   char why[160]);
 
 /* index_job_close — checkpoint and close. NULL is fine. */
 void index_job_close(struct index_db *db TAKES);
@@ -52,14 +60,56 @@ int index_job_load_pins(struct index_db *db, int64_t row, uint32_t n_files,
 int index_job_keep_pins(struct index_db *db, int64_t row, uint32_t n_files,
 			const uint8_t *bits);
 
+/* ---- how blobs were when we last wrote to them ---- */
+
+struct stamp_row {
+	int64_t row;	/* of the torrent, or of the file with a root */
+	bool is_shared; /* the latter */
+	uint32_t file_ix;
+	struct stamp stamp;
+};
+
+struct stamp_rows {
+	struct stamp_row *v;
+	uint32_t n;
+};
+
+/* index_job_load_stamp — `r->stamp` of the others. ENOENT: none is known.
+ * index_job_keep_stamps — within a transaction; those whose owner is gone are
+ * skipped. */
+int index_job_load_stamp(struct index_db *db, struct stamp_row *r);
+int index_job_keep_stamps(struct index_db *db, const struct stamp_rows *rows);
+
+/* ---- how much was sent and received ---- */
+
+/* index_job_each_tally — of each torrent with any. index_job_departed — of all
+ * that were removed. index_job_keep_tallies — within a transaction; those whose
+ * torrent is gone are skipped, and no figure gets less. index_job_depart — what
+ * the torrent had is added to what was removed, within its removal. */
+typedef int index_tally_fn(void *arg, const struct tally_row *row);
+int index_job_each_tally(struct index_db *db, index_tally_fn *fn, void *arg);
+int index_job_departed(struct index_db *db, struct traffic *out);
+int index_job_keep_tallies(struct index_db *db, const struct tally_rows *rows);
+int index_job_depart(struct index_db *db, int64_t torrent);
+
 /* index_job_held_bytes — of all torrents. */
 int index_job_held_bytes(struct index_db *db, uint64_t *out);
+
+/* index_job_each_held — of each torrent with any: about how many bytes of it
+ * are held, for a hybrid's piece may be there in both ways. */
+typedef int index_held_fn(void *arg, const struct torrent_id *id,
+			  uint64_t bytes);
+int index_job_each_held(struct index_db *db, index_held_fn *fn, void *arg);
 
 /* index_job_begin … index_job_commit — one transaction, durable when commit
  * returns 0. After an error, index_job_rollback. */
 int index_job_begin(struct index_db *db);
 int index_job_commit(struct index_db *db);
 void index_job_rollback(struct index_db *db);
+
+/* index_job_settle — what is committed is in the index's file, synced, and its
+ * log empty. */
+int index_job_settle(struct index_db *db);
 
 /* index_job_hold / index_job_drop — piece `ix`, `bytes` long, is held from now
  * on, or not any more. `*change` is raised by what that adds to (takes from)
@@ -68,6 +118,13 @@ int index_job_hold(struct index_db *db, int64_t row, uint32_t ix,
 		   uint32_t bytes, uint64_t *change);
 int index_job_drop(struct index_db *db, int64_t row, uint32_t ix,
 		   uint32_t bytes, uint64_t *change);
+
+/* index_job_hold_all — all of `held`, of a torrent of which nothing is held;
+ * within a transaction. */
+int index_job_hold_all(struct index_db *db, int64_t row,
+		       const struct bits *held,
+		       uint32_t (*bytes_of)(const void *arg, uint32_t piece_ix),
+		       const void *arg, uint64_t *change);
 
 /* ---- files with a v2 root ---- */
 
@@ -114,6 +171,20 @@ int index_job_drop_file(struct index_db *db, int64_t row, uint64_t *change);
 /* index_job_agree — the v1 hash of piece `ix` matched. */
 int index_job_agree(struct index_db *db, int64_t row, uint32_t ix,
 		    uint32_t bytes);
+
+/* ---- what is kept of torrents that nobody opened ---- */
+
+/* index_job_next_holder — the first torrent behind row `*row` that has pieces
+ * of its own and no pins: its row, and the name of its directory,
+ * "torrents/<id>". index_job_next_kept_file — the same of files with a root:
+ * "files/<name>". ENOENT at the end. */
+int index_job_next_holder(struct index_db *db, int64_t *row,
+			  char path[INDEX_PATH_BYTES]);
+int index_job_next_kept_file(struct index_db *db, int64_t *row,
+			     char path[INDEX_PATH_BYTES]);
+
+/* index_job_drop_held — a torrent has no pieces of its own any more. */
+int index_job_drop_held(struct index_db *db, int64_t torrent, uint64_t *change);
 
 /* ---- removing ---- */
 

@@ -17,6 +17,9 @@
  *   3. a hybrid's piece that is whole but not agreed is `unsure`: the store is
  *      asked to hash it, one at a time. It matches: as in 2.
  *
+ * Leaves that a torrent put one by one, and that are a piece in the end, go the
+ * same way: it is told as if another one had brought them.
+ *
  * `changed` and `lossy` are bits, so news never need memory; whoever is told
  * is told how it is now, not what happened.
  *
@@ -30,6 +33,7 @@
 #include <string.h>
 
 #include "cache/extent.h"
+#include "cache/store_share.h"
 #include "core/be.h"
 #include "core/hmap.h"
 #include "core/log.h"
@@ -121,6 +125,8 @@ static int init_bits(struct joint_torrent *t)
 	int err = bits_init(&t->agreed, n);
 
 	if (err == 0)
+		err = bits_init(&t->vouched, n);
+	if (err == 0)
 		err = bits_init(&t->told, n);
 	if (err == 0)
 		err = bits_init(&t->changed, n);
@@ -167,6 +173,7 @@ void joint_close(struct joint_torrent *t)
 	t->ops = NULL;
 	if (!joint_is_any(t))
 		return;
+	bits_clear_all(&t->vouched);
 	bits_clear_all(&t->changed);
 	bits_clear_all(&t->lossy);
 	bits_clear_all(&t->unsure);
@@ -186,6 +193,7 @@ void joint_fini(struct joint_torrent *t)
 	}
 	mem_free(t->uses);
 	bits_fini(&t->agreed);
+	bits_fini(&t->vouched);
 	bits_fini(&t->told);
 	bits_fini(&t->changed);
 	bits_fini(&t->lossy);
@@ -426,15 +434,17 @@ void joint_checked(struct joint_torrent *t, uint32_t piece_ix, int err)
 		bits_set(&t->agreed, piece_ix);
 	if (t->mi == NULL)
 		return;
-	if (err == EBADMSG && !t->has_refused) {
-		log_warn("store: %s: piece %u: v1 and v2 disagree; it is not "
-			 "kept for this torrent",
-			 t->mi->name, piece_ix);
-		t->has_refused = true;
-	}
 	if (err == 0)
 		bits_set(&t->changed, piece_ix);
 	loop_defer(t->all->cfg.loop, &t->task);
+	if (err != EBADMSG || t->has_refused)
+		return;
+	t->has_refused = true;
+	log_warn("store: %s: piece %u: v1 and v2 disagree; it is not kept for "
+		 "this torrent",
+		 t->mi->name, piece_ix);
+	if (t->ops != NULL)
+		t->ops->on_disputed(t->arg, piece_ix);
 }
 
 /* A piece at a time: whoever is told may close the torrent. */
@@ -504,6 +514,53 @@ void joint_drop(const struct joint_piece *p)
 	for (uint32_t i = p->first; i < p->first + p->n; i++)
 		bits_clear(&f->leaves, i);
 	mark_all(p, true);
+}
+
+/* A piece that has changed and lies in this use of a file; false: none. */
+static bool next_changed(const struct joint_use *use, uint32_t *ix)
+{
+	uint32_t last;
+
+	if (use->t->mi == NULL)
+		return false;
+	*ix = extent_pieces(use->t->mi, use->file_ix, &last);
+	*ix = bits_next(&use->t->changed, *ix);
+	return *ix <= last && *ix < use->t->changed.n;
+}
+
+/* Who is told may close a torrent, and with it a use: so from the front again,
+ * until nobody is left. */
+static bool tell_next(struct joint_file *f)
+{
+	struct joint_use *use;
+	uint32_t ix;
+
+	LIST_FOREACH (use, &f->uses, link) {
+		struct joint_torrent *t = use->t;
+
+		if (!next_changed(use, &ix))
+			continue;
+		t->all->cfg.hold(t);
+		look(t, ix);
+		t->all->cfg.drop(t);
+		return true;
+	}
+	return false;
+}
+
+void joint_evict(struct joint_file *f, uint32_t first, uint32_t n)
+{
+	const struct joint_piece p = {.first = first, .n = n};
+	struct joint_use *use;
+
+	if (f->leaves.data == NULL)
+		return;
+	for (uint32_t i = first; i < first + n; i++)
+		bits_clear(&f->leaves, i);
+	LIST_FOREACH (use, &f->uses, link)
+		mark(use, &p, true);
+	while (tell_next(f))
+		;
 }
 
 void joint_kept(struct joint_torrent *t, uint32_t piece_ix)

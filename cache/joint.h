@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "cache/store.h"
+#include "cache/store_share.h"
 #include "core/bits.h"
 #include "core/loop.h"
 #include "core/queue.h"
@@ -40,7 +41,7 @@ struct joint_use {
 	struct joint_file *file; /* NULL: it has no root */
 	struct joint_torrent *t;
 	uint32_t file_ix;
-	bool is_vouched; /* v2 was checked of whatever is put */
+	bool is_vouched; /* v2 is checked of whatever is put */
 	LIST_ENTRY(joint_use) link;
 };
 
@@ -70,6 +71,7 @@ struct joint_torrent {
 	struct joint_use *uses; /* one a file, or NULL */
 	const struct bits *own; /* pieces kept for it alone; the store's */
 	struct bits agreed;	/* hybrid: the v1 hash matched */
+	struct bits vouched;	/* hybrid: its pieces with a known v2 hash */
 	struct bits told;	/* its owner has it for held */
 	struct bits changed;	/* to be looked at */
 	struct bits lossy;	/* the same; something of it was lost */
@@ -131,16 +133,42 @@ bool joint_range(const struct joint_torrent *t, uint32_t piece_ix,
 bool joint_has_leaf(const struct joint_file *f, uint32_t leaf);
 bool joint_has_all(const struct joint_piece *p);
 
+/* joint_vouch — v2's hash is checked of this piece from now on.
+ * joint_is_proven — by what is put of it. */
+void joint_vouch(struct joint_torrent *t, uint32_t piece_ix);
+bool joint_is_proven(const struct joint_piece *p, uint32_t piece_ix);
+
 /* joint_add — these leaves can be read now; everybody but `p->use` is told.
  * 0 or ENOMEM. joint_drop — they cannot any more. */
 int joint_add(const struct joint_piece *p);
 void joint_drop(const struct joint_piece *p);
+
+/* joint_add_some — the same of leaves of a piece that is not whole, as far as
+ * `t` knows: when they make it whole, it is told, too. joint_drop_some. */
+int joint_add_some(struct joint_torrent *t, uint32_t piece_ix,
+		   const struct joint_piece *p);
+void joint_drop_some(struct joint_torrent *t, uint32_t piece_ix,
+		     const struct joint_piece *p);
+
+/* joint_evict — these leaves are about to go: nobody has them any more, and
+ * everybody is told on this turn. */
+void joint_evict(struct joint_file *f, uint32_t first, uint32_t n);
 
 /* joint_kept / joint_lost — the torrent's owner has this piece for held now, or
  * not, by its own doing. joint_look — and it may be held all the same. */
 void joint_kept(struct joint_torrent *t, uint32_t piece_ix);
 void joint_lost(struct joint_torrent *t, uint32_t piece_ix);
 void joint_look(struct joint_torrent *t, uint32_t piece_ix);
+
+/* joint_due — when somebody reads of this piece; joint_leaves_due — of these
+ * leaves, in any torrent (store_share_ops). */
+uint64_t joint_due(const struct joint_torrent *t, uint32_t piece_ix);
+uint64_t joint_leaves_due(const struct joint_file *f, uint32_t first,
+			  uint32_t n);
+
+/* joint_coming_us — store_coming_us. */
+uint64_t joint_coming_us(const struct joint_torrent *t, uint32_t piece_ix,
+			 uint32_t at_bytes, uint32_t len_bytes);
 
 /* joint_checked — the answer to cfg.check: 0: it matches; EBADMSG: it does not;
  * else it could not be asked. */

@@ -131,7 +131,7 @@ void pieces_slot_release(struct slot *s)
 
 struct slot *pieces_slot_new(struct pieces *ps, uint32_t ix)
 {
-	uint32_t len = metainfo_piece_bytes(ps->cfg.mi, ix);
+	uint32_t len = metainfo_body_bytes(ps->cfg.mi, ix);
 	struct slot *s = mem_new(struct slot);
 
 	if (s == NULL)
@@ -170,6 +170,8 @@ static void on_gone(void *arg)
 	void (*gone)(void *) = ps->gone;
 	void *gone_arg = ps->gone_arg;
 
+	piece_mem_part(ps->cfg.mem);
+	pieces_vet_fini(ps);
 	hasher_free(ps->hasher);
 	bits_fini(&ps->have);
 	bits_fini(&ps->kept);
@@ -238,6 +240,7 @@ static void on_put_failed(struct slot *s, int err)
 	uint32_t ix = s->ix;
 
 	log_debug("piece %u is not kept: %s", ix, err_text(err));
+	ps->put_err = err;
 	if (s->blk == NULL) {
 		pieces_slot_release(s);
 		pieces_drop_have(ps, ix);
@@ -273,6 +276,7 @@ static void on_put(void *arg, uint32_t ix, enum store_phase phase, int err)
 		piece_mem_keep(s);
 		piece_mem_trim(ps->cfg.mem);
 	} else {
+		ps->put_err = 0;
 		pieces_move(ps, ix, PIECE_CLEAN);
 		if (s->blk == NULL)
 			pieces_slot_release(s);
@@ -297,6 +301,8 @@ void pieces_settle(struct slot *s)
 
 	begin_settling(s);
 	pieces_slot_job_begin(s);
+	if (s->verify.root.is_known)
+		store_vouch(ps->st, s->ix);
 	err = store_put(ps->st, s->ix, s->blk, on_put, s);
 	if (err == 0)
 		return;
@@ -450,6 +456,15 @@ static void take_held(struct pieces *ps, const struct bits *held)
 		ps->marks[ix] = PIECE_CLEAN;
 }
 
+void pieces_opened(struct pieces *ps)
+{
+	bool is_closed = ps->is_closed;
+
+	pieces_job_end(ps);
+	if (!is_closed)
+		ps->open_done(ps->open_arg, 0, ps);
+}
+
 static void on_opened(void *arg, int err, struct store_torrent *st,
 		      const struct bits *held)
 {
@@ -466,8 +481,8 @@ static void on_opened(void *arg, int err, struct store_torrent *st,
 		take_held(ps, held);
 		pieces_kept_open(ps);
 		pieces_gain_watch(ps);
-		pieces_job_end(ps);
-		ps->open_done(ps->open_arg, 0, ps);
+		if (!pieces_pad_start(ps))
+			pieces_opened(ps);
 		return;
 	}
 	pieces_open_fn *done = ps->open_done;
@@ -488,6 +503,7 @@ static struct pieces *pieces_new(const struct pieces_cfg *cfg)
 		LIST_INIT(&ps->waits[i]);
 	LIST_INIT(&ps->drift);
 	TAILQ_INIT(&ps->due);
+	TAILQ_INIT(&ps->vets.list);
 	pieces_gain_init(ps);
 	loop_task_init(&ps->room_task, on_room, ps);
 	loop_task_init(&ps->gone_task, on_gone, ps);
@@ -500,6 +516,7 @@ static struct pieces *pieces_new(const struct pieces_cfg *cfg)
 		goto free_have;
 	if (pieces_leaf_open(ps) != 0)
 		goto free_slots;
+	piece_mem_join(cfg->mem);
 	return ps;
 free_slots:
 	hmap_free(ps->slots);
@@ -565,6 +582,7 @@ void pieces_close(struct pieces *ps TAKES, void (*gone)(void *arg), void *arg)
 	ps->gone_arg = arg;
 	ps->n_jobs++; /* this call */
 	end_waiters(ps);
+	pieces_vet_close(ps);
 	while ((s = hmap_next(ps->slots, &pos)) != NULL)
 		slot_close(s);
 	piece_mem_unstarve(ps);

@@ -20,26 +20,28 @@
  *   FETCHING -> WANTED, ABSENT   pieces_abandon
  *   FETCHING -> CHECKING         pieces_filled: its last block came
  *   CHECKING -> SETTLING         the hash matched; waiters are called
- *   CHECKING -> FETCHING         it did not; on_bad, or on_failed; or its
- *                                v2 hash did not come to be known in time
- *   CHECKING -> FETCHING         a hybrid's two hashes disagree; on_disputed
- *   ABSENT, WANTED -> CLEAN      another torrent with the same file brought it;
+ *   CHECKING -> FETCHING         it did not; on_bad, on_failed, on_disputed; or
+ *                                its v2 hash did not come to be known in time
+ *   ABSENT, WANTED -> CLEAN      its kept leaves are all of it, or another
+ *                                torrent with the same file brought it;
  *                                on_verified; waiters are called
  *   SETTLING -> CLEAN            the store says DURABLE
  *   SETTLING -> CLEAN            the store failed, the bytes are in memory: the
  *                                piece is there only (unkept)
  *   SETTLING -> ABSENT           the store failed after WRITTEN and they are
  *                                not; or a read of it failed; on_lost
- *   CLEAN    -> ABSENT           a read of it failed, here or by another
- * torrent with the same file; or it was unkept and its memory had to make room;
- * on_lost
+ *   CLEAN    -> ABSENT           evicted (the store needs room); or a read of
+ *                                it failed, here or in another torrent; or it
+ *                                was unkept and made room; on_lost
  *
- * Whole and staged. A piece of ordinary length has one run of memory, from its
- * first block until readers have had their share of it. A long one is staged:
- * it has memory for a few segments at a time, and what is full goes to the
- * store, unverified, to be hashed as it goes (stage.h). Once it is in have, it
- * is read from the store. Both look the same from outside: memory is asked for
- * by segment (pieces_open), and a whole piece is one segment.
+ * Whole and staged. A piece of ordinary length has one run of memory. A long
+ * one is staged: it has memory for a few segments at a time, and what is full
+ * goes to the store, unverified, to be hashed as it goes (stage.h). Once it is
+ * in have, it is read from the store. Both look the same from outside: memory
+ * is asked for by segment (pieces_open), and a whole piece is one segment.
+ *
+ * All of a piece is its body (metainfo_body_bytes): padding at its end is read
+ * as zeros. A piece of padding alone is CLEAN from the start.
  *
  * "have" is what may be read by anybody and announced to peers: SETTLING and
  * CLEAN.
@@ -57,26 +59,23 @@
  *
  *   absent -> here    pieces_took
  *   here   -> right   somebody waits for it, its hash is known, and matches
- *   here   -> absent  its hash does not match: on_bad_leaf, and then
- *                     pieces_took_back
+ *   here   -> absent  its hash does not match: on_bad_leaf
  *   right  -> (have)  the piece was verified
  *   right  -> kept    nobody wants more of the piece (pieces_keep), or its
  *                     memory is given up (pieces_shut, pieces_abandon,
  *                     pieces_close): the store has written it
  *   here   -> absent  the same, of those that are not right
- *   right  -> absent  the store would not take it (no room, no memory); or the
- *                     piece was staged and is wrong. Nothing else loses a right
- *                     leaf: where a piece is wrong in memory they stay
+ *   right  -> absent  the store would not take it (no room, no memory); or its
+ *                     staged segment is given up (pieces_empty). Nothing else
+ *                     loses a right leaf: where a piece is wrong they stay
  *   kept   -> absent  a read of it failed, or another torrent's did
  *   any    -> kept    another torrent with the same file brought it
  *
- * A leaf is hashed on the loop, LEAVES_A_TURN at most, when a reader waits for
- * it; the others with their piece.
+ * Leaves that readers wait for are hashed on the loop, LEAVES_A_TURN at most.
  *
  * "unverified" is what piece_mem's cap counts: bytes in memory that are neither
- * right nor on their way out of it. A disk slower than the network is felt
- * through it. "recent" is a buffer that may be dropped at any time, the one
- * that was used longest ago first; an unkept piece ends with it.
+ * right nor on their way out of it. "recent" is a buffer that may be dropped at
+ * any time, the longest unused first; an unkept piece ends with it.
  *
  * Thread: loop. Life: pieces_open_start … pieces_close. */
 #ifndef SHOAL_CACHE_PIECES_H
@@ -108,37 +107,39 @@ enum piece_state {
 };
 
 /* ---- one torrent ---- */
-
 struct pieces_ops {
-	/* The piece may be read, served and announced from now on. Runs before
-	 * its waiters do. */
+	/* The piece may be read and announced now. Before its waiters hear. */
 	void (*on_verified)(void *arg, uint32_t piece_ix);
-	/* The bytes do not match the hash; the piece is FETCHING again. Staged
-	 * bytes are gone; others are where they were (pieces_place), to be
-	 * replaced. pieces_digests tells them from others. */
+	/* The bytes do not match the hash; the piece is FETCHING again. They
+	 * are where they were, to be replaced: in memory (pieces_place), or
+	 * staged, and then pieces_empty is due before this returns.
+	 * pieces_digests tells them from others. */
 	void (*on_bad)(void *arg, uint32_t piece_ix);
 	/* That block of a FETCHING piece is wrong, which is proven, whatever
 	 * becomes of the piece. It must be taken back before this returns
 	 * (pieces_took_back) if there is a place for another; else the hash of
 	 * the whole piece will say it again. */
 	void (*on_bad_leaf)(void *arg, uint32_t piece_ix, uint32_t at_bytes);
-	/* The piece's bytes match one of a hybrid's hashes and not the other.
-	 * It is FETCHING; nothing can be done for it. */
+	/* The piece's bytes match one of a hybrid's hashes and not the other:
+	 * nothing can be done for it. */
 	void (*on_disputed)(void *arg, uint32_t piece_ix);
 	/* It is whole, and its v2 hash is not known: pieces_on_hashes or
 	 * pieces_on_no_hash is due, not from in here. */
 	void (*on_lacking)(void *arg, uint32_t piece_ix);
 	/* The store cannot stage the piece, or its v2 hash is not to be had. It
-	 * is FETCHING, and must be given
-	 * up before this returns, as pieces_abandon has it. Who waits for it
-	 * gets the error then, unless memory can take it whole next time. */
+	 * is FETCHING, and must be abandoned before this returns. Who waits for
+	 * it gets the error then, unless memory can take it whole next time. */
 	void (*on_failed)(void *arg, uint32_t piece_ix, int err);
+	/* The store has all of it. It is FETCHING, to be given up as well. */
+	void (*on_brought)(void *arg, uint32_t piece_ix);
 	/* What pieces_begin or pieces_open said EAGAIN for may be there now,
 	 * or EBUSY of pieces_begin. Always on a turn of its own. */
 	void (*on_room)(void *arg);
-	/* A held piece turned out unreadable, or could be kept nowhere, and
-	 * is ABSENT now. */
+	/* A held piece cannot be read, or kept: it is ABSENT now. */
 	void (*on_lost)(void *arg, uint32_t piece_ix);
+	uint64_t (*due_us)(void *arg, uint32_t piece_ix); /* store_share_ops */
+	uint64_t (*coming_us)(void *arg, uint32_t piece_ix, uint32_t at_bytes,
+			      uint32_t len_bytes); /* of FETCHING ones */
 };
 
 struct pieces_cfg {
@@ -168,29 +169,27 @@ void pieces_close(struct pieces *ps TAKES, void (*gone)(void *arg), void *arg);
 
 enum piece_state pieces_state(const struct pieces *ps, uint32_t ix);
 
-/* pieces_have — what may be read and announced. Lends. */
+/* pieces_have — may be read and announced. Lends. _keep_err — of the store. */
+int pieces_keep_err(const struct pieces *ps);
 const struct bits *pieces_have(const struct pieces *ps);
 
-/* pieces_store — the store's handle of the torrent, for what is no matter of
- * pieces. Lends until pieces_close; NULL once the store gave it up. */
+/* pieces_store — its handle there. Lends until pieces_close; NULL: given up. */
 struct store_torrent *pieces_store(const struct pieces *ps);
 
-/* pieces_added_s — store_added_s of the torrent. */
+/* pieces_added_s, pieces_pinned, pieces_keep_pins — the store's. _hashed — how
+ * many were, since pieces_open. */
 int64_t pieces_added_s(const struct pieces *ps);
-
-/* pieces_pinned / pieces_keep_pins — the store's, of the torrent. */
 const struct bits *pieces_pinned(const struct pieces *ps);
 int pieces_keep_pins(struct pieces *ps, const struct bits *files);
-
-/* pieces_hashed — how many pieces were hashed since pieces_open. */
 uint64_t pieces_hashed(const struct pieces *ps);
 
 /* ---- filling ---- */
 
 /* pieces_begin — ABSENT or WANTED -> FETCHING. 0; EAGAIN when the cap on
- * unverified bytes is reached, EBUSY when it was given up and is still being
- * written to (on_room will come after both); ENOMEM; for a piece that would be
- * staged also why the store did not take one lately: try later. */
+ * unverified bytes or the torrent's part of it is reached, EBUSY when it was
+ * given up and is still being written to (on_room will come after both);
+ * ENOMEM; for a piece that would be staged also why the store did not take one
+ * lately: try later. */
 int pieces_begin(struct pieces *ps, uint32_t ix);
 
 /* pieces_segment_bytes — how long the segments of a FETCHING piece are, or
@@ -225,23 +224,24 @@ void pieces_on_no_hash(struct pieces *ps, uint32_t ix);
 /* pieces_lacks_hash — it is whole, and cannot be judged yet. */
 bool pieces_lacks_hash(const struct pieces *ps, uint32_t ix);
 
-/* pieces_keep — nobody wants more of the piece for now: its right leaves go to
- * the store. */
+/* pieces_keep — nobody wants more of it for now: its right leaves are kept. */
 void pieces_keep(struct pieces *ps, uint32_t ix);
 
 /* pieces_shut — take the memory of all segments of a staged FETCHING piece that
- * are open and not full; they must be filled anew. Nobody writes into them any
- * more. pieces_shut_segment — the same of the segment of byte `at`. */
+ * are open and not full; nobody writes into them any more. pieces_shut_segment
+ * — the same of the segment of byte `at`. */
 void pieces_shut(struct pieces *ps, uint32_t ix);
 void pieces_shut_segment(struct pieces *ps, uint32_t ix, uint32_t at_bytes);
 
-/* pieces_abandon — give up a FETCHING piece. The caller has made sure that
- * nobody writes into its memory any more. */
+/* pieces_empty — of a staged piece, in on_bad: the segment of byte `at` must be
+ * filled anew. At least one must. */
+void pieces_empty(struct pieces *ps, uint32_t ix, uint32_t at_bytes);
+
+/* pieces_abandon — a FETCHING piece, into which nobody writes any more. */
 void pieces_abandon(struct pieces *ps, uint32_t ix);
 
-/* pieces_digests — a keyed hash of each 16 KiB of the piece: in on_bad of what
- * was wrong, and in the on_verified of a piece that was wrong before, of what
- * is right. Lends for the call; NULL: there was no memory. */
+/* pieces_digests — a keyed hash of each 16 KiB: in on_bad of what was wrong, in
+ * on_verified of such a piece of what is right. Lends for the call; or NULL. */
 const uint64_t *pieces_digests(const struct pieces *ps, uint32_t ix);
 
 /* pieces_check — assert every line of the table above, for every piece. */

@@ -27,6 +27,7 @@ static void check_slot(const struct slot *s, enum piece_state state)
 	bool is_written = !s->is_counted;
 
 	assert(!(s->is_recent && s->is_counted) && !s->is_adrift);
+	assert(s->is_counted || !s->is_queued);
 	assert(s->blk == NULL || s->stage == NULL);
 	assert(s->is_recent == (s->blk != NULL && is_written));
 	assert(!s->is_unkept || state == PIECE_CLEAN);

@@ -38,14 +38,13 @@ static bool is_resting(const struct pieces *ps)
 /* Does it fit into memory, if it must? */
 static bool fits(const struct pieces *ps, uint32_t ix)
 {
-	return metainfo_piece_bytes(ps->cfg.mi, ix) <=
+	return metainfo_body_bytes(ps->cfg.mi, ix) <=
 	       ps->cfg.mem->max_unverified_bytes;
 }
 
 static bool is_for_stage(const struct pieces *ps, uint32_t ix)
 {
-	if (metainfo_piece_bytes(ps->cfg.mi, ix) <=
-	    ps->cfg.mem->whole_max_bytes)
+	if (metainfo_body_bytes(ps->cfg.mi, ix) <= ps->cfg.mem->whole_max_bytes)
 		return false;
 	return !is_resting(ps) || !fits(ps, ix);
 }
@@ -64,14 +63,18 @@ static bool is_drifting(const struct pieces *ps, uint32_t ix)
 static int make_whole(struct slot *s)
 {
 	struct piece_mem *pm = s->ps->cfg.mem;
-	uint32_t len = metainfo_piece_bytes(s->ps->cfg.mi, s->ix);
-	int err = piece_mem_count(pm, s->ps, len);
+	uint32_t len = metainfo_body_bytes(s->ps->cfg.mi, s->ix);
+	int err = 0;
 
+	if (!pieces_is_waited(s->ps, s->ix))
+		err = piece_mem_may_begin(pm, s->ps, len);
+	if (err == 0)
+		err = piece_mem_count(pm, s->ps, len);
 	if (err != 0)
 		return err;
 	s->blk = blk_new(pm->pool, len);
 	if (s->blk == NULL) {
-		piece_mem_uncount(pm, len);
+		piece_mem_uncount(pm, s->ps, len);
 		return ENOMEM;
 	}
 	s->is_counted = true;
@@ -126,7 +129,7 @@ uint32_t pieces_segment_bytes(const struct pieces *ps, uint32_t ix)
 		return stage_segment_bytes(s->stage);
 	if (s == NULL && is_for_stage(ps, ix))
 		return ps->cfg.mem->segment_bytes;
-	return metainfo_piece_bytes(ps->cfg.mi, ix);
+	return metainfo_body_bytes(ps->cfg.mi, ix);
 }
 
 int pieces_open(struct pieces *ps, uint32_t ix, uint32_t at_bytes)
@@ -164,6 +167,18 @@ void pieces_shut_segment(struct pieces *ps, uint32_t ix, uint32_t at_bytes)
 	ASSERT_LOOP(ps->cfg.loop);
 	if (s != NULL && s->stage != NULL)
 		stage_shut_segment(s->stage, at_bytes);
+}
+
+void pieces_empty(struct pieces *ps, uint32_t ix, uint32_t at_bytes)
+{
+	struct slot *s = fetching(ps, ix);
+	uint32_t len;
+
+	ASSERT_LOOP(ps->cfg.loop);
+	assert(s != NULL && s->stage != NULL);
+	len = stage_segment_bytes(s->stage);
+	pieces_leaf_lose(s, at_bytes - at_bytes % len, len);
+	stage_empty(s->stage, at_bytes);
 }
 
 void pieces_abandon(struct pieces *ps, uint32_t ix)
@@ -226,6 +241,7 @@ static void on_hashed(struct job *job)
 		return;
 	}
 	if (s->verify.verdict != PIECE_RIGHT) {
+		piece_mem_unqueue(s);
 		on_wrong(s, s->verify.verdict == PIECE_DISPUTED);
 		return;
 	}
@@ -241,6 +257,7 @@ static void hash(struct slot *s)
 		s->leaf_hashes = mem_alloc((size_t)s->leaves->here.n *
 					   HASH_SHA256_BYTES);
 	s->verify.leaves = s->leaf_hashes;
+	piece_mem_queue(s);
 	pieces_slot_job_begin(s);
 	s->verify.mi = ps->cfg.mi;
 	s->verify.data = s->blk->data;
@@ -262,6 +279,7 @@ void pieces_filled(struct pieces *ps, uint32_t ix, uint32_t at_bytes)
 	if (s->stage != NULL && !stage_filled(s->stage, at_bytes))
 		return;
 	pieces_move(ps, ix, PIECE_CHECKING);
+	s->whole_us = loop_now_us(ps->cfg.loop);
 	if (s->stage == NULL)
 		judge(s);
 }
@@ -301,9 +319,11 @@ bool pieces_lacks_hash(const struct pieces *ps, uint32_t ix)
 
 void pieces_on_hashes(struct pieces *ps, uint32_t ix)
 {
-	struct slot *s = pieces_slot(ps, ix);
+	struct slot *s;
 
 	ASSERT_LOOP(ps->cfg.loop);
+	pieces_vet_on_hashes(ps, ix);
+	s = ps->is_closed ? NULL : pieces_slot(ps, ix);
 	if (s == NULL)
 		return;
 	if (s->is_lacking)
@@ -360,11 +380,9 @@ static void on_stage_right(struct slot *s)
 		on_right(s);
 }
 
-/* What was staged will be written over. */
 static void on_stage_wrong(struct slot *s, bool is_disputed)
 {
 	s->ps->n_hashed++;
-	pieces_leaf_lose(s, 0, metainfo_piece_bytes(s->ps->cfg.mi, s->ix));
 	on_wrong(s, is_disputed);
 }
 

@@ -6,8 +6,10 @@
 #include <stdint.h>
 
 #include "cache/cache_limits.h"
+#include "cache/piece_mem.h"
 #include "cache/pieces.h"
 #include "cache/pieces_leaf.h"
+#include "cache/pieces_vet.h"
 #include "cache/verify_job.h"
 #include "core/loop.h"
 #include "core/queue.h"
@@ -59,6 +61,7 @@ struct slot {
 	uint64_t *digests; /* room for them; NULL: there was no memory */
 	bool was_wrong;
 	bool is_counted; /* blk, in piece_mem's unverified_bytes */
+	bool is_queued;	 /* … and in its queued_bytes */
 	bool is_recent;	 /* in piece_mem's recent */
 	bool has_job;
 	bool is_unkept;	  /* the store does not have it */
@@ -66,6 +69,7 @@ struct slot {
 	bool is_lacking;  /* CHECKING, and its v2 hash is not known */
 	bool is_hopeless; /* nor will it be */
 	struct leaves *leaves; /* FETCHING, CHECKING of v2; else NULL */
+	uint64_t whole_us;     /* when it became CHECKING, or leaves were put */
 	bool is_due;	       /* in pieces->due */
 	TAILQ_ENTRY(slot) due;
 	uint8_t *leaf_hashes; /* the verify_job's; NULL: none */
@@ -82,6 +86,8 @@ struct piece_mem {
 	uint32_t segment_bytes;
 	struct siphash_key key; /* of digests */
 	uint64_t unverified_bytes;
+	uint64_t queued_bytes; /* of those, what the workers have */
+	unsigned n_torrents;
 	uint64_t recent_bytes;
 	struct slot_list recent; /* least recently used first */
 	struct starved_list starved;
@@ -90,7 +96,7 @@ struct piece_mem {
 enum {
 	MARK_STATE = 0x07,  /* enum piece_state */
 	MARK_WAITED = 0x08, /* some piece_wait is for it */
-	MARK_GAINED = 0x10, /* another torrent brought it, while it is under way
+	MARK_GAINED = 0x10, /* the store has all of it, while it is under way
 			     */
 };
 
@@ -101,20 +107,23 @@ struct pieces {
 	struct bits have;
 	struct hmap *slots; /* piece index -> struct slot */
 	struct slot_drift drift;
+	int put_err;	  /* of the last piece that was to be kept */
 	int stage_err;	  /* why nothing is staged … */
 	uint64_t rest_us; /* … before this time */
 	struct piece_waits waits[PIECES_WAIT_LISTS]; /* by index */
 	uint64_t n_hashed;
+	struct vets vets;
 	struct hasher *hasher; /* of leaves, on the loop; NULL: no v2 */
 	struct slot_list due;  /* somebody waits for leaves of theirs */
 	struct loop_task due_task;
 	struct bits kept; /* leaves of piece space that the store has; no data:
 			     none */
-	uint64_t n_forgets; /* times some of them were forgotten */
-	uint64_t n_losses;  /* times right leaves were lost */
-	unsigned n_jobs;    /* whatever still calls back, the open too */
-	bool is_starved;    /* in piece_mem's list */
-	bool is_barred;	    /* a piece that drifts was asked to begin */
+	uint64_t n_forgets;	   /* times some of them were forgotten */
+	uint64_t n_losses;	   /* times right leaves were lost */
+	unsigned n_jobs;	   /* whatever still calls back, the open too */
+	uint64_t unverified_bytes; /* its part of piece_mem's */
+	bool is_starved;	   /* in piece_mem's list */
+	bool is_barred;		   /* a piece that drifts was asked to begin */
 	TAILQ_ENTRY(pieces) starved;
 	struct loop_task room_task;
 	struct loop_task gain_task;
@@ -132,32 +141,17 @@ static inline enum piece_state piece_state(const struct pieces *ps, uint32_t ix)
 	return (enum piece_state)(ps->marks[ix] & MARK_STATE);
 }
 
-/* ---- piece_mem.c ---- */
-
-/* piece_mem_count — so many bytes more are unverified. EAGAIN over the cap; the
- * pieces are starved then. _force: whatever the cap says. */
-int piece_mem_count(struct piece_mem *pm, struct pieces *ps, uint64_t bytes);
-void piece_mem_force(struct piece_mem *pm, uint64_t bytes);
-void piece_mem_uncount(struct piece_mem *pm, uint64_t bytes);
-
-/* piece_mem_uncount_slot — those of its blk, if they are counted. */
-void piece_mem_uncount_slot(struct slot *s);
-void piece_mem_unstarve(struct pieces *ps);
-
-/* piece_mem_keep — the slot's buffer is recent now. _use: was used. _forget:
- * is not any more; the buffer stays. */
-void piece_mem_keep(struct slot *s);
-void piece_mem_use(struct slot *s);
-void piece_mem_forget(struct slot *s);
-
-/* piece_mem_trim — drop buffers until the cap is kept; on_lost may run. */
-void piece_mem_trim(struct piece_mem *pm);
-
 /* ---- pieces_fill.c ---- */
 
 /* pieces_knows_root — may the piece be judged? Then `root` is what it must come
  * to on v2's side. */
 bool pieces_knows_root(struct slot *s, struct verify_root *root);
+
+/* ---- pieces_pad.c ---- */
+
+/* pieces_pad_start — hold what is padding; true: pieces_opened follows. */
+bool pieces_pad_start(struct pieces *ps);
+
 /* ---- pieces_gain.c ---- */
 
 void pieces_gain_init(struct pieces *ps);
@@ -171,6 +165,9 @@ void pieces_gain_on_move(struct pieces *ps, uint32_t ix);
 /* ---- pieces.c ---- */
 
 struct slot *pieces_slot(const struct pieces *ps, uint32_t ix);
+
+/* pieces_opened — all that is held is known: whoever opens hears of it. */
+void pieces_opened(struct pieces *ps);
 
 /* pieces_slot_new — in the table, with nothing in it. NULL: no memory. */
 struct slot *pieces_slot_new(struct pieces *ps, uint32_t ix);
@@ -214,10 +211,9 @@ void pieces_lose(struct pieces *ps, uint32_t ix);
 /* pieces_drop_digests — there are none of this piece. */
 void pieces_drop_digests(struct slot *s);
 
-/* pieces_job_begin — there is one more. */
+/* pieces_job_begin — there is one more. pieces_job_end — one of n_jobs
+ * is over; `ps` may be gone after this turn. */
 void pieces_job_begin(struct pieces *ps);
-
-/* pieces_job_end — one of n_jobs is over; `ps` may be gone after this turn. */
 void pieces_job_end(struct pieces *ps);
 
 /* pieces_check_piece — the table, for one piece; checks builds only. */

@@ -8,7 +8,8 @@
  * at once.
  *
  * A kept leaf is read from the store. Should its piece be fetched after all,
- * the leaf comes once more with it: the store holds both apart (spot.h).
+ * its owner may copy the leaf from there into its place (pieces_is_kept); it is
+ * put once more with the piece: the store holds both apart (spot.h).
  *
  * What other open torrents with the same files bring or lose comes here from
  * pieces_gain.c.
@@ -21,6 +22,7 @@
 
 #include "cache/store.h"
 #include "core/blk.h"
+#include "core/loop.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
 
@@ -62,6 +64,18 @@ static void mark(struct pieces *ps, uint32_t ix, uint32_t at_bytes,
 		return;
 	for (; i < end && i < ps->kept.n; i++)
 		bits_set(&ps->kept, i);
+}
+
+bool pieces_is_kept(const struct pieces *ps, uint32_t ix, uint32_t at_bytes)
+{
+	return ps->cfg.layers != NULL &&
+	       at_bytes < metainfo_v2_bytes(ps->cfg.mi, ix) &&
+	       pieces_kept_has(ps, ix, at_bytes / VERIFY_BLOCK_BYTES);
+}
+
+void pieces_doubt_kept(struct pieces *ps, uint32_t ix)
+{
+	pieces_kept_forget(ps, ix);
 }
 
 void pieces_kept_forget(struct pieces *ps, uint32_t ix)
@@ -158,6 +172,7 @@ void pieces_keep_slot(struct slot *s, uint32_t at_bytes, uint32_t len_bytes)
 			continue;
 		len = n * VERIFY_BLOCK_BYTES;
 		put(s, at, len < v2_bytes - at ? len : v2_bytes - at);
+		s->whole_us = loop_now_us(ps->cfg.loop);
 		for (uint32_t k = 0; k < n; k++)
 			bits_set(&s->leaves->put, i + k);
 	}
@@ -166,9 +181,9 @@ void pieces_keep_slot(struct slot *s, uint32_t at_bytes, uint32_t len_bytes)
 void pieces_keep(struct pieces *ps, uint32_t ix)
 {
 	struct slot *s = pieces_slot(ps, ix);
-	uint32_t segment, len = metainfo_piece_bytes(ps->cfg.mi, ix);
+	uint32_t segment, len = metainfo_body_bytes(ps->cfg.mi, ix);
 
-	if (s == NULL || s->leaves == NULL)
+	if (s == NULL || s->leaves == NULL || (ps->marks[ix] & MARK_GAINED))
 		return;
 	segment = pieces_segment_bytes(ps, ix);
 	for (uint32_t at = 0; at < len; at += segment)
@@ -192,4 +207,11 @@ void pieces_kept_open(struct pieces *ps)
 	if (leaves == NULL || !make_bits(ps) || leaves->n != ps->kept.n)
 		return;
 	bits_load(&ps->kept, leaves->data, bits_bytes(leaves->n));
+}
+
+int pieces_keep_err(const struct pieces *ps)
+{
+	if (ps->put_err != 0)
+		return ps->put_err;
+	return loop_now_us(ps->cfg.loop) < ps->rest_us ? ps->stage_err : 0;
 }

@@ -125,6 +125,9 @@ void pieces_leaf_lose(struct slot *s, uint32_t at_bytes, uint32_t len_bytes)
 	}
 	if (l->right.n_set < n_right)
 		s->ps->n_losses++;
+	blk_drop(l->again); /* of bytes that may be others soon */
+	l->again = NULL;
+	l->is_reading = false;
 }
 
 /* ---- what is there ---- */

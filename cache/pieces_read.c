@@ -7,6 +7,10 @@
  * How: each piece that is in no buffer is a store_read of its own, so that one
  * that cannot be read is known by its number and nobody else loses anything.
  *
+ * A piece that somebody else may have changed where it lies (store_is_doubtful)
+ * is hashed first, and then read; the store says so if it is changed again
+ * between the two. Kept leaves of such a piece are given up.
+ *
  * Of a piece that is not in have its right leaves are read the same way; the
  * store has them once they were staged. If right leaves were lost while it read
  * them (n_losses), other bytes may have been written there: ENOENT.
@@ -19,11 +23,13 @@
  * write into the caller's memory. */
 #include "cache/pieces_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "cache/stage.h"
 #include "cache/store.h"
+#include "cache/store_vet.h"
 #include "core/blk.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
@@ -50,8 +56,10 @@ struct read {
 struct part_read {
 	struct read *rd; /* Owner */
 	uint32_t ix;
-	bool is_leaf;	   /* the piece is not in have */
-	uint64_t n_losses; /* at the start */
+	struct part part;
+	struct vet_wait vet; /* it is doubtful */
+	bool is_leaf;	     /* the piece is not in have */
+	uint64_t n_losses;   /* at the start */
 };
 
 /* Of a piece that is not in have: how far from here on the leaves are in one
@@ -194,6 +202,8 @@ int pieces_read_now(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
 	while (next_part(ps, &p, &len_bytes)) {
 		if (copy_part(ps, &p))
 			continue;
+		if (store_is_doubtful(ps->st, p.ix))
+			return EAGAIN;
 		err = store_read_now(ps->st, p.off_bytes, p.len_bytes, p.dst);
 		if (err != 0)
 			return err;
@@ -250,6 +260,42 @@ static void on_part(void *arg, int err)
 		read_end(rd);
 }
 
+static int read_part(struct part_read *part)
+{
+	const struct part *p = &part->part;
+
+	return store_read(part->rd->ps->st, p->off_bytes, p->len_bytes, p->dst,
+			  on_part, part);
+}
+
+/* It was hashed where it lies. */
+static void on_vetted(void *arg, int err)
+{
+	struct part_read *part = arg;
+
+	if (err == 0)
+		err = read_part(part);
+	else if (err == EIO)
+		err = ENOENT; /* it is lost already */
+	else
+		assert(err != ENOTSUP);
+	if (err != 0)
+		on_part(part, err);
+}
+
+/* Doubtful: a piece is hashed first, for leaves there is nothing to do. */
+static int vet_part(struct part_read *part)
+{
+	struct pieces *ps = part->rd->ps;
+
+	if (part->is_leaf) {
+		lose_leaves(ps, part->ix);
+		return ENOENT;
+	}
+	part->vet = (struct vet_wait){.fn = on_vetted, .arg = part};
+	return pieces_vet(ps, part->ix, true, &part->vet);
+}
+
 static int start_part(struct read *rd, const struct part *p)
 {
 	struct part_read *part = mem_new(struct part_read);
@@ -257,12 +303,13 @@ static int start_part(struct read *rd, const struct part *p)
 
 	if (part == NULL)
 		return ENOMEM;
+	part->part = *p;
 	part->rd = rd;
 	part->ix = p->ix;
 	part->is_leaf = !bits_has(&rd->ps->have, p->ix);
 	part->n_losses = rd->ps->n_losses;
-	err = store_read(rd->ps->st, p->off_bytes, p->len_bytes, p->dst,
-			 on_part, part);
+	err = store_is_doubtful(rd->ps->st, p->ix) ? vet_part(part)
+						   : read_part(part);
 	if (err != 0) {
 		mem_free(part);
 		return err;
@@ -300,4 +347,31 @@ int pieces_read(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
 	if (rd->n_pending == 0)
 		loop_defer(ps->cfg.loop, &rd->task);
 	return 0;
+}
+
+/* ---- the file itself ---- */
+
+static bool is_kept(const struct pieces *ps, uint32_t ix)
+{
+	const struct slot *s = pieces_slot(ps, ix);
+
+	return piece_state(ps, ix) == PIECE_CLEAN &&
+	       !store_is_doubtful(ps->st, ix) && (s == NULL || !s->is_unkept);
+}
+
+int pieces_blob(struct pieces *ps, uint32_t file_ix, store_blob_fn *done,
+		void *arg)
+{
+	const struct mi_file *f = &ps->cfg.mi->files[file_ix];
+	uint64_t piece_bytes = ps->cfg.mi->piece_bytes;
+	uint64_t end = f->off_bytes + f->len_bytes;
+
+	ASSERT_LOOP(ps->cfg.loop);
+	if (ps->st == NULL)
+		return ESTALE;
+	for (uint64_t ix = f->off_bytes / piece_bytes; ix * piece_bytes < end;
+	     ix++)
+		if (!is_kept(ps, (uint32_t)ix))
+			return EAGAIN;
+	return store_blob(ps->st, file_ix, done, arg);
 }

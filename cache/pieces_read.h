@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cache/store.h"
 #include "core/queue.h"
 
 struct blk;
@@ -65,6 +66,18 @@ bool pieces_is_waited(const struct pieces *ps, uint32_t ix);
 bool pieces_is_right(const struct pieces *ps, uint32_t ix, uint32_t at_bytes,
 		     uint32_t len_bytes);
 
+/* pieces_is_kept — the leaf at byte `at` of a piece that is not in have is in
+ * the store, verified. _doubt_kept: they may not be right; none is, from now
+ * on. */
+bool pieces_is_kept(const struct pieces *ps, uint32_t ix, uint32_t at_bytes);
+void pieces_doubt_kept(struct pieces *ps, uint32_t ix);
+
+/* pieces_coming_us — when this part of the piece will be there, for it comes to
+ * a piece of another torrent with the same file: to fetch it is to fetch it
+ * twice. UINT64_MAX: it does not. */
+uint64_t pieces_coming_us(const struct pieces *ps, uint32_t ix,
+			  uint32_t at_bytes, uint32_t len_bytes);
+
 /* pieces_lend — pieces_peek for a range of a piece: NULL unless it is right and
  * lies in memory in one run, and then `data` is where. */
 struct blk *pieces_lend(struct pieces *ps, uint32_t ix, uint32_t at_bytes,
@@ -79,6 +92,34 @@ struct blk *pieces_peek(struct pieces *ps, uint32_t ix);
  * right. */
 int pieces_read_now(struct pieces *ps, uint64_t off_bytes, uint32_t len_bytes,
 		    uint8_t *dst);
+
+/* pieces_blob — store_blob of a file; EAGAIN unless the store has all its
+ * pieces for good. */
+int pieces_blob(struct pieces *ps, uint32_t file_ix, store_blob_fn *done,
+		void *arg);
+
+/* A wait for a held piece to be hashed where it lies. Embedded in its owner. */
+struct vet_wait {
+	void (*fn)(void *arg, int err);
+	void *arg;
+	/* pieces_vet.c's own */
+	LIST_ENTRY(vet_wait) link;
+};
+
+/* pieces_vet — hash a held piece where the store has it, whether it is doubtful
+ * or not. w->fn, later: 0, it is what it must be; EIO: it is not, or is gone,
+ * and is ABSENT now (on_lost), unless memory still has it (and then alone);
+ * ENOENT: it was not held any more; ENOTSUP: the store has nothing to look at;
+ * ESTALE: closed; ENOMEM, which may also be said at once, as ENOENT: memory
+ * alone has it. `is_hurried`: somebody waits. No cancel. */
+int pieces_vet(struct pieces *ps, uint32_t ix, bool is_hurried,
+	       struct vet_wait *w);
+
+/* pieces_is_doubtful — held, and to be hashed before the store is read. */
+bool pieces_is_doubtful(const struct pieces *ps, uint32_t ix);
+
+/* pieces_bad — how many were found wrong or gone, since pieces_open. */
+uint64_t pieces_bad(const struct pieces *ps);
 
 /* pieces_read — by a worker; `dst` is kept until `done`. When the store cannot
  * read what it claimed, the pieces concerned become ABSENT (on_lost) and

@@ -74,6 +74,36 @@ static const char *const steps[] = {
 	"	path TEXT PRIMARY KEY,"
 	"	heir TEXT"
 	") STRICT, WITHOUT ROWID;",
+	/* 3 -> 4 */
+	"CREATE TABLE own_stamp ("
+	"	torrent INTEGER NOT NULL"
+	"		REFERENCES torrent (id) ON DELETE CASCADE,"
+	"	n INTEGER NOT NULL,"
+	"	stamp BLOB NOT NULL CHECK (length(stamp) = 32),"
+	"	PRIMARY KEY (torrent, n)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE file_stamp ("
+	"	file INTEGER PRIMARY KEY"
+	"		REFERENCES file (id) ON DELETE CASCADE,"
+	"	stamp BLOB NOT NULL CHECK (length(stamp) = 32)"
+	") STRICT;",
+	/* 4 -> 5 */
+	"CREATE TABLE tally ("
+	"	torrent INTEGER PRIMARY KEY"
+	"		REFERENCES torrent (id) ON DELETE CASCADE,"
+	"	down INTEGER NOT NULL,"
+	"	up INTEGER NOT NULL,"
+	"	waste INTEGER NOT NULL"
+	") STRICT;"
+	"CREATE TABLE departed ("
+	"	id INTEGER PRIMARY KEY CHECK (id = 0),"
+	"	down INTEGER NOT NULL,"
+	"	up INTEGER NOT NULL,"
+	"	waste INTEGER NOT NULL"
+	") STRICT;"
+	"INSERT INTO departed (id, down, up, waste) VALUES (0, 0, 0, 0);",
+	/* 5 -> 6: SCHEMA_SUMMED */
+	"",
 };
 
 int schema_job_version(void)

@@ -9,6 +9,9 @@ struct sqlite3;
 /* "Shoa": whose file this is (PRAGMA application_id). */
 enum { SCHEMA_APPLICATION_ID = 0x53686f61 };
 
+/* From this version on each page has a checksum (index_vfs_job.h). */
+enum { SCHEMA_SUMMED = 6 };
+
 /* schema_job_version — what this program writes. */
 int schema_job_version(void);
 

@@ -13,8 +13,9 @@
  *   3. The last one was hashed and all are written: the verdict.
  *
  * Wrong: the piece is read back once more for its digests, which are what
- * tells the liar from the others (net/blame.c), and only then on_wrong. From
- * then on digests are made along with the hash.
+ * tells the liar from the others (net/blame.c), and only then on_wrong, whose
+ * owner says which segments he does not believe: they are filled anew, the
+ * others stay in the store. From then on digests are made along with the hash.
  *
  * Memory: each segment counts while it has memory. The record itself and what
  * others keep for each block (STAGE_BLOCK_COST) count as long as the stage is
@@ -94,7 +95,7 @@ static void forget(struct stage *g, struct blk **blk)
 {
 	if (*blk == NULL)
 		return;
-	piece_mem_uncount(g->s->ps->cfg.mem, (*blk)->len);
+	piece_mem_uncount(g->s->ps->cfg.mem, g->s->ps, (*blk)->len);
 	blk_drop(*blk);
 	*blk = NULL;
 }
@@ -114,7 +115,7 @@ static void destroy(struct stage *g)
 		forget(g, &g->segments[i].blk);
 	forget(g, &g->again);
 	loop_task_cancel(s->ps->cfg.loop, &g->fail_task);
-	piece_mem_uncount(s->ps->cfg.mem, g->cost_bytes);
+	piece_mem_uncount(s->ps->cfg.mem, s->ps, g->cost_bytes);
 	piececheck_free(g->check);
 	mem_free(g);
 	ops->on_gone(s);
@@ -152,16 +153,24 @@ static void fail(struct stage *g, int err)
 
 /* ---- the verdict ---- */
 
-static void restart(struct stage *g)
+static void rewind_hash(struct stage *g)
 {
 	for (uint32_t i = 0; i < g->n_segments; i++) {
 		assert(g->segments[i].state == SEGMENT_STAGED);
 		forget(g, &g->segments[i].blk);
-		g->segments[i].state = SEGMENT_EMPTY;
 	}
-	g->n_filled = g->n_staged = 0;
 	g->next = 0;
 	g->is_telling = false;
+}
+
+void stage_empty(struct stage *g, uint32_t at_bytes)
+{
+	struct segment *seg = &g->segments[at_bytes / g->segment_bytes];
+
+	assert(seg->state == SEGMENT_STAGED && g->next == 0 && !g->is_hashing);
+	seg->state = SEGMENT_EMPTY;
+	g->n_filled--;
+	g->n_staged--;
 }
 
 static void conclude(struct stage *g)
@@ -179,7 +188,7 @@ static void conclude(struct stage *g)
 		if (g->next < g->n_segments)
 			return;
 	}
-	restart(g);
+	rewind_hash(g);
 	g->ops->on_wrong(g->s, g->verdict == PIECE_DISPUTED);
 }
 
@@ -278,7 +287,7 @@ static int read_back(struct stage *g)
 	g->again = blk_new(ps->cfg.mem->pool, len);
 	if (g->again == NULL)
 		return ENOMEM;
-	piece_mem_force(ps->cfg.mem, len);
+	piece_mem_force(ps->cfg.mem, ps, len);
 	return store_read(ps->st, off, len, g->again->data, on_read_back, g);
 }
 
@@ -369,7 +378,7 @@ int stage_open(struct stage *g, uint32_t at_bytes)
 		return err;
 	seg->blk = blk_new(ps->cfg.mem->pool, segment_len(g, i));
 	if (seg->blk == NULL) {
-		piece_mem_uncount(ps->cfg.mem, segment_len(g, i));
+		piece_mem_uncount(ps->cfg.mem, ps, segment_len(g, i));
 		return ENOMEM;
 	}
 	seg->state = SEGMENT_HOT;
@@ -466,7 +475,7 @@ static struct stage *make(struct slot *s, uint32_t len)
 int stage_new(struct slot *s, const struct stage_ops *ops, struct stage **out)
 {
 	struct pieces *ps = s->ps;
-	uint32_t len = metainfo_piece_bytes(ps->cfg.mi, s->ix);
+	uint32_t len = metainfo_body_bytes(ps->cfg.mi, s->ix);
 	struct stage *g = make(s, len);
 	int err;
 

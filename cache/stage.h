@@ -12,7 +12,7 @@
  *   HOT     -> EMPTY    stage_shut
  *   HOT     -> WRITING  stage_filled
  *   WRITING -> STAGED   the store has written it
- *   any     -> EMPTY    the piece was wrong
+ *   STAGED  -> EMPTY    stage_empty: the piece was wrong
  *
  * Thread: loop. */
 #ifndef SHOAL_CACHE_STAGE_H
@@ -29,7 +29,9 @@ struct stage;
 struct stage_ops {
 	/* All of it is in the store, and right. */
 	void (*on_right)(struct slot *s);
-	/* It is not. All segments are EMPTY. */
+	/* It is not. All segments are STAGED; before this returns some must be
+	 * emptied (stage_empty), to be filled anew, or the piece given up. Once
+	 * all are STAGED again it is hashed again from its first byte. */
 	void (*on_wrong)(struct slot *s, bool is_disputed);
 	/* It cannot be staged: nothing more happens to it until stage_free. */
 	void (*on_failed)(struct slot *s, int err);
@@ -63,6 +65,10 @@ void stage_shut(struct stage *g);
 
 /* stage_shut_segment — the same of the one of byte `at`, if it is HOT. */
 void stage_shut_segment(struct stage *g, uint32_t at_bytes);
+
+/* stage_empty — the segment of byte `at`, STAGED, is EMPTY. From within
+ * on_wrong only. */
+void stage_empty(struct stage *g, uint32_t at_bytes);
 
 /* stage_lend — where a stretch of it lies, whatever its bytes are worth; NULL
  * unless it is in memory in one run. stage_is_staged: byte `at` is in the

@@ -17,6 +17,9 @@
  * What was staged is synced with the batch of its put: the writes have made
  * its blobs dirty, and they stay so, or were synced by a batch that has ended.
  *
+ *   5. There is room for the whole piece before its first part is written;
+ *      until then parts are parked (room.h).
+ *
  * Failure modes: a write fails: that part gets the error, what it wrote is
  * garbage. The store is FAILED: EIO, nothing is written. The piece is still
  * claimed after its turn (its forget failed): EIO, for good.
@@ -29,6 +32,7 @@
 
 #include "core/blk.h"
 #include "core/log.h"
+#include "core/loop.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
 
@@ -41,6 +45,8 @@ struct staging {
 	void *arg;
 	uint32_t piece_ix;
 	int err;
+	uint64_t since_us;
+	STAILQ_ENTRY(staging) parked;
 };
 
 static void on_written(struct blob_io *io)
@@ -48,8 +54,11 @@ static void on_written(struct blob_io *io)
 	struct staging *g = io->arg;
 	struct disk_torrent *t = g->t;
 	struct disk *d = t->disk;
-	int err = g->err != 0 ? g->err : io->err != 0 ? io->err : d->err;
+	int err;
 
+	if (io->is_sync_lost)
+		disk_fail(d, "a sync", io->err);
+	err = g->err != 0 ? g->err : io->err != 0 ? io->err : d->err;
 	t->n_staging--;
 	g->done(g->arg, err);
 	blk_drop(g->blk);
@@ -99,6 +108,26 @@ static struct staging *staging_new(struct disk_torrent *t, uint32_t piece_ix,
 	return g;
 }
 
+/* Now, or behind a forget, or when there is room. */
+static void go(struct staging *g)
+{
+	struct disk_torrent *t = g->t;
+	int err = t->disk->err != 0 ? t->disk->err : room_stage(t, g->piece_ix);
+
+	if (err == EAGAIN) {
+		blobs_set_hold(&t->blobs);
+		STAILQ_INSERT_TAIL(&t->disk->parked_stagings, g, parked);
+		return;
+	}
+	if (err != 0 || !bits_has(&t->claimed, g->piece_ix)) {
+		write_now(g, err);
+		return;
+	}
+	blobs_set_hold(&t->blobs);
+	g->turn = (struct job){.run = batch_job_nothing, .done = on_turn};
+	workers_submit(t->disk->thread, &g->turn);
+}
+
 int staging_start(struct disk_torrent *t, uint32_t piece_ix, uint32_t at_bytes,
 		  struct blk *data, store_done_fn *done, void *arg)
 {
@@ -115,15 +144,63 @@ int staging_start(struct disk_torrent *t, uint32_t piece_ix, uint32_t at_bytes,
 	g->done = done;
 	g->arg = arg;
 	g->piece_ix = piece_ix;
+	g->since_us = loop_now_us(t->disk->loop);
 	t->n_staging++;
 	if (joint_is_any(&t->joint))
 		bits_set(&t->staged, piece_ix);
-	if (!bits_has(&t->claimed, piece_ix)) {
-		write_now(g, t->disk->err);
-		return 0;
-	}
-	blobs_set_hold(&t->blobs);
-	g->turn = (struct job){.run = batch_job_nothing, .done = on_turn};
-	workers_submit(t->disk->thread, &g->turn);
+	go(g);
 	return 0;
+}
+
+/* ---- when there is no room ---- */
+
+uint64_t staging_needs(const struct disk *d)
+{
+	const struct staging *g = STAILQ_FIRST(&d->parked_stagings);
+
+	return g != NULL ? room_put_cost(g->t, g->piece_ix) : 0;
+}
+
+void staging_on_room(struct disk *d)
+{
+	struct staging_list all = STAILQ_HEAD_INITIALIZER(all);
+	struct staging *g;
+
+	STAILQ_CONCAT(&all, &d->parked_stagings);
+	while ((g = STAILQ_FIRST(&all)) != NULL) {
+		STAILQ_REMOVE_HEAD(&all, parked);
+		go(g);
+		blobs_set_drop(&g->t->blobs);
+	}
+}
+
+void staging_refuse(struct disk *d, uint64_t for_us)
+{
+	uint64_t now_us = loop_now_us(d->loop);
+	struct staging *g;
+
+	while ((g = STAILQ_FIRST(&d->parked_stagings)) != NULL &&
+	       now_us - g->since_us >= for_us) {
+		STAILQ_REMOVE_HEAD(&d->parked_stagings, parked);
+		write_now(g, ENOSPC);
+		blobs_set_drop(&g->t->blobs);
+	}
+}
+
+void staging_end_parked(struct disk_torrent *t)
+{
+	struct staging_list all = STAILQ_HEAD_INITIALIZER(all);
+	struct disk *d = t->disk;
+	struct staging *g;
+
+	STAILQ_CONCAT(&all, &d->parked_stagings);
+	while ((g = STAILQ_FIRST(&all)) != NULL) {
+		STAILQ_REMOVE_HEAD(&all, parked);
+		if (g->t != t) {
+			STAILQ_INSERT_TAIL(&d->parked_stagings, g, parked);
+			continue;
+		}
+		write_now(g, ENOSPC);
+		blobs_set_drop(&t->blobs);
+	}
 }

@@ -4,6 +4,10 @@
  * check what is theirs to check; here is nothing but the dispatch, and the
  * rule that freeing no store is fine. */
 #include "cache/store.h"
+#include "cache/store_share.h"
+#include "cache/store_vet.h"
+
+#include <errno.h>
 
 #include "cache/store_ops.h"
 #include "core/err.h"
@@ -38,11 +42,36 @@ int store_load_note(struct store *s, const char *name, store_info_fn *done,
 					 : ENOENT;
 }
 
-int store_keep_note(struct store *s, const char *name, struct span note)
+int store_keep_note(struct store *s, const char *name, struct span note,
+		    store_done_fn *done, void *arg)
 {
 	if (note.len > STORE_NOTE_MAX)
 		return EFBIG;
-	return s->ops->keep_note != NULL ? s->ops->keep_note(s, name, note) : 0;
+	if (s->ops->keep_note == NULL)
+		return ENOENT;
+	return s->ops->keep_note(s, name, note, done, arg);
+}
+
+int store_each_held(struct store *s, store_held_fn *fn, void *arg)
+{
+	return s->ops->each_held != NULL ? s->ops->each_held(s, fn, arg) : 0;
+}
+
+void store_count(struct store *s, const struct torrent_id *id,
+		 const struct traffic *more)
+{
+	if (s->ops->count != NULL)
+		s->ops->count(s, id, more);
+}
+
+bool store_traffic(const struct store *s, const struct torrent_id *id,
+		   struct traffic *out)
+{
+	*out = (struct traffic){0};
+	if (s->ops->traffic == NULL)
+		return false;
+	s->ops->traffic(s, id, out);
+	return true;
 }
 
 int store_err(const struct store *s)
@@ -59,6 +88,23 @@ void store_free(struct store *s)
 {
 	if (s != NULL)
 		s->ops->free(s);
+}
+
+bool store_is_doubtful(const struct store_torrent *st, uint32_t piece_ix)
+{
+	const struct store_ops *ops = st->store->ops;
+
+	return ops->is_doubtful != NULL && ops->is_doubtful(st, piece_ix);
+}
+
+int store_vet(struct store_torrent *st, uint32_t piece_ix, const uint8_t *root,
+	      bool is_hurried, store_read_fn *done, void *arg)
+{
+	const struct store_ops *ops = st->store->ops;
+
+	return ops->vet == NULL
+		       ? ENOTSUP
+		       : ops->vet(st, piece_ix, root, is_hurried, done, arg);
 }
 
 int64_t store_added_s(const struct store_torrent *st)
@@ -103,9 +149,9 @@ int store_put_leaves(struct store_torrent *st, uint32_t piece_ix,
 					  arg);
 }
 
-void store_vouch(struct store_torrent *st, uint32_t file_ix)
+void store_vouch(struct store_torrent *st, uint32_t piece_ix)
 {
-	st->store->ops->vouch(st, file_ix);
+	st->store->ops->vouch(st, piece_ix);
 }
 
 void store_forget(struct store_torrent *st, uint32_t piece_ix)
@@ -122,6 +168,16 @@ void store_watch(struct store_torrent *st, const struct store_share_ops *ops,
 		 void *arg)
 {
 	st->store->ops->watch(st, ops, arg);
+}
+
+uint64_t store_coming_us(struct store_torrent *st, uint32_t piece_ix,
+			 uint32_t at_bytes, uint32_t len_bytes)
+{
+	const struct store_ops *ops = st->store->ops;
+
+	return ops->coming_us != NULL
+		       ? ops->coming_us(st, piece_ix, at_bytes, len_bytes)
+		       : UINT64_MAX;
 }
 
 void store_put_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
@@ -148,6 +204,14 @@ int store_keep_pins(struct store_torrent *st, const struct bits *files)
 	const struct store_ops *ops = st->store->ops;
 
 	return ops->keep_pins != NULL ? ops->keep_pins(st, files) : 0;
+}
+
+int store_blob(struct store_torrent *st, uint32_t file_ix, store_blob_fn *done,
+	       void *arg)
+{
+	const struct store_ops *ops = st->store->ops;
+
+	return ops->blob != NULL ? ops->blob(st, file_ix, done, arg) : ENOENT;
 }
 
 void store_close(struct store_torrent *st TAKES)

@@ -18,7 +18,7 @@
  * where leaves came from another torrent the store finds that out by itself,
  * and never holds a piece on which the two sides disagree. Thread: loop. What
  * blocks is done by jobs inside. Errors: ENOENT not held; EIO the store failed
- * (sticky, see store_err); ENOMEM; EROFS the store takes nothing; EBUSY another
+ * (see store_err); ENOMEM; EROFS the store takes nothing; EBUSY another
  * process has it. */
 #ifndef SHOAL_CACHE_STORE_H
 #define SHOAL_CACHE_STORE_H
@@ -60,12 +60,20 @@ typedef void store_put_fn(void *arg, uint32_t piece_ix, enum store_phase phase,
 
 typedef void store_done_fn(void *arg, int err);
 
+/* `fd` is the callee's now; on an error it is -1. */
+typedef void store_blob_fn(void *arg, int err, int fd TAKES);
+
 /* ---- the whole store ---- */
 
 struct store_stats {
 	uint64_t held_bytes;	/* verified and committed; shared ones once */
 	uint64_t pending_bytes; /* put, not yet durable */
 	uint64_t reads, puts, commits, syncs;
+	uint64_t limit_bytes;	/* what it may take; 0: no limit */
+	uint64_t used_bytes;	/* what it takes, whatever is on its way too */
+	uint64_t evicted_bytes; /* to make room, since it was opened */
+	bool was_open;		/* the process that had it last was killed */
+	bool is_made_anew; /* its index was: all that is held is doubtful */
 };
 
 /* store_load_info — the info dictionary remembered for a torrent (a magnet's
@@ -96,12 +104,14 @@ int store_load_note(struct store *s, const char *name, store_info_fn *done,
 		    void *arg);
 
 /* store_keep_note — remember a few bytes that no torrent owns, at most
- * STORE_NOTE_MAX; `name` is a word of the program's. Fire and forget: 0, also
- * when the store does not outlive the process; EFBIG, ENOMEM. */
+ * STORE_NOTE_MAX; `name` is a word of the program's. 0: `done` (NULL: nobody
+ * asks) will say when that is durable; ENOENT: the store does not outlive the
+ * process; EFBIG, ENOMEM. No cancel. */
 enum { STORE_NOTE_MAX = 256 << 10 };
-int store_keep_note(struct store *s, const char *name, struct span note);
+int store_keep_note(struct store *s, const char *name, struct span note,
+		    store_done_fn *done, void *arg);
 
-/* store_err — 0, or the error that made the store stop believing itself. */
+/* store_err — 0, or EIO: the disk failed, and is tried again by and by. */
 int store_err(const struct store *s);
 void store_stats(const struct store *s, struct store_stats *out);
 
@@ -117,8 +127,8 @@ void store_free(struct store *s);
 int store_read_now(struct store_torrent *st, uint64_t off_bytes,
 		   uint32_t len_bytes, uint8_t *dst);
 
-/* store_read — the same by a worker; `dst` is kept until `done`. There is no
- * cancel: an owner that goes away keeps `dst` alive until then. */
+/* store_read — the same by a worker; `dst` is kept until `done`. No cancel: an
+ * owner that goes away keeps `dst` alive. ENOENT: see store_vet.h. */
 int store_read(struct store_torrent *st, uint64_t off_bytes, uint32_t len_bytes,
 	       uint8_t *dst, store_read_fn *done, void *arg);
 
@@ -135,25 +145,25 @@ int store_stage(struct store_torrent *st, uint32_t piece_ix, uint32_t at_bytes,
 void store_unstage(struct store_torrent *st, uint32_t piece_ix);
 
 /* store_put — keep a verified piece: by every hash it has, but a hybrid's may
- * lack its v2 hash as long as nobody vouched for its file. Holds its own
- * reference to `data`; NULL: all of it was staged, or put as leaves. */
+ * lack its v2 hash as long as nobody vouched for it. Holds its own reference to
+ * `data`; NULL: all of it was staged, or put as leaves. */
 int store_put(struct store_torrent *st, uint32_t piece_ix, struct blk *data,
 	      store_put_fn *done, void *arg);
 
 /* store_put_leaves — keep verified leaves of a piece that is not whole: bytes
  * [at, at + data->len) of it, proven by the v2 root of their file; `at` a
  * multiple of 16 KiB, the end too, or the file's. The phases are store_put's.
- * It does not make the piece held: store_put does, and its data may be NULL
- * when all leaves were put. EINVAL: no v2 file lies there. */
+ * When all leaves of the piece are there it is held, as if another torrent had
+ * brought it (store_watch). EINVAL: no v2 file lies there. */
 int store_put_leaves(struct store_torrent *st, uint32_t piece_ix,
 		     uint32_t at_bytes, struct blk *data, store_put_fn *done,
 		     void *arg);
 
-/* store_vouch — all pieces of file `file_ix` of a hybrid that are put from now
- * on were checked by their v2 hash too: its layer is known. Said by nobody for
- * files of one piece, and files whose layer the metainfo has. Pieces that were
- * checked by v1 alone are kept for their torrent only. */
-void store_vouch(struct store_torrent *st, uint32_t file_ix);
+/* store_vouch — whatever is put of piece `piece_ix` of a hybrid from now on was
+ * checked by its v2 hash too: that is known, and stays so until store_close.
+ * Needs not be said of files of one piece, and those whose layer the metainfo
+ * has. Pieces that were checked by v1 alone are kept for their torrent only. */
+void store_vouch(struct store_torrent *st, uint32_t piece_ix);
 
 /* store_forget — the piece's bytes turned out not to be there or not to be
  * right, nor are those of its leaves: the row goes first. Fire and forget;
@@ -165,25 +175,7 @@ void store_forget(struct store_torrent *st, uint32_t piece_ix);
  * Lends until store_close. */
 const struct bits *store_leaves(const struct store_torrent *st);
 
-/* What the torrent has now, or has not any more, by what another one with the
- * same file (or another file of its own with the same root) did. Each call runs
- * on a turn of its own; what it says may be known already. */
-struct store_share_ops {
-	/* The piece is held. */
-	void (*on_gained)(void *arg, uint32_t piece_ix);
-	/* Leaves [at, at + len) of a piece that is not held are there. */
-	void (*on_gained_leaves)(void *arg, uint32_t piece_ix,
-				 uint32_t at_bytes, uint32_t len_bytes);
-	/* The piece is not held any more, or leaves of it were lost. Those
-	 * that are still there are told anew behind this. A put of it that is
-	 * under way says for itself how it ends. */
-	void (*on_lost)(void *arg, uint32_t piece_ix);
-};
-
-/* store_watch — be told; only from within store_open's `done`, and until
- * store_close. Keeps ops. */
-void store_watch(struct store_torrent *st, const struct store_share_ops *ops,
-		 void *arg);
+/* What others do to what it has: store_share.h. */
 
 /* ---- hash trees of v2 files ---- */
 
@@ -212,6 +204,16 @@ const struct bits *store_pinned(const struct store_torrent *st);
 /* store_keep_pins — remember this set of files for the next store_open. 0; EIO
  * when the store has failed; ENOMEM. What fails later is logged. */
 int store_keep_pins(struct store_torrent *st, const struct bits *files);
+
+/* store_blob — a descriptor, to be read from only, of the one file on disk that
+ * is all of the torrent's file `file_ix`: position for position, at its full
+ * length, without a hole. The caller knows that its pieces are held and their
+ * rows committed. From then on, in later runs too, nothing of it goes as long
+ * as anybody has it open, or has it mapped, through this descriptor or a copy
+ * of it. ENOENT: there is no such file (memory; one's own files; bytes in two
+ * blobs), perhaps by `done`; EIO: it is not what it must be. No cancel. */
+int store_blob(struct store_torrent *st, uint32_t file_ix, store_blob_fn *done,
+	       void *arg);
 
 /* store_close — no call is under way but puts, stages and reads whose `done`
  * still runs. The handle is dead after this; memory goes when the last of them

@@ -14,8 +14,9 @@
  * disk_close its metainfo is not looked at any more; the jobs under way have
  * what they need in themselves; with the last of them it is freed.
  *
- * Failure modes: disk_fail is the sticky end of all writing. Reads go on: a
- * failed sync says nothing about what was read and found right before.
+ * Failure modes: disk_fail (store_disk_heal.c) stops all writing until the
+ * disk works. Reads go on: a failed sync says nothing about what was read and
+ * found right before.
  *
  * Threads: loop; the store thread has the index and the home while a job of
  * it runs, and the loop only hands their pointers on. */
@@ -31,16 +32,6 @@
 #include "core/loop.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
-
-void disk_fail(struct disk *d, const char *what, int err)
-{
-	if (d->err != 0)
-		return;
-	d->err = EIO;
-	log_err("store %s: %s failed (%s): nothing more is kept until it is "
-		"opened again",
-		d->home.path, what, err_text(err));
-}
 
 /* ---- what is remembered ---- */
 
@@ -89,7 +80,28 @@ static int disk_read_now(struct store_torrent *st, uint64_t off_bytes,
 
 	ASSERT_LOOP(t->disk->loop);
 	t->disk->stats.reads += err == 0;
+	if (err == 0)
+		room_use(t, off_bytes, len_bytes);
 	return err;
+}
+
+/* A read by a worker: what it reads is not punched before it ends. */
+struct disk_reading {
+	struct disk *disk;
+	unsigned era;
+	store_read_fn *done;
+	void *arg;
+};
+
+static void on_read(void *arg, int err)
+{
+	struct disk_reading *r = arg;
+	struct disk *d = r->disk;
+	unsigned era = r->era;
+
+	r->done(r->arg, err);
+	mem_free(r);
+	room_read_end(d, era);
 }
 
 static int disk_read(struct store_torrent *st, uint64_t off_bytes,
@@ -98,10 +110,22 @@ static int disk_read(struct store_torrent *st, uint64_t off_bytes,
 {
 	struct disk_torrent *t = disk_torrent_of(st);
 	struct spot_map map = disk_files_map(t);
+	struct disk_reading *r = mem_new(struct disk_reading);
+	int err;
 
 	ASSERT_LOOP(t->disk->loop);
+	if (r == NULL)
+		return ENOMEM;
+	*r = (struct disk_reading){.disk = t->disk, .done = done, .arg = arg};
+	err = blobs_read(&map, off_bytes, len_bytes, dst, on_read, r);
+	if (err != 0) {
+		mem_free(r);
+		return err;
+	}
 	t->disk->stats.reads++;
-	return blobs_read(&map, off_bytes, len_bytes, dst, done, arg);
+	r->era = room_read_begin(t->disk);
+	room_use(t, off_bytes, len_bytes);
+	return 0;
 }
 
 static int disk_stage(struct store_torrent *st, uint32_t piece_ix,
@@ -115,14 +139,13 @@ static int disk_stage(struct store_torrent *st, uint32_t piece_ix,
 	return staging_start(t, piece_ix, at_bytes, data, done, arg);
 }
 
-/* A blob that somebody may have open is not punched: the bytes stay, as
- * garbage, until the piece comes again. */
 static void disk_unstage(struct store_torrent *st, uint32_t piece_ix)
 {
 	struct disk_torrent *t = disk_torrent_of(st);
 
 	if (joint_is_any(&t->joint))
 		bits_clear(&t->staged, piece_ix);
+	room_unstage(t, piece_ix);
 }
 
 static int disk_put(struct store_torrent *st, uint32_t piece_ix,
@@ -133,7 +156,7 @@ static int disk_put(struct store_torrent *st, uint32_t piece_ix,
 	ASSERT_LOOP(t->disk->loop);
 	assert(piece_ix < t->mi->n_pieces);
 	assert(data == NULL ||
-	       data->len >= metainfo_piece_bytes(t->mi, piece_ix));
+	       data->len >= metainfo_body_bytes(t->mi, piece_ix));
 	return batch_put(t, piece_ix, data, done, arg);
 }
 
@@ -159,6 +182,7 @@ static void on_forgotten(struct job *job)
 			 f->piece_ix, err_text(f->err));
 	else if (f->is_own)
 		bits_clear(&f->t->claimed, f->piece_ix);
+	disk_doubt_look(f->disk);
 	mem_free(f);
 	blobs_set_drop(set);
 }
@@ -172,6 +196,7 @@ static void forget_leaves(struct disk_torrent *t, struct disk_forget *f)
 		return;
 	joint_lost(&t->joint, f->piece_ix);
 	joint_drop(p);
+	disk_doubt_clear_leaves(disk_file_of(p->use), p->first, p->n);
 	f->file = (struct index_file){
 		.row = disk_file_of(p->use)->row,
 		.bytes = p->use->file->bytes,
@@ -186,6 +211,8 @@ static void disk_forget(struct store_torrent *st, uint32_t piece_ix)
 
 	ASSERT_LOOP(d->loop);
 	batch_forget(t, piece_ix);
+	room_doom(t, piece_ix);
+	disk_doubt_clear_own(t, piece_ix);
 	f = mem_new(struct disk_forget);
 	if (f == NULL) {
 		log_warn("store: piece %u is still in the index: %s", piece_ix,
@@ -200,7 +227,7 @@ static void disk_forget(struct store_torrent *st, uint32_t piece_ix)
 	f->index = d->index;
 	f->row = t->row;
 	f->piece_ix = piece_ix;
-	f->piece_bytes = metainfo_piece_bytes(t->mi, piece_ix);
+	f->piece_bytes = metainfo_body_bytes(t->mi, piece_ix);
 	f->is_own = !joint_is_any(&t->joint) || bits_has(&t->claimed, piece_ix);
 	if (!f->is_own)
 		forget_leaves(t, f);
@@ -219,6 +246,16 @@ static void on_pins_kept(struct job *job)
 	mem_free(k);
 }
 
+/* What is pinned does not go for want of room, from now on. */
+static int set_pins(struct disk_torrent *t, const struct bits *files)
+{
+	if (t->pins.data == NULL && bits_init(&t->pins, files->n) != 0)
+		return ENOMEM;
+	bits_load(&t->pins, files->data, bits_bytes(files->n));
+	room_look_pins(t);
+	return 0;
+}
+
 static int disk_keep_pins(struct store_torrent *st, const struct bits *files)
 {
 	struct disk_torrent *t = disk_torrent_of(st);
@@ -229,6 +266,8 @@ static int disk_keep_pins(struct store_torrent *st, const struct bits *files)
 	assert(files->n == t->mi->n_files);
 	if (d->err != 0)
 		return d->err;
+	if (set_pins(t, files) != 0)
+		return ENOMEM;
 	k = mem_new(struct disk_keep_pins);
 	if (k == NULL)
 		return ENOMEM;
@@ -243,6 +282,8 @@ static int disk_keep_pins(struct store_torrent *st, const struct bits *files)
 			      .done = on_pins_kept};
 	k->disk = d;
 	k->index = d->index;
+	k->home = &d->home;
+	torrent_id_hex(&t->id, k->hex);
 	k->row = t->row;
 	k->n_files = files->n;
 	workers_submit(d->thread, &k->job);
@@ -264,7 +305,13 @@ static int disk_err(const struct store *s)
 
 static void disk_stats(const struct store *s, struct store_stats *out)
 {
-	*out = CONTAINER_OF(s, const struct disk, base)->stats;
+	const struct disk *d = CONTAINER_OF(s, const struct disk, base);
+
+	*out = d->stats;
+	if (d->room.limit_bytes != UINT64_MAX)
+		out->limit_bytes = d->room.limit_bytes;
+	out->used_bytes = d->room.used_bytes + d->room.overhead_bytes;
+	out->evicted_bytes = d->room.evicted_bytes;
 }
 
 static void on_stopped(struct job *job)
@@ -276,7 +323,7 @@ static void disk_free(struct store *s)
 {
 	struct disk *d = disk_of(s);
 	struct disk_stop stop = {
-		.job = {.run = store_disk_job_stop, .done = on_stopped},
+		.job = {.run = stop_job, .done = on_stopped},
 		.home = &d->home,
 		.index = d->index,
 	};
@@ -290,12 +337,43 @@ static void disk_free(struct store *s)
 	}
 	assert(STAILQ_EMPTY(&d->waiting_removes));
 	disk_files_fini(d);
+	disk_doubt_fini(d);
 	blobs_fini(&d->blobs);
 	batch_fini(d);
+	room_fini(d);
+	disk_heal_fini(d);
+	if (d->err == 0)
+		tally_take(&d->tally.tally, &stop.tallies);
 	workers_submit(d->thread, &stop.job);
 	while (!stop.is_done)
 		workers_drain(d->thread, UINT32_MAX);
+	mem_free(stop.tallies.v);
+	disk_tally_fini(d);
 	mem_free(d);
+}
+
+/* ---- what is held, at the start ---- */
+
+static void on_each_held(struct job *job)
+{
+	CONTAINER_OF(job, struct disk_each_held, job)->is_done = true;
+}
+
+static int disk_each_held(struct store *s, store_held_fn *fn, void *arg)
+{
+	struct disk *d = disk_of(s);
+	struct disk_each_held h = {
+		.job = {.run = store_disk_job_each_held, .done = on_each_held},
+		.index = d->index,
+	};
+
+	workers_submit(d->thread, &h.job);
+	while (!h.is_done)
+		workers_drain(d->thread, UINT32_MAX);
+	for (size_t i = 0; h.err == 0 && i < h.n; i++)
+		fn(arg, &h.held[i].id, h.held[i].bytes);
+	mem_free(h.held);
+	return h.err;
 }
 
 static const struct store_ops disk_ops = {
@@ -305,6 +383,9 @@ static const struct store_ops disk_ops = {
 	.flush = disk_flush,
 	.load_note = disk_load_note,
 	.keep_note = disk_keep_note,
+	.each_held = disk_each_held,
+	.count = disk_count,
+	.traffic = disk_traffic,
 	.err = disk_err,
 	.stats = disk_stats,
 	.free = disk_free,
@@ -316,10 +397,14 @@ static const struct store_ops disk_ops = {
 	.put_leaves = disk_put_leaves,
 	.vouch = disk_vouch,
 	.forget = disk_forget,
+	.is_doubtful = disk_is_doubtful,
+	.vet = disk_vet,
 	.watch = disk_watch,
+	.coming_us = disk_coming_us,
 	.put_nodes = disk_put_nodes,
 	.read_nodes = disk_read_nodes,
 	.keep_pins = disk_keep_pins,
+	.blob = disk_blob,
 	.close = disk_close,
 };
 
@@ -330,11 +415,12 @@ static void on_started(struct job *job)
 	CONTAINER_OF(job, struct disk_start, job)->is_done = true;
 }
 
-static int start(struct disk *d, const char *dir, char why[160])
+static int start(struct disk *d, const struct store_disk_cfg *cfg,
+		 char why[160])
 {
 	struct disk_start s = {
-		.job = {.run = store_disk_job_start, .done = on_started},
-		.dir = dir,
+		.job = {.run = start_job, .done = on_started},
+		.dir = cfg->dir,
 		.why = why,
 	};
 
@@ -346,6 +432,17 @@ static int start(struct disk *d, const char *dir, char why[160])
 	d->home = s.home;
 	d->index = s.index;
 	d->stats.held_bytes = s.held_bytes;
+	d->stats.was_open = s.home.was_open;
+	d->stats.is_made_anew = s.is_made_anew;
+	d->room.closed_bytes = s.blob_bytes;
+	d->room.used_bytes = s.blob_bytes;
+	d->tally.tally.all = s.departed;
+	for (uint32_t i = 0; i < s.tallies.n && s.err == 0; i++)
+		s.err = tally_load(&d->tally.tally, &s.tallies.v[i]);
+	mem_free(s.tallies.v);
+	if (cfg->is_quota_soft)
+		room_halve(d, s.free_bytes + s.blob_bytes + s.index_bytes);
+	room_set_free(d, s.free_bytes, s.index_bytes);
 	return 0;
 }
 
@@ -374,10 +471,23 @@ int store_disk_new(const struct store_disk_cfg *cfg, struct store **out,
 	err = batch_init(d);
 	if (err != 0)
 		goto free_disk;
-	err = disk_files_init(d);
+	STAILQ_INIT(&d->parked_stagings);
+	err = room_init(d, cfg->quota_bytes, cfg->min_free_bytes);
 	if (err != 0)
 		goto end_batch;
-	err = start(d, cfg->dir, why);
+	err = disk_heal_init(d);
+	if (err != 0)
+		goto end_room;
+	err = disk_tally_init(d);
+	if (err != 0)
+		goto end_heal;
+	err = disk_doubt_init(d);
+	if (err != 0)
+		goto end_tally;
+	err = disk_files_init(d);
+	if (err != 0)
+		goto end_doubt;
+	err = start(d, cfg, why);
 	if (err != 0)
 		goto end_files;
 	d->files.home.dir_fd = d->home.files_fd;
@@ -385,6 +495,14 @@ int store_disk_new(const struct store_disk_cfg *cfg, struct store **out,
 	return 0;
 end_files:
 	disk_files_fini(d);
+end_doubt:
+	disk_doubt_fini(d);
+end_tally:
+	disk_tally_fini(d);
+end_heal:
+	disk_heal_fini(d);
+end_room:
+	room_fini(d);
 end_batch:
 	batch_fini(d);
 free_disk:

@@ -9,6 +9,9 @@
 #ifndef SHOAL_CACHE_STORE_DISK_H
 #define SHOAL_CACHE_STORE_DISK_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct loop;
 struct store;
 struct workers;
@@ -18,6 +21,11 @@ struct store_disk_cfg {
 	struct workers *workers; /* kept: blob reads and writes */
 	struct workers *thread;	 /* kept: the store thread, one worker */
 	const char *dir;	 /* made 0700 when missing; copied */
+	/* What everything in `dir` may take together, and what is to be left
+	 * free on its disk. 0: no limit. */
+	uint64_t quota_bytes;
+	uint64_t min_free_bytes;
+	bool is_quota_soft; /* nor more than half of what could be free */
 };
 
 /* store_disk_new — open or make the store; blocks, so before the mount

@@ -46,6 +46,7 @@ static struct shared_blob *blob_of(const struct joint_torrent *joint,
 		f->blob.name = f->name;
 		f->blob.key = d->next_key++;
 		f->files = &d->files;
+		(void)blobs_watch_shared(f->files, &f->blob);
 	}
 	return &f->blob;
 }
@@ -68,6 +69,9 @@ static void file_fini(struct joint_file *f)
 
 	if (df->files != NULL)
 		blobs_set_evict(df->files, &df->blob);
+	doubt_fini(&df->doubt);
+	if (df->disk != NULL)
+		room_file_fini(df->disk, df);
 }
 
 /* ---- the v1 side of a hybrid ---- */
@@ -77,11 +81,25 @@ static void on_agreement_kept(void *arg, uint32_t piece_ix,
 {
 }
 
+static bool has_all(const struct disk_torrent *t, uint32_t piece_ix)
+{
+	struct joint_piece p;
+
+	return t->mi != NULL && joint_piece(&t->joint, piece_ix, &p) &&
+	       joint_has_all(&p);
+}
+
 static void on_checked(struct job *job)
 {
 	struct files_check *c = CONTAINER_OF(job, struct files_check, job);
 	struct disk_torrent *t = c->arg;
 
+	/* They went while it was read, or may be somebody else's. */
+	if (blobs_look_end(&c->look) != LOOK_SAME ||
+	    (c->err == EBADMSG && (!has_all(t, c->piece_ix) ||
+				   disk_is_doubtful(&t->base, c->piece_ix))))
+		c->err = ENOENT;
+	room_read_end(t->disk, c->era);
 	joint_checked(&t->joint, c->piece_ix, c->err);
 	if (c->err == 0 && !t->is_closed)
 		(void)batch_put(t, c->piece_ix, NULL, on_agreement_kept, NULL);
@@ -108,24 +126,31 @@ static int check(struct joint_torrent *joint, uint32_t piece_ix)
 	memcpy(c->want, t->mi->v1_hashes + (size_t)piece_ix * HASH_SHA1_BYTES,
 	       HASH_SHA1_BYTES);
 	c->arg = t;
+	blobs_look_begin(&c->look, &blob_of(joint, p.use->file_ix)->watched,
+			 false);
+	c->era = room_read_begin(t->disk);
 	blobs_set_hold(&t->blobs);
 	c->job = (struct job){.run = files_job_check, .done = on_checked};
 	workers_submit(t->disk->workers, &c->job);
 	return 0;
 }
 
-void disk_vouch(struct store_torrent *st, uint32_t file_ix)
+void disk_vouch(struct store_torrent *st, uint32_t piece_ix)
 {
-	struct disk_torrent *t = disk_torrent_of(st);
-
-	if (file_ix < t->joint.n_files)
-		t->joint.uses[file_ix].is_vouched = true;
+	joint_vouch(&disk_torrent_of(st)->joint, piece_ix);
 }
 
 void disk_watch(struct store_torrent *st, const struct store_share_ops *ops,
 		void *arg)
 {
 	joint_watch(&disk_torrent_of(st)->joint, ops, arg);
+}
+
+uint64_t disk_coming_us(struct store_torrent *st, uint32_t piece_ix,
+			uint32_t at_bytes, uint32_t len_bytes)
+{
+	return joint_coming_us(&disk_torrent_of(st)->joint, piece_ix, at_bytes,
+			       len_bytes);
 }
 
 /* ---- hash trees ---- */
@@ -135,6 +160,7 @@ static void on_nodes_done(struct job *job)
 	struct files_nodes *n = CONTAINER_OF(job, struct files_nodes, job);
 	struct disk_torrent *t = n->owner;
 
+	room_end_nodes(t->disk, n->reserved_bytes, n->grown_bytes);
 	if (n->done != NULL)
 		n->done(n->arg, n->err);
 	blobs_set_drop(&t->blobs);
@@ -190,6 +216,10 @@ void disk_put_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
 	job = nodes_new(t, file_ix, &range, len, &err);
 	if (job == NULL)
 		return;
+	if (!room_begin_nodes(t->disk, len, &job->reserved_bytes)) {
+		mem_free(job); /* they come again, or are asked for again */
+		return;
+	}
 	memcpy(job->copy, hashes, len);
 	job->src = job->copy;
 	nodes_start(job);

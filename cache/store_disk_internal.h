@@ -8,12 +8,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cache/batch.h"
 #include "cache/blobs.h"
+#include "cache/doubt.h"
 #include "cache/home_job.h"
-#include "cache/index_job.h"
 #include "cache/joint.h"
+#include "cache/room.h"
 #include "cache/store_disk.h"
+#include "cache/store_disk_heal.h"
+#include "cache/store_disk_tally.h"
 #include "cache/store_ops.h"
+#include "cache/store_share.h"
 #include "core/queue.h"
 #include "core/worker.h"
 
@@ -53,11 +58,15 @@ struct put {
 	bool is_hybrid;
 	uint32_t piece_ix;
 	uint32_t bytes;
+	uint32_t cost; /* of a PUT_OWN, on the disk */
 	enum put_kind kind;
 	struct joint_piece leaves; /* unless it is PUT_OWN */
 	bool is_old;		   /* what it stands on was written before */
 	/* loop */
 	bool is_added;	   /* others know of its leaves */
+	bool is_busy;	   /* its units are */
+	uint32_t reserved; /* of the room */
+	uint64_t since_us; /* it waits */
 	bool is_forgotten; /* meanwhile */
 	bool was_claimed;  /* when it went into the commit */
 	enum put_stage stage;
@@ -75,15 +84,20 @@ struct commit {
 	struct job job;
 	/* set before hand-over */
 	struct index_db *index;
+	const struct home *home;
 	struct put_queue puts;
 	struct blob_list blobs;
 	struct blob_sets dirs;
+	struct stamp_rows stamps;
+	struct tally_rows tallies;
 	bool is_running;
 	/* reply */
 	unsigned n_syncs;
 	uint64_t added_bytes;
-	int sync_err;  /* the first sync that failed */
-	int index_err; /* the transaction's */
+	uint64_t free_bytes, index_bytes;
+	int sync_err;	 /* the first sync that failed */
+	int index_err;	 /* the transaction's */
+	bool is_written; /* there was one, and it was committed */
 };
 
 /* Somebody waits until everything put before `seq` has ended. */
@@ -114,11 +128,18 @@ struct disk_torrent {
 	struct bits claimed;
 	struct bits staged; /* with v2: see spot.h */
 	unsigned n_staging; /* store_stage under way */
+	struct unit_set units;
+	struct bits pins; /* files; no data: none ever was */
+	/* Files that the kernel reads by itself, or may have; since the last
+	 * look at them (room_whole.c). */
+	struct bits wholes, new_wholes;
+	struct doubt doubt;
 	bool is_closed;
 	LIST_ENTRY(disk_torrent) link;
 };
 
 LIST_HEAD(disk_torrents, disk_torrent);
+STAILQ_HEAD(staging_list, staging);
 
 enum { DISK_NAME_BYTES = 2 * HASH_SHA256_BYTES + 24 };
 
@@ -128,6 +149,9 @@ struct disk_file {
 	int64_t row;		/* 0: not looked for yet */
 	struct blob_set *files; /* blob's set; NULL: it has no name yet */
 	struct shared_blob blob;
+	struct disk *disk; /* once it has units */
+	struct unit_set units;
+	struct doubt doubt;
 	char name[DISK_NAME_BYTES];
 };
 
@@ -145,7 +169,8 @@ struct disk {
 	struct index_db *index;
 	struct home home;
 	/* loop */
-	int err; /* sticky */
+	int err; /* the disk failed; until it is healed */
+	struct disk_heal heal;
 	struct blobs blobs;
 	struct disk_torrents torrents;
 	struct disk_opens parked; /* until a closed handle stages no more */
@@ -153,7 +178,10 @@ struct disk {
 	struct joints joints;
 	struct blob_set files; /* the blobs of disk_files */
 	uint32_t next_key;
+	unsigned n_opening; /* on their way to the store thread, or there */
 	struct store_stats stats;
+	struct room room;
+	struct staging_list parked_stagings; /* until there is room */
 	/* batch.c's */
 	struct put_list puts; /* all, by seq */
 	struct put_queue waiting;
@@ -164,12 +192,11 @@ struct disk {
 	struct commit commit;
 	struct flush_list flushes; /* by seq */
 	struct loop_timer *timer;
+	struct doubts doubts;
+	struct disk_tally tally;
 };
 
 /* ---- store_disk.c ---- */
-
-/* disk_fail — the store has stopped believing itself; said once. */
-void disk_fail(struct disk *d, const char *what, int err);
 
 static inline struct disk *disk_of(struct store *s)
 {
@@ -204,8 +231,9 @@ void disk_files_fini(struct disk *d);
 
 /* disk_files_map — where the torrent's bytes lie. */
 struct spot_map disk_files_map(struct disk_torrent *t);
-
-void disk_vouch(struct store_torrent *st, uint32_t file_ix);
+uint64_t disk_coming_us(struct store_torrent *st, uint32_t piece_ix,
+			uint32_t at_bytes, uint32_t len_bytes);
+void disk_vouch(struct store_torrent *st, uint32_t piece_ix);
 void disk_watch(struct store_torrent *st, const struct store_share_ops *ops,
 		void *arg);
 void disk_put_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
@@ -214,31 +242,9 @@ int disk_read_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
 		    uint64_t index, uint32_t n, uint8_t *dst,
 		    store_read_fn *done, void *arg);
 
-/* ---- staging.c ---- */
+/* ---- store_disk_whole.c ---- */
 
-int staging_start(struct disk_torrent *t, uint32_t piece_ix, uint32_t at_bytes,
-		  struct blk *data, store_done_fn *done, void *arg);
-
-/* ---- batch.c ---- */
-
-int batch_init(struct disk *d);
-void batch_fini(struct disk *d);
-int batch_put(struct disk_torrent *t, uint32_t piece_ix, struct blk *data,
-	      store_put_fn *done, void *arg);
-int batch_put_leaves(struct disk_torrent *t, uint32_t piece_ix,
-		     uint32_t at_bytes, struct blk *data, store_put_fn *done,
-		     void *arg);
-
-/* batch_forget — what is under way for the piece shall not be committed. */
-void batch_forget(struct disk_torrent *t, uint32_t piece_ix);
-int batch_flush(struct disk *d, store_done_fn *done, void *arg);
-
-/* batch_drain — commit everything, and let every `done` run; blocks. */
-void batch_drain(struct disk *d);
-
-/* ---- batch_job.c ---- */
-
-void batch_job_commit(struct job *job, struct worker_env *env);
-void batch_job_nothing(struct job *job, struct worker_env *env);
+int disk_blob(struct store_torrent *st, uint32_t file_ix, store_blob_fn *done,
+	      void *arg);
 
 #endif

@@ -3,6 +3,7 @@
  *
  * Purpose: each function here is one job's `run`, and puts together what
  * home_job (the directory), index_job (the rows) and blob_job (the files) do.
+ * The first and the last job of a store are in start_job.c.
  *
  * Opening a torrent
  *   1. look for its row; when there is none, keep its info dictionary first
@@ -10,7 +11,8 @@
  *   2. load its bits, and which files are pinned.
  *   3. look at each blob in which something is held. One that is missing or
  *      short loses all its pieces: the rows go before anybody hears of them.
- *      Nothing is hashed: what was committed was synced before.
+ *      Nothing is hashed: what was committed was synced before, and a blob that
+ *      is not as the index knows it is told to be doubtful.
  *   4. blobs of a v2-only torrent's own become everybody's (adopt_job.c).
  *
  * Removing one: the rows go, and in the same transaction it is written down
@@ -29,6 +31,7 @@
 
 #include "cache/extent.h"
 #include "cache/index_job.h"
+#include "cache/pins_job.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -36,71 +39,30 @@
 
 /* ---- the store ---- */
 
-static int open_index(struct disk_start *s)
+static int take_held(void *arg, const struct torrent_id *id, uint64_t bytes)
 {
-	size_t len = strlen(s->home.path) + sizeof("/index.db");
-	char *path = mem_alloc(len);
-	int err;
+	struct disk_each_held *h = arg;
 
-	if (path == NULL)
-		return ENOMEM;
-	snprintf(path, len, "%s/index.db", s->home.path);
-	err = index_job_open(path, &s->index, s->why);
-	mem_free(path);
-	return err;
-}
+	if (h->n == h->room) {
+		size_t room = h->room != 0 ? 2 * h->room : 64;
+		struct disk_held *grown =
+			mem_grow(h->held, room, sizeof(*h->held));
 
-/* What was on its way out, or to another name, when the last process ended.
- * What cannot go stays written down for the next start. */
-static int finish_leaving(struct index_db *index, const struct home *home)
-{
-	char path[INDEX_PATH_BYTES] = "", heir[INDEX_PATH_BYTES];
-	int err;
-
-	while ((err = index_job_next_leaving(index, path, heir)) == 0) {
-		if (heir[0] != '\0')
-			err = home_job_move(home, path, heir, true);
-		else
-			err = home_job_remove(home, path);
-		if (err == 0 || err == ENOENT)
-			err = index_job_stay(index, path);
-		else
-			log_warn("store: %s cannot go: %s", path,
-				 err_text(err));
+		if (grown == NULL)
+			return ENOMEM;
+		h->held = grown;
+		h->room = room;
 	}
-	return err == ENOENT ? 0 : err;
+	h->held[h->n++] = (struct disk_held){.id = *id, .bytes = bytes};
+	return 0;
 }
 
-void store_disk_job_start(struct job *job, struct worker_env *env)
+void store_disk_job_each_held(struct job *job, struct worker_env *env)
 {
-	struct disk_start *s = CONTAINER_OF(job, struct disk_start, job);
+	struct disk_each_held *h =
+		CONTAINER_OF(job, struct disk_each_held, job);
 
-	ASSERT_WORKER();
-	s->err = home_job_open(s->dir, &s->home, s->why);
-	if (s->err != 0)
-		return;
-	s->err = open_index(s);
-	if (s->err != 0)
-		goto close_home;
-	s->err = finish_leaving(s->index, &s->home);
-	if (s->err == 0)
-		s->err = index_job_held_bytes(s->index, &s->held_bytes);
-	if (s->err != 0)
-		goto close_index;
-	return;
-close_index:
-	index_job_close(s->index);
-close_home:
-	home_job_close(&s->home);
-}
-
-void store_disk_job_stop(struct job *job, struct worker_env *env)
-{
-	struct disk_stop *s = CONTAINER_OF(job, struct disk_stop, job);
-
-	ASSERT_WORKER();
-	index_job_close(s->index);
-	home_job_close(s->home);
+	h->err = index_job_each_held(h->index, take_held, h);
 }
 
 /* ---- a torrent ---- */
@@ -249,6 +211,16 @@ static int load_bits(struct disk_open *o)
 	return err;
 }
 
+/* The row counts; a process that was killed may have left another set there. */
+static void keep_pins_beside(struct disk_open *o, const uint8_t *bits)
+{
+	int err = pins_job_keep(o->home, o->t->hex, o->t->mi->n_files, bits);
+
+	if (err != 0)
+		log_debug("store: %s: its pins are in the index alone: %s",
+			  o->t->hex, err_text(err));
+}
+
 /* No row is the usual case. */
 static int load_pins(struct disk_open *o)
 {
@@ -265,17 +237,45 @@ static int load_pins(struct disk_open *o)
 	if (err == 0 && bits_load(pinned, bits, bits_bytes(n)) != 0)
 		log_warn("store: %s: its pins make no sense, skipped",
 			 o->t->hex);
+	if (err == 0 || err == ENOENT)
+		keep_pins_beside(o, err == 0 ? bits : NULL);
 	mem_free(bits);
 	return err == ENOENT ? 0 : err;
 }
 
-static bool is_whole(const struct disk_open *o, const struct blob_home *home,
-		     const char *name, uint32_t file_ix)
+/* How the blob is, and whether that is how the index knows it. ENOENT: it is
+ * missing or short. */
+static int look_at(struct disk_open *o, const struct blob_home *home,
+		   const char *name, struct stamp_row *known)
 {
-	uint64_t size;
+	struct opened_blob b = {.file_ix = known->file_ix,
+				.is_shared = known->is_shared};
+	uint32_t room = o->blobs_room == 0 ? 8 : o->blobs_room * 2;
+	int err = blob_job_look(home, name, known->file_ix, &b.stamp);
 
-	return blob_job_size(home, name, file_ix, &size) == 0 &&
-	       size >= o->t->mi->files[file_ix].len_bytes;
+	if (err != 0 ||
+	    b.stamp.size_bytes < o->t->mi->files[known->file_ix].len_bytes)
+		return ENOENT;
+	err = index_job_load_stamp(o->index, known);
+	if (err != 0 && err != ENOENT)
+		return EIO;
+	b.is_kept = err == 0 && stamp_is_equal(&known->stamp, &b.stamp);
+	b.is_doubtful = !b.is_kept;
+	if (b.is_doubtful && err == 0)
+		log_info("store: %s: the blob of file %u is not as it was "
+			 "left: it is checked before it is used",
+			 o->t->hex, known->file_ix);
+	if (o->n_blobs == o->blobs_room) {
+		struct opened_blob *more =
+			mem_grow(o->blobs, room, sizeof(*more));
+
+		if (more == NULL)
+			return ENOMEM;
+		o->blobs = more;
+		o->blobs_room = room;
+	}
+	o->blobs[o->n_blobs++] = b;
+	return 0;
 }
 
 /* In the transaction that drops what was lost; `*any` says if it is open. */
@@ -299,7 +299,7 @@ static int drop_pieces(struct disk_open *o, uint32_t first, uint32_t last,
 			break;
 		bits_clear(&o->own, ix);
 		err = index_job_drop(o->index, o->t->row, ix,
-				     metainfo_piece_bytes(o->t->mi, ix),
+				     metainfo_body_bytes(o->t->mi, ix),
 				     &o->dropped_bytes);
 	}
 	return err;
@@ -308,17 +308,20 @@ static int drop_pieces(struct disk_open *o, uint32_t first, uint32_t last,
 static int check_own(struct disk_open *o, uint32_t file_ix, bool *any)
 {
 	const struct mi_file *f = &o->t->mi->files[file_ix];
+	struct stamp_row known = {.row = o->t->row, .file_ix = file_ix};
 	uint32_t first, last;
+	int err;
 
 	if (f->len_bytes == 0 || (f->attr & MI_ATTR_PAD))
 		return 0;
 	first = extent_pieces(o->t->mi, file_ix, &last);
 	if (bits_next(&o->own, first) > last)
 		return 0;
-	if (is_whole(o, &o->t->blobs.home, NULL, file_ix)) {
+	err = look_at(o, &o->t->blobs.home, NULL, &known);
+	if (err == 0)
 		bits_set(&o->t->blobs.made, file_ix);
-		return 0;
-	}
+	if (err != ENOENT)
+		return err;
 	return drop_pieces(o, first, last, any);
 }
 
@@ -329,12 +332,15 @@ static int check_shared(struct disk_open *o, uint32_t file_ix, bool *any)
 	struct blob_home home = {.dir_fd = o->home->files_fd, .sub = "."};
 	struct opened_file *f = &o->files[file_ix];
 	const struct joint_file *file = o->t->joint.uses[file_ix].file;
+	struct stamp_row known = {
+		.row = f->row, .is_shared = true, .file_ix = file_ix};
 	char path[INDEX_PATH_BYTES];
 	int err;
 
 	index_file_path(file->id, file->bytes, path);
-	if (is_whole(o, &home, path + strlen("files/"), file_ix))
-		return 0;
+	err = look_at(o, &home, path + strlen("files/"), &known);
+	if (err != ENOENT)
+		return err;
 	err = begin_once(o, any);
 	if (err == 0)
 		err = index_job_drop_file(o->index, f->row, &o->dropped_bytes);
@@ -385,6 +391,8 @@ void store_disk_job_open(struct job *job, struct worker_env *env)
 		o->err = load_pins(o);
 	if (o->err == 0)
 		o->err = check_blobs(o);
+	if (o->err == 0)
+		sweep_job(o);
 	if (o->err == 0 && o->files != NULL && !o->t->mi->has_v1)
 		o->err = adopt_job(o);
 }
@@ -393,8 +401,13 @@ void store_disk_job_open(struct job *job, struct worker_env *env)
 
 static int remove_rows(struct disk_remove *r, int64_t row, const char *dir)
 {
+	const struct tally_rows last = {.v = &r->tally, .n = r->has_tally};
 	int err = index_job_begin(r->index);
 
+	if (err == 0)
+		err = index_job_keep_tallies(r->index, &last);
+	if (err == 0)
+		err = index_job_depart(r->index, row);
 	if (err == 0)
 		err = index_job_remove(r->index, row, dir, &r->dropped_bytes);
 	if (err == 0)
@@ -416,12 +429,17 @@ void store_disk_job_remove(struct job *job, struct worker_env *env)
 	if (r->err != 0)
 		return;
 	r->err = index_job_find(r->index, &r->id, &known);
+	if (r->err == ENOENT) { /* its adding has failed, or was cut short */
+		snprintf(dir, sizeof(dir), "torrents/%s",
+			 torrent_id_hex(&r->id, hex));
+		(void)home_job_remove(r->home, dir);
+	}
 	if (r->err != 0)
 		return;
 	snprintf(dir, sizeof(dir), "torrents/%s",
 		 torrent_id_hex(&known.id, hex));
 	r->err = remove_rows(r, known.row, dir);
-	if (r->err == 0 && finish_leaving(r->index, r->home) != 0)
+	if (r->err == 0 && start_job_finish_leaving(r->index, r->home) != 0)
 		log_debug("store: what was removed is tried again at the next "
 			  "start");
 }
@@ -462,6 +480,8 @@ void store_disk_job_keep_pins(struct job *job, struct worker_env *env)
 
 	ASSERT_WORKER();
 	k->err = index_job_keep_pins(k->index, k->row, k->n_files, k->bits);
+	if (k->err == 0)
+		k->err = pins_job_keep(k->home, k->hex, k->n_files, k->bits);
 }
 
 void store_disk_job_load_note(struct job *job, struct worker_env *env)

@@ -5,6 +5,7 @@
 #ifndef SHOAL_CACHE_STORE_DISK_JOB_H
 #define SHOAL_CACHE_STORE_DISK_JOB_H
 
+#include "cache/doubt_job.h"
 #include "cache/store_disk_internal.h"
 
 struct disk_start {
@@ -16,6 +17,26 @@ struct disk_start {
 	struct home home;
 	struct index_db *index;
 	uint64_t held_bytes;
+	uint64_t blob_bytes; /* what blobs and hash trees take */
+	uint64_t free_bytes, index_bytes;
+	struct tally_rows tallies;
+	struct traffic departed;
+	bool is_made_anew;
+	int err;
+};
+
+struct disk_held {
+	struct torrent_id id;
+	uint64_t bytes;
+};
+
+struct disk_each_held {
+	struct job job;
+	struct index_db *index;
+	bool is_done;
+	/* reply */
+	struct disk_held *held;
+	size_t n, room;
 	int err;
 };
 
@@ -23,6 +44,7 @@ struct disk_stop {
 	struct job job;
 	struct home *home;
 	struct index_db *index;
+	struct tally_rows tallies;
 	bool is_done;
 };
 
@@ -44,6 +66,7 @@ struct opened_file {
 	int64_t row;
 	struct bits leaves; /* no data: none */
 	bool is_loaded;	    /* set before hand-over: others have it open */
+	bool may_sweep;	    /* the same: nobody else writes to its blob */
 	bool is_adopted;    /* the torrent's own blob is everybody's now */
 };
 
@@ -61,9 +84,13 @@ struct disk_open {
 	struct bits own;
 	struct bits agreed;	   /* of a hybrid */
 	struct opened_file *files; /* one a file, if the torrent has v2 */
+	struct opened_blob *blobs; /* those in which something is held */
+	uint32_t n_blobs, blobs_room;
 	uint64_t dropped_bytes;
 	uint64_t added_bytes;
-	int err; /* set before hand-over: there is nothing to do */
+	uint64_t swept_bytes;
+	bool may_sweep; /* set before hand-over: its own blobs likewise */
+	int err;	/* set before hand-over: there is nothing to do */
 };
 
 struct disk_remove {
@@ -74,6 +101,8 @@ struct disk_remove {
 	struct torrent_id id;
 	store_done_fn *done;
 	void *arg;
+	struct tally_row tally; /* all that was counted */
+	bool has_tally;
 	STAILQ_ENTRY(disk_remove) waiting;
 	/* reply */
 	uint64_t dropped_bytes;
@@ -100,6 +129,8 @@ struct disk_keep_pins {
 	struct job job;
 	struct disk *disk;
 	struct index_db *index;
+	const struct home *home;
+	char hex[TORRENT_HEX_BYTES];
 	int64_t row;
 	uint32_t n_files;
 	uint8_t *bits; /* NULL: none */
@@ -111,6 +142,7 @@ struct disk_note {
 	const struct home *home;
 	const char *name;
 	store_info_fn *done; /* of a load */
+	store_done_fn *kept; /* NULL: nobody asks */
 	void *arg;
 	/* a load's reply, or what is to be kept */
 	uint8_t *bytes;
@@ -121,21 +153,36 @@ struct disk_note {
 /* store_disk_note.c */
 int disk_load_note(struct store *s, const char *name, store_info_fn *done,
 		   void *arg);
-int disk_keep_note(struct store *s, const char *name, struct span note);
+int disk_keep_note(struct store *s, const char *name, struct span note,
+		   store_done_fn *done, void *arg);
 
 void store_disk_job_load_note(struct job *job, struct worker_env *env);
 void store_disk_job_keep_note(struct job *job, struct worker_env *env);
-void store_disk_job_start(struct job *job, struct worker_env *env);
-void store_disk_job_stop(struct job *job, struct worker_env *env);
+void store_disk_job_each_held(struct job *job, struct worker_env *env);
 void store_disk_job_load_info(struct job *job, struct worker_env *env);
 void store_disk_job_open(struct job *job, struct worker_env *env);
 void store_disk_job_remove(struct job *job, struct worker_env *env);
 void store_disk_job_forget(struct job *job, struct worker_env *env);
 void store_disk_job_keep_pins(struct job *job, struct worker_env *env);
 
+/* ---- start_job.c ---- */
+
+void start_job(struct job *job, struct worker_env *env);
+void stop_job(struct job *job, struct worker_env *env);
+
+/* start_job_finish_leaving — remove, or rename, what is written down as
+ * leaving; what cannot go stays written down for the next start. */
+int start_job_finish_leaving(struct index_db *index, const struct home *home);
+
 /* ---- adopt_job.c ---- */
 
 /* adopt_job — give a v2-only torrent's own blobs to whoever has the files. */
 int adopt_job(struct disk_open *o);
+
+/* ---- sweep_job.c ---- */
+
+/* sweep_job — the blobs of a torrent that is being opened. What is punched is
+ * added to o->swept_bytes. Failures leave things as they are. */
+void sweep_job(struct disk_open *o);
 
 #endif

@@ -1,6 +1,6 @@
 /* store_disk_note — notes of the disk store: small files beside the index that
- * belong to no torrent, such as the DHT's table. Losing one costs little, so
- * they are written when asked to and have no part in any commit. */
+ * belong to no torrent, such as the DHT's table. They are written when asked
+ * to, whole, and have no part in any commit. */
 #include "cache/store_disk_internal.h"
 #include "cache/store_disk_job.h"
 #include "core/err.h"
@@ -61,10 +61,13 @@ static void on_kept(struct job *job)
 	if (n->err != 0)
 		log_notice("store: %s is not remembered: %s", n->name,
 			   err_text(n->err));
+	if (n->kept != NULL)
+		n->kept(n->arg, n->err);
 	note_free(n);
 }
 
-int disk_keep_note(struct store *s, const char *name, struct span bytes)
+int disk_keep_note(struct store *s, const char *name, struct span bytes,
+		   store_done_fn *done, void *arg)
 {
 	struct disk *d = disk_of(s);
 	struct disk_note *n = note_new(d, name);
@@ -77,6 +80,8 @@ int disk_keep_note(struct store *s, const char *name, struct span bytes)
 		return ENOMEM;
 	}
 	n->len = bytes.len;
+	n->kept = done;
+	n->arg = arg;
 	n->job = (struct job){.run = store_disk_job_keep_note, .done = on_kept};
 	workers_submit(d->thread, &n->job);
 	return 0;

@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/mem.h"
+#include "core/merkle.h"
 #include "core/metainfo.h"
 
 static void start_removes(struct disk *d);
@@ -30,8 +31,13 @@ static void torrent_free(struct disk_torrent *t)
 {
 	struct disk *d = t->disk;
 
+	disk_doubt_flush(d);
+	room_own_fini(t);
 	joint_fini(&t->joint);
 	blobs_set_fini(&t->blobs);
+	doubt_fini(&t->doubt);
+	bits_fini(&t->pins);
+	room_forget_wholes(t);
 	bits_fini(&t->base.pinned);
 	bits_fini(&t->base.leaves);
 	bits_fini(&t->claimed);
@@ -44,6 +50,22 @@ static void torrent_free(struct disk_torrent *t)
 static void on_torrent_idle(struct blob_set *set)
 {
 	torrent_free(CONTAINER_OF(set, struct disk_torrent, blobs));
+}
+
+/* What may be evicted at once, and what may not. */
+static int units_new(struct disk_torrent *t)
+{
+	int err = room_own_init(t);
+
+	for (uint32_t i = 0; i < t->joint.n_files && err == 0; i++)
+		if (t->joint.uses[i].file != NULL)
+			err = room_file_init(t->disk,
+					     disk_file_of(&t->joint.uses[i]),
+					     t->mi->piece_bytes);
+	if (err != 0)
+		return err;
+	err = bits_init(&t->wholes, t->mi->n_files);
+	return err != 0 ? err : bits_init(&t->new_wholes, t->mi->n_files);
 }
 
 static int torrent_new(struct disk *d, const struct metainfo *mi,
@@ -69,6 +91,8 @@ static int torrent_new(struct disk *d, const struct metainfo *mi,
 		goto end_blobs;
 	if (joint_is_any(&t->joint))
 		err = bits_init(&t->staged, mi->n_pieces);
+	if (err == 0)
+		err = units_new(t);
 	if (err != 0)
 		goto end_joint;
 	t->blobs.on_idle = on_torrent_idle;
@@ -76,6 +100,9 @@ static int torrent_new(struct disk *d, const struct metainfo *mi,
 	*out = t;
 	return 0;
 end_joint:
+	room_own_fini(t);
+	room_forget_wholes(t);
+	bits_fini(&t->staged);
 	joint_fini(&t->joint);
 end_blobs:
 	blobs_set_fini(&t->blobs);
@@ -101,6 +128,7 @@ static void open_free(struct disk_open *o, uint32_t n_files)
 	for (uint32_t i = 0; o->files != NULL && i < n_files; i++)
 		bits_fini(&o->files[i].leaves);
 	mem_free(o->files);
+	mem_free(o->blobs);
 	bits_fini(&o->own);
 	bits_fini(&o->agreed);
 	mem_free(o);
@@ -129,6 +157,7 @@ static int take_file(struct joint_use *use, struct opened_file *f)
 	df->row = f->row;
 	if (f->leaves.n_set > 0)
 		df->blob.is_made = true;
+	f->is_loaded = df->base.is_loaded;
 	if (f->is_adopted && df->base.is_loaded)
 		return add_adopted(use, f);
 	joint_load(&df->base, &f->leaves);
@@ -153,6 +182,55 @@ static int take_files(struct disk_open *o, struct bits *held)
 	return err;
 }
 
+/* Blobs that others have open were looked at when they opened them. */
+static int take_blobs(struct disk_open *o)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < o->n_blobs && err == 0; i++) {
+		const struct opened_blob *b = &o->blobs[i];
+
+		if (!b->is_shared || !o->files[b->file_ix].is_loaded ||
+		    o->files[b->file_ix].is_adopted)
+			err = disk_doubt_opened(o->t, b);
+	}
+	return err;
+}
+
+/* Leaves that nobody vouches for are no part of an unfinished piece. */
+static void drop_doubtful_leaves(struct disk_torrent *t)
+{
+	struct bits *leaves = &t->base.leaves;
+	uint32_t per_piece = t->mi->piece_bytes / MERKLE_LEAF_BYTES;
+
+	for (uint32_t i = bits_next(leaves, 0); i < leaves->n;
+	     i = bits_next(leaves, i + 1))
+		if (disk_is_doubtful(&t->base, i / per_piece))
+			bits_clear(leaves, i);
+}
+
+/* What is held counts, and may go. */
+static int take_units(struct disk_torrent *t)
+{
+	const struct bits *pinned = &t->base.pinned;
+
+	if (pinned->data != NULL) {
+		int err = bits_init(&t->pins, pinned->n);
+
+		if (err != 0)
+			return err;
+		bits_load(&t->pins, pinned->data, bits_bytes(pinned->n));
+	}
+	room_load_own(t);
+	for (uint32_t i = 0; i < t->joint.n_files; i++)
+		if (t->joint.uses[i].file != NULL)
+			room_load_file(t->disk,
+				       disk_file_of(&t->joint.uses[i]));
+	if (t->pins.data != NULL)
+		room_look_pins(t);
+	return 0;
+}
+
 /* Whoever hears of it may close it at once. */
 static void say_opened(struct disk_open *o, const struct bits *held)
 {
@@ -169,14 +247,22 @@ static void on_opened(struct job *job)
 	uint32_t n_files = 0;
 	struct bits held = {0};
 
+	o->disk->n_opening--;
 	if (o->t != NULL)
 		n_files = o->t->mi->n_files;
 	if (o->err == 0) {
 		o->disk->stats.held_bytes += o->added_bytes - o->dropped_bytes;
+		room_on_swept(o->disk, o->swept_bytes);
 		o->t->claimed = o->own;
 		o->own = (struct bits){0};
 		if (joint_is_any(&o->t->joint))
 			o->err = take_files(o, &held);
+		if (o->err == 0)
+			o->err = take_blobs(o);
+		if (o->err == 0)
+			o->err = take_units(o->t);
+		if (o->err == 0)
+			drop_doubtful_leaves(o->t);
 	}
 	if (o->err == 0) {
 		say_opened(o, held.data != NULL ? &held : &o->t->claimed);
@@ -202,13 +288,42 @@ static bool is_staging(const struct disk *d, const struct torrent_id *id)
 	return false;
 }
 
+/* No closed handle (of the torrent, or of any) has anything under way. */
+static bool is_calm(const struct disk *d, const struct torrent_id *id)
+{
+	const struct disk_torrent *t;
+
+	LIST_FOREACH (t, &d->torrents, link)
+		if (t->is_closed &&
+		    (id == NULL || torrent_id_matches(&t->id, id)))
+			return false;
+	return true;
+}
+
+static bool is_used_once(const struct joint_file *f)
+{
+	const struct joint_use *use = LIST_FIRST(&f->uses);
+
+	return use != NULL && LIST_NEXT(use, link) == NULL;
+}
+
 static void submit(struct disk *d, struct disk_open *o)
 {
 	const struct joint_torrent *joint = o->t != NULL ? &o->t->joint : NULL;
+	bool is_all_calm = is_calm(d, NULL);
 
-	for (uint32_t i = 0; joint != NULL && i < joint->n_files; i++)
-		if (joint->uses[i].file != NULL)
-			o->files[i].is_loaded = joint->uses[i].file->is_loaded;
+	if (o->t != NULL)
+		o->may_sweep = is_calm(d, &o->t->id);
+	for (uint32_t i = 0; joint != NULL && i < joint->n_files; i++) {
+		const struct joint_file *f = joint->uses[i].file;
+
+		if (f == NULL)
+			continue;
+		o->files[i].is_loaded = f->is_loaded;
+		o->files[i].may_sweep =
+			is_all_calm && !f->is_loaded && is_used_once(f);
+	}
+	d->n_opening++;
 	workers_submit(d->thread, &o->job);
 }
 
@@ -279,9 +394,13 @@ void disk_close(struct store_torrent *st)
 	struct disk_torrent *t = disk_torrent_of(st);
 
 	ASSERT_LOOP(t->disk->loop);
+	staging_end_parked(t);
+	room_own_close(t);
 	t->is_closed = true;
 	t->mi = NULL;
 	joint_close(&t->joint);
+	if (t->disk->doubts.has_lost)
+		batch_on_room(t->disk); /* its puts wait for nothing now */
 	blobs_set_close(&t->blobs);
 }
 
@@ -292,6 +411,8 @@ static void on_removed(struct job *job)
 	struct disk_remove *r = CONTAINER_OF(job, struct disk_remove, job);
 
 	r->disk->stats.held_bytes -= r->dropped_bytes;
+	if (r->err == 0)
+		tally_drop(&r->disk->tally.tally, &r->id);
 	r->done(r->arg, r->err);
 	mem_free(r);
 }
@@ -307,6 +428,14 @@ static bool is_ending(const struct disk *d, const struct torrent_id *id)
 	return false;
 }
 
+static void submit_remove(struct disk *d, struct disk_remove *r)
+{
+	r->tally.id = r->id;
+	r->has_tally =
+		tally_counted(&d->tally.tally, &r->id, &r->tally.counted);
+	workers_submit(d->thread, &r->job);
+}
+
 static void start_removes(struct disk *d)
 {
 	struct disk_removes waiting = STAILQ_HEAD_INITIALIZER(waiting);
@@ -320,7 +449,7 @@ static void start_removes(struct disk *d)
 		if (r->err == 0 && is_ending(d, &r->id))
 			STAILQ_INSERT_TAIL(&d->waiting_removes, r, waiting);
 		else
-			workers_submit(d->thread, &r->job);
+			submit_remove(d, r);
 	}
 }
 

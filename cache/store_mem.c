@@ -9,11 +9,11 @@
  * memory like what is held, and go with the handle. Call: an answer on its
  * way. Answers are given on the loop's next turn, so that a user of this store
  * sees the same order of events as with a disk. What is kept of files with a v2
- * root is in store_mem_files.c; `pieces` has the rest.
+ * root is in store_mem_files.c; `pieces` has the rest. What comes is put there
+ * by store_mem_put.c, when there is room: store_mem_room.c.
  *
- * Failure modes: ENOMEM, and ENOSPC when the pieces' sum would pass max_bytes;
- * nothing is thrown away to make room. A read of what is not there is EIO, as
- * a lost blob would be.
+ * Failure modes: ENOMEM, and ENOSPC when there is no room and nothing may go
+ * for it. A read of what is not there is EIO, as a lost blob would be.
  *
  * Invariants: held_bytes = the sum of the lengths of all pieces of all records,
  * and of all leaves; used_bytes is that, all that is staged, and hash trees. No
@@ -33,7 +33,7 @@
 
 /* ---- answers ---- */
 
-static void call_end(struct call *c)
+void mem_call_end(struct call *c)
 {
 	TAILQ_REMOVE(&c->store->calls, c, link);
 	c->say(c);
@@ -42,11 +42,11 @@ static void call_end(struct call *c)
 
 static void on_task(void *arg)
 {
-	call_end(arg);
+	mem_call_end(arg);
 }
 
-static struct call *call_new(struct mem_store *m, void (*say)(struct call *c),
-			     void *arg)
+struct call *mem_call_new(struct mem_store *m, void (*say)(struct call *c),
+			  void *arg)
 {
 	struct call *c = mem_new(struct call);
 
@@ -59,7 +59,7 @@ static struct call *call_new(struct mem_store *m, void (*say)(struct call *c),
 	return c;
 }
 
-static void call_queue(struct call *c)
+void mem_call_queue(struct call *c)
 {
 	TAILQ_INSERT_TAIL(&c->store->calls, c, link);
 	loop_defer(c->store->loop, &c->task);
@@ -91,6 +91,8 @@ static void map_free(struct hmap *map)
 static void record_free(struct record *r)
 {
 	mem_files_free(r);
+	mem_units_fini(&r->units);
+	bits_fini(&r->handle.pinned);
 	map_free(r->pieces);
 	map_free(r->staged);
 	bits_fini(&r->own);
@@ -109,6 +111,7 @@ static struct record *record_new(struct mem_store *m, const struct metainfo *mi)
 	r->id = mi->id;
 	r->piece_bytes = mi->piece_bytes;
 	r->total_bytes = mi->total_bytes;
+	mem_units_init(&r->units, m, r);
 	r->info_len = mi->info.len;
 	r->info = mem_dup(mi->info.ptr, mi->info.len);
 	if (r->info == NULL || hmap_new(sizeof(uint32_t), &r->pieces) != 0 ||
@@ -139,13 +142,13 @@ static int mem_load_info(struct store *s, const struct torrent_id *id,
 			 store_info_fn *done, void *arg)
 {
 	struct mem_store *m = mem_of(s);
-	struct call *c = call_new(m, say_info, arg);
+	struct call *c = mem_call_new(m, say_info, arg);
 
 	if (c == NULL)
 		return ENOMEM;
 	c->done.info = done;
 	c->id = *id;
-	call_queue(c);
+	mem_call_queue(c);
 	return 0;
 }
 
@@ -169,7 +172,7 @@ static int mem_open(struct store *s, const struct metainfo *mi,
 		    store_open_fn *done, void *arg)
 {
 	struct mem_store *m = mem_of(s);
-	struct call *c = call_new(m, say_open, arg);
+	struct call *c = mem_call_new(m, say_open, arg);
 	struct record *r = record_find(m, &mi->id);
 
 	if (c == NULL)
@@ -188,18 +191,8 @@ static int mem_open(struct store *s, const struct metainfo *mi,
 		r->mi = mi;
 		joint_reopen(&r->joint, mi);
 	}
-	call_queue(c);
+	mem_call_queue(c);
 	return 0;
-}
-
-static void drop_staged(struct record *r, uint32_t ix)
-{
-	struct mem_piece *p = hmap_del(r->staged, &ix);
-
-	if (p == NULL)
-		return;
-	r->store->used_bytes -= mem_piece_bytes(p);
-	mem_piece_free(p);
 }
 
 static void mem_close(struct store_torrent *st)
@@ -208,8 +201,8 @@ static void mem_close(struct store_torrent *st)
 
 	ASSERT_LOOP(r->store->loop);
 	mem_files_close(r);
-	for (uint32_t ix = 0; hmap_count(r->staged) > 0; ix++)
-		drop_staged(r, ix);
+	mem_room_close(r);
+	mem_unstage_all(r);
 	r->is_open = false;
 	r->mi = NULL;
 }
@@ -225,204 +218,19 @@ static int mem_read(struct store_torrent *st, uint64_t off_bytes,
 		    uint32_t len_bytes, uint8_t *dst, store_read_fn *done,
 		    void *arg)
 {
-	struct call *c = call_new(record_of(st)->store, say_read, arg);
+	struct call *c = mem_call_new(record_of(st)->store, say_read, arg);
 
 	if (c == NULL)
 		return ENOMEM;
 	c->done.read = done;
 	c->err = mem_read_now(st, off_bytes, len_bytes, dst) == 0 ? 0 : EIO;
-	call_queue(c);
+	mem_call_queue(c);
 	return 0;
 }
 
-static void say_done(struct call *c)
+void mem_say_done(struct call *c)
 {
 	c->done.done(c->arg, c->err);
-}
-
-/* The piece in this map, made if it is not there. */
-static int find_or_make(struct hmap *map, uint32_t ix, struct mem_piece **out)
-{
-	int err;
-
-	*out = hmap_get(map, &ix);
-	if (*out != NULL)
-		return 0;
-	err = mem_piece_new(out);
-	if (err != 0)
-		return err;
-	err = hmap_put(map, &ix, *out);
-	if (err != 0)
-		mem_piece_free(*out);
-	return err;
-}
-
-static int stage(struct record *r, uint32_t ix, uint32_t at, struct blk *data)
-{
-	struct mem_store *m = r->store;
-	const struct mem_piece *old = hmap_get(r->staged, &ix);
-	uint32_t old_len = old != NULL ? mem_piece_has(old, at) : 0;
-	struct mem_piece *p;
-	int err;
-
-	if (data->len > m->max_bytes - m->used_bytes + old_len)
-		return ENOSPC;
-	err = find_or_make(r->staged, ix, &p);
-	if (err == 0)
-		err = mem_piece_put(p, at, data);
-	if (err == 0)
-		m->used_bytes += data->len - old_len;
-	return err;
-}
-
-static int mem_stage(struct store_torrent *st, uint32_t piece_ix,
-		     uint32_t at_bytes, struct blk *data, store_done_fn *done,
-		     void *arg)
-{
-	struct record *r = record_of(st);
-	struct call *c = call_new(r->store, say_done, arg);
-
-	ASSERT_LOOP(r->store->loop);
-	if (c == NULL)
-		return ENOMEM;
-	c->done.done = done;
-	c->err = stage(r, piece_ix, at_bytes, data);
-	call_queue(c);
-	return 0;
-}
-
-static void mem_unstage(struct store_torrent *st, uint32_t piece_ix)
-{
-	drop_staged(record_of(st), piece_ix);
-}
-
-static void say_put(struct call *c)
-{
-	if (c->err == 0)
-		c->done.put(c->arg, c->piece_ix, STORE_WRITTEN, 0);
-	c->done.put(c->arg, c->piece_ix, STORE_DURABLE, c->err);
-}
-
-static int keep(struct record *r, uint32_t ix, struct blk *data)
-{
-	struct mem_store *m = r->store;
-	struct mem_piece *p;
-	int err;
-
-	if (hmap_get(r->pieces, &ix) != NULL)
-		return 0;
-	if (data->len > m->max_bytes - m->used_bytes)
-		return ENOSPC;
-	err = find_or_make(r->pieces, ix, &p);
-	if (err != 0)
-		return err;
-	err = mem_piece_put(p, 0, data);
-	if (err != 0) {
-		hmap_del(r->pieces, &ix);
-		mem_piece_free(p);
-		return err;
-	}
-	m->used_bytes += data->len;
-	m->stats.held_bytes += data->len;
-	bits_set(&r->own, ix);
-	return 0;
-}
-
-/* What was staged is held now. */
-static int keep_staged(struct record *r, uint32_t ix)
-{
-	struct mem_piece *p = hmap_get(r->staged, &ix);
-	int err;
-
-	if (p == NULL)
-		return EIO;
-	if (hmap_get(r->pieces, &ix) != NULL) {
-		drop_staged(r, ix);
-		return 0;
-	}
-	err = hmap_put(r->pieces, &ix, p);
-	if (err != 0)
-		return err;
-	hmap_del(r->staged, &ix);
-	r->store->stats.held_bytes += mem_piece_bytes(p);
-	bits_set(&r->own, ix);
-	return 0;
-}
-
-static int put(struct record *r, uint32_t ix, struct blk *data)
-{
-	struct joint_piece leaves;
-	int err;
-
-	if (mem_files_is_for(r, ix, data != NULL, &leaves)) {
-		err = mem_files_keep(r, &leaves, data);
-		return err != 0 ? err : mem_files_add(r, &leaves, ix, true);
-	}
-	err = data != NULL ? keep(r, ix, data) : keep_staged(r, ix);
-	if (err == 0)
-		joint_kept(&r->joint, ix);
-	return err;
-}
-
-/* The answer is queued first: others hear of the piece behind it. */
-static int mem_put(struct store_torrent *st, uint32_t piece_ix,
-		   struct blk *data, store_put_fn *done, void *arg)
-{
-	struct record *r = record_of(st);
-	struct call *c = call_new(r->store, say_put, arg);
-
-	ASSERT_LOOP(r->store->loop);
-	assert(piece_ix < r->mi->n_pieces);
-	if (c == NULL)
-		return ENOMEM;
-	c->done.put = done;
-	c->piece_ix = piece_ix;
-	r->store->stats.puts++;
-	call_queue(c);
-	c->err = put(r, piece_ix, data);
-	return 0;
-}
-
-static int mem_put_leaves(struct store_torrent *st, uint32_t piece_ix,
-			  uint32_t at_bytes, struct blk *data,
-			  store_put_fn *done, void *arg)
-{
-	struct record *r = record_of(st);
-	struct joint_piece leaves;
-	struct call *c;
-
-	ASSERT_LOOP(r->store->loop);
-	assert(piece_ix < r->mi->n_pieces);
-	if (!joint_range(&r->joint, piece_ix, at_bytes, data->len, &leaves))
-		return EINVAL;
-	c = call_new(r->store, say_put, arg);
-	if (c == NULL)
-		return ENOMEM;
-	c->done.put = done;
-	c->piece_ix = piece_ix;
-	r->store->stats.puts++;
-	call_queue(c);
-	c->err = mem_files_keep(r, &leaves, data);
-	if (c->err == 0)
-		c->err = mem_files_add(r, &leaves, piece_ix, false);
-	return 0;
-}
-
-static void mem_forget(struct store_torrent *st, uint32_t piece_ix)
-{
-	struct record *r = record_of(st);
-	struct mem_piece *p = hmap_del(r->pieces, &piece_ix);
-
-	ASSERT_LOOP(r->store->loop);
-	if (p == NULL) {
-		mem_files_forget(r, piece_ix);
-		return;
-	}
-	bits_clear(&r->own, piece_ix);
-	joint_lost(&r->joint, piece_ix);
-	r->store->stats.held_bytes -= mem_piece_bytes(p);
-	r->store->used_bytes -= mem_piece_bytes(p);
-	mem_piece_free(p);
 }
 
 static int mem_read_nodes(struct store_torrent *st, uint32_t file_ix,
@@ -435,11 +243,11 @@ static int mem_read_nodes(struct store_torrent *st, uint32_t file_ix,
 
 	if (err != 0)
 		return err;
-	c = call_new(r->store, say_read, arg);
+	c = mem_call_new(r->store, say_read, arg);
 	if (c == NULL)
 		return ENOMEM;
 	c->done.read = done;
-	call_queue(c);
+	mem_call_queue(c);
 	return 0;
 }
 
@@ -448,14 +256,6 @@ static int mem_read_nodes(struct store_torrent *st, uint32_t file_ix,
 /* What only this torrent had is let go. */
 static void forget_record(struct record *r)
 {
-	struct mem_store *m = r->store;
-	struct mem_piece *p;
-	size_t pos = 0;
-
-	while ((p = hmap_next(r->pieces, &pos)) != NULL) {
-		m->stats.held_bytes -= mem_piece_bytes(p);
-		m->used_bytes -= mem_piece_bytes(p);
-	}
 	LIST_REMOVE(r, link);
 	record_free(r);
 }
@@ -470,30 +270,32 @@ static void say_removed(struct call *c)
 		c->err = EBUSY;
 	else
 		forget_record(r);
+	if (c->err == 0)
+		tally_drop(&c->store->tally, &c->id);
 	c->done.done(c->arg, c->err);
 }
 
 static int mem_remove(struct store *s, const struct torrent_id *id,
 		      store_done_fn *done, void *arg)
 {
-	struct call *c = call_new(mem_of(s), say_removed, arg);
+	struct call *c = mem_call_new(mem_of(s), say_removed, arg);
 
 	if (c == NULL)
 		return ENOMEM;
 	c->done.done = done;
 	c->id = *id;
-	call_queue(c);
+	mem_call_queue(c);
 	return 0;
 }
 
 static int mem_flush(struct store *s, store_done_fn *done, void *arg)
 {
-	struct call *c = call_new(mem_of(s), say_done, arg);
+	struct call *c = mem_call_new(mem_of(s), mem_say_done, arg);
 
 	if (c == NULL)
 		return ENOMEM;
 	c->done.done = done;
-	call_queue(c);
+	mem_call_queue(c);
 	return 0;
 }
 
@@ -504,7 +306,36 @@ static int mem_err(const struct store *s)
 
 static void mem_stats(const struct store *s, struct store_stats *out)
 {
-	*out = CONTAINER_OF(s, const struct mem_store, base)->stats;
+	const struct mem_store *m =
+		CONTAINER_OF(s, const struct mem_store, base);
+
+	*out = m->stats;
+	out->limit_bytes = m->max_bytes;
+	out->used_bytes = m->used_bytes;
+}
+
+/* Nothing is written, so what was counted may be shown at once. */
+static void mem_count(struct store *s, const struct torrent_id *id,
+		      const struct traffic *more)
+{
+	struct tally *t = &mem_of(s)->tally;
+	struct tally_rows rows;
+
+	(void)tally_count(t, id, more);
+	tally_take(t, &rows);
+	tally_kept(t, &rows);
+}
+
+static void mem_traffic(const struct store *s, const struct torrent_id *id,
+			struct traffic *out)
+{
+	const struct tally *t =
+		&CONTAINER_OF(s, const struct mem_store, base)->tally;
+
+	if (id != NULL)
+		tally_get(t, id, out);
+	else
+		*out = t->all;
 }
 
 static void mem_store_free(struct store *s)
@@ -516,14 +347,16 @@ static void mem_store_free(struct store *s)
 	ASSERT_LOOP(m->loop);
 	while ((c = TAILQ_FIRST(&m->calls)) != NULL) {
 		loop_task_cancel(m->loop, &c->task);
-		call_end(c);
+		mem_call_end(c);
 	}
 	while ((r = LIST_FIRST(&m->records)) != NULL) {
 		assert(!r->is_open);
 		LIST_REMOVE(r, link);
 		record_free(r);
 	}
+	mem_room_fini(m);
 	mem_files_fini(m);
+	tally_fini(&m->tally);
 	mem_free(m);
 }
 
@@ -532,6 +365,8 @@ static const struct store_ops mem_ops = {
 	.open = mem_open,
 	.remove = mem_remove,
 	.flush = mem_flush,
+	.count = mem_count,
+	.traffic = mem_traffic,
 	.err = mem_err,
 	.stats = mem_stats,
 	.free = mem_store_free,
@@ -544,8 +379,10 @@ static const struct store_ops mem_ops = {
 	.vouch = mem_vouch,
 	.forget = mem_forget,
 	.watch = mem_watch,
+	.coming_us = mem_coming_us,
 	.put_nodes = mem_put_nodes,
 	.read_nodes = mem_read_nodes,
+	.keep_pins = mem_keep_pins,
 	.close = mem_close,
 };
 
@@ -560,7 +397,18 @@ int store_mem_new(struct loop *loop, uint64_t max_bytes, struct store **out)
 	m->max_bytes = max_bytes;
 	LIST_INIT(&m->records);
 	TAILQ_INIT(&m->calls);
+	if (mem_room_init(m) != 0) {
+		mem_free(m);
+		return ENOMEM;
+	}
 	if (mem_files_init(m) != 0) {
+		mem_room_fini(m);
+		mem_free(m);
+		return ENOMEM;
+	}
+	if (tally_init(&m->tally) != 0) {
+		mem_files_fini(m);
+		mem_room_fini(m);
 		mem_free(m);
 		return ENOMEM;
 	}

@@ -30,6 +30,7 @@
 enum {
 	CHECK_TURN_BYTES = 256 << 10,
 	SLAB_BYTES = 64 * HASH_SHA256_BYTES,
+	SLABS_PART = 8, /* of the room */
 };
 
 struct cell {
@@ -40,9 +41,9 @@ struct cell {
 
 struct mem_file {
 	struct joint_file base;
-	struct mem_store *store; /* NULL: nothing was ever kept */
-	struct hmap *cells;	 /* leaf -> struct cell */
-	struct hmap *slabs;	 /* number -> SLAB_BYTES */
+	struct mem_units units; /* no store: nothing was ever kept */
+	struct hmap *cells;	/* leaf -> struct cell */
+	struct hmap *slabs;	/* number -> SLAB_BYTES */
 };
 
 static struct mem_file *file_of(const struct joint_use *use)
@@ -57,10 +58,8 @@ static struct record *record_of_joint(struct joint_torrent *t)
 
 /* ---- cells ---- */
 
-static void cell_free(struct mem_file *f, struct cell *c)
+static void cell_free(struct cell *c)
 {
-	f->store->used_bytes -= c->len_bytes;
-	f->store->stats.held_bytes -= c->len_bytes;
 	blk_drop(c->blk);
 	mem_free(c);
 }
@@ -73,21 +72,30 @@ static void file_fini(struct joint_file *jf)
 	size_t pos = 0;
 
 	while (f->cells != NULL && (c = hmap_next(f->cells, &pos)) != NULL)
-		cell_free(f, c);
+		cell_free(c);
 	pos = 0;
 	while (f->slabs != NULL && (slab = hmap_next(f->slabs, &pos)) != NULL) {
-		f->store->used_bytes -= SLAB_BYTES;
+		f->units.store->used_bytes -= SLAB_BYTES;
+		f->units.store->slab_bytes -= SLAB_BYTES;
 		mem_free(slab);
 	}
+	mem_units_fini(&f->units);
 	hmap_free(f->cells);
 	hmap_free(f->slabs);
 }
 
-static int make_maps(struct mem_file *f, struct mem_store *m)
+struct mem_units *mem_file_units(struct joint_file *jf)
+{
+	return &CONTAINER_OF(jf, struct mem_file, base)->units;
+}
+
+static int make_maps(struct mem_file *f, const struct record *r)
 {
 	int err = 0;
 
-	f->store = m;
+	if (f->units.store == NULL)
+		mem_units_init_file(&f->units, r->store, &f->base,
+				    r->piece_bytes);
 	if (f->cells == NULL)
 		err = hmap_new(sizeof(uint32_t), &f->cells);
 	if (err == 0 && f->slabs == NULL)
@@ -99,8 +107,10 @@ static void drop_cell(struct mem_file *f, uint32_t leaf)
 {
 	struct cell *c = hmap_del(f->cells, &leaf);
 
-	if (c != NULL)
-		cell_free(f, c);
+	if (c == NULL)
+		return;
+	mem_units_sub(&f->units, leaf / f->units.unit_leaves, c->len_bytes);
+	cell_free(c);
 }
 
 /* A hybrid's blk goes on behind the file's end with a pad's zeros. */
@@ -119,15 +129,19 @@ static int put_cell(struct mem_file *f, uint32_t leaf, struct blk *data,
 	if (c == NULL)
 		return ENOMEM;
 	drop_cell(f, leaf);
+	c->at_bytes = at;
+	c->len_bytes = leaf_bytes(f, leaf);
 	if (hmap_put(f->cells, &leaf, c) != 0) {
 		mem_free(c);
 		return ENOMEM;
 	}
+	if (mem_units_add(&f->units, leaf / f->units.unit_leaves,
+			  c->len_bytes) != 0) {
+		hmap_del(f->cells, &leaf);
+		mem_free(c);
+		return ENOMEM;
+	}
 	c->blk = blk_hold(data);
-	c->at_bytes = at;
-	c->len_bytes = leaf_bytes(f, leaf);
-	f->store->used_bytes += c->len_bytes;
-	f->store->stats.held_bytes += c->len_bytes;
 	return 0;
 }
 
@@ -156,9 +170,9 @@ int mem_files_keep(struct record *r, const struct joint_piece *p,
 
 	if (data == NULL || joint_has_all(p))
 		return 0;
-	if (put_bytes(f, p) > m->max_bytes - m->used_bytes)
+	if (!mem_room_fits(m, put_bytes(f, p)))
 		return ENOSPC;
-	err = make_maps(f, m);
+	err = make_maps(f, r);
 	for (uint32_t i = 0; i < p->n && err == 0; i++)
 		err = put_cell(f, p->first + i, data, i * MERKLE_LEAF_BYTES);
 	if (err != 0) {
@@ -171,7 +185,7 @@ int mem_files_keep(struct record *r, const struct joint_piece *p,
 int mem_files_add(struct record *r, const struct joint_piece *p, uint32_t ix,
 		  bool is_piece)
 {
-	int err = joint_add(p);
+	int err = is_piece ? joint_add(p) : joint_add_some(&r->joint, ix, p);
 
 	if (err != 0) {
 		drop_cells(file_of(p->use), p);
@@ -196,12 +210,22 @@ void mem_files_forget(struct record *r, uint32_t ix)
 	joint_drop(&p);
 }
 
+void mem_files_evict(struct joint_file *jf, uint32_t first, uint32_t n)
+{
+	const struct joint_piece p = {
+		.first = first,
+		.n = n < jf->n_leaves - first ? n : jf->n_leaves - first};
+
+	drop_cells(CONTAINER_OF(jf, struct mem_file, base), &p);
+	joint_evict(jf, first, p.n);
+}
+
 bool mem_files_is_for(const struct record *r, uint32_t ix, bool has_data,
 		      struct joint_piece *out)
 {
 	if (!joint_piece(&r->joint, ix, out))
 		return false;
-	return has_data ? out->use->is_vouched : joint_has_all(out);
+	return has_data ? joint_is_proven(out, ix) : joint_has_all(out);
 }
 
 static uint32_t read_leaf(const struct record *r, uint64_t off_bytes,
@@ -231,10 +255,10 @@ static uint32_t read_leaf(const struct record *r, uint64_t off_bytes,
 
 /* ---- reading ---- */
 
-/* How long the piece is where v2 lets files end in mid-piece. */
+/* How much of the piece is kept: behind it are zeros. */
 static uint32_t piece_len(const struct record *r, uint32_t ix)
 {
-	return r->mi != NULL ? metainfo_piece_bytes(r->mi, ix) : r->piece_bytes;
+	return r->mi != NULL ? metainfo_body_bytes(r->mi, ix) : r->piece_bytes;
 }
 
 /* Copy what lies in one part of one piece; `*n` gets how much that was. */
@@ -260,7 +284,7 @@ static int read_piece(const struct record *r, uint64_t off_bytes,
 		return 0;
 	if (at < piece_len(r, ix))
 		return EIO;
-	memset(dst, 0, len_bytes); /* behind a v2 file's end */
+	memset(dst, 0, len_bytes); /* padding, or behind a v2 file's end */
 	*n = len_bytes;
 	return 0;
 }
@@ -268,11 +292,12 @@ static int read_piece(const struct record *r, uint64_t off_bytes,
 int mem_read_now(struct store_torrent *st, uint64_t off_bytes,
 		 uint32_t len_bytes, uint8_t *dst)
 {
-	const struct record *r = record_of(st);
+	struct record *r = record_of(st);
 	uint32_t n;
 	int err;
 
 	ASSERT_LOOP(r->store->loop);
+	mem_room_use(r, off_bytes);
 	while (len_bytes > 0) {
 		err = read_piece(r, off_bytes, len_bytes, dst, &n);
 		if (err != 0)
@@ -353,18 +378,22 @@ static int check(struct joint_torrent *t, uint32_t piece_ix)
 	return 0;
 }
 
-void mem_vouch(struct store_torrent *st, uint32_t file_ix)
+void mem_vouch(struct store_torrent *st, uint32_t piece_ix)
 {
-	struct record *r = record_of(st);
-
-	if (file_ix < r->joint.n_files)
-		r->joint.uses[file_ix].is_vouched = true;
+	joint_vouch(&record_of(st)->joint, piece_ix);
 }
 
 void mem_watch(struct store_torrent *st, const struct store_share_ops *ops,
 	       void *arg)
 {
 	joint_watch(&record_of(st)->joint, ops, arg);
+}
+
+uint64_t mem_coming_us(struct store_torrent *st, uint32_t piece_ix,
+		       uint32_t at_bytes, uint32_t len_bytes)
+{
+	return joint_coming_us(&record_of(st)->joint, piece_ix, at_bytes,
+			       len_bytes);
 }
 
 /* ---- hash trees ---- */
@@ -381,15 +410,19 @@ static int tree_at(const struct record *r, uint32_t file_ix,
 	return 0;
 }
 
-/* The slab of byte `off`, made if `m` is given and has room; or NULL. */
-static uint8_t *slab_of(struct mem_file *f, uint64_t off, struct mem_store *m)
+/* The slab of byte `off`, made for `r` if that is given and there is room; or
+ * NULL. They are not evicted, so they have a part of the room and no more. */
+static uint8_t *slab_of(struct mem_file *f, uint64_t off, struct record *r)
 {
+	struct mem_store *m = r != NULL ? r->store : NULL;
 	uint64_t ix = off / SLAB_BYTES;
 	uint8_t *slab = f->slabs != NULL ? hmap_get(f->slabs, &ix) : NULL;
 
 	if (slab != NULL || m == NULL)
 		return slab;
-	if (SLAB_BYTES > m->max_bytes - m->used_bytes || make_maps(f, m) != 0)
+	if (!mem_room_fits(m, SLAB_BYTES) ||
+	    SLAB_BYTES > m->max_bytes / SLABS_PART - m->slab_bytes ||
+	    make_maps(f, r) != 0)
 		return NULL;
 	slab = mem_zalloc(1, SLAB_BYTES);
 	if (slab == NULL || hmap_put(f->slabs, &ix, slab) != 0) {
@@ -397,6 +430,7 @@ static uint8_t *slab_of(struct mem_file *f, uint64_t off, struct mem_store *m)
 		return NULL;
 	}
 	m->used_bytes += SLAB_BYTES;
+	m->slab_bytes += SLAB_BYTES;
 	return slab;
 }
 
@@ -410,8 +444,8 @@ void mem_put_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
 	if (tree_at(r, file_ix, &range, &off) != 0)
 		return;
 	for (uint32_t i = 0; i < n; i++, off += HASH_SHA256_BYTES) {
-		uint8_t *slab = slab_of(file_of(&r->joint.uses[file_ix]), off,
-					r->store);
+		uint8_t *slab =
+			slab_of(file_of(&r->joint.uses[file_ix]), off, r);
 
 		if (slab == NULL)
 			return;

@@ -5,6 +5,9 @@
 #define SHOAL_CACHE_STORE_OPS_H
 
 #include "cache/store.h"
+#include "cache/store_share.h"
+#include "cache/store_held.h"
+#include "cache/store_tally.h"
 
 struct store_ops {
 	int (*load_info)(struct store *s, const struct torrent_id *id,
@@ -17,7 +20,15 @@ struct store_ops {
 	/* NULL, both: it does not outlive the process */
 	int (*load_note)(struct store *s, const char *name, store_info_fn *done,
 			 void *arg);
-	int (*keep_note)(struct store *s, const char *name, struct span note);
+	int (*keep_note)(struct store *s, const char *name, struct span note,
+			 store_done_fn *done, void *arg);
+	/* NULL: nothing of an earlier run */
+	int (*each_held)(struct store *s, store_held_fn *fn, void *arg);
+	/* NULL, both: it does not count; `id` NULL: of all */
+	void (*count)(struct store *s, const struct torrent_id *id,
+		      const struct traffic *more);
+	void (*traffic)(const struct store *s, const struct torrent_id *id,
+			struct traffic *out);
 	int (*err)(const struct store *s);
 	void (*stats)(const struct store *s, struct store_stats *out);
 	void (*free)(struct store *s);
@@ -36,10 +47,18 @@ struct store_ops {
 	int (*put_leaves)(struct store_torrent *st, uint32_t piece_ix,
 			  uint32_t at_bytes, struct blk *data,
 			  store_put_fn *done, void *arg);
-	void (*vouch)(struct store_torrent *st, uint32_t file_ix);
+	void (*vouch)(struct store_torrent *st, uint32_t piece_ix);
 	void (*forget)(struct store_torrent *st, uint32_t piece_ix);
+	/* NULL, both: nobody else can change what it has */
+	bool (*is_doubtful)(const struct store_torrent *st, uint32_t piece_ix);
+	int (*vet)(struct store_torrent *st, uint32_t piece_ix,
+		   const uint8_t *root, bool is_hurried, store_read_fn *done,
+		   void *arg);
 	void (*watch)(struct store_torrent *st,
 		      const struct store_share_ops *ops, void *arg);
+	/* NULL: torrents share nothing */
+	uint64_t (*coming_us)(struct store_torrent *st, uint32_t piece_ix,
+			      uint32_t at_bytes, uint32_t len_bytes);
 	void (*put_nodes)(struct store_torrent *st, uint32_t file_ix,
 			  unsigned level, uint64_t index, uint32_t n,
 			  const uint8_t *hashes);
@@ -48,6 +67,9 @@ struct store_ops {
 			  uint8_t *dst, store_read_fn *done, void *arg);
 	/* NULL: it does not outlive the process */
 	int (*keep_pins)(struct store_torrent *st, const struct bits *files);
+	/* NULL: it has no files, or cannot vouch for them */
+	int (*blob)(struct store_torrent *st, uint32_t file_ix,
+		    store_blob_fn *done, void *arg);
 	void (*close)(struct store_torrent *st);
 };
 

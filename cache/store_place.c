@@ -26,6 +26,7 @@
 
 #include "cache/blobs.h"
 #include "cache/store_ops.h"
+#include "cache/store_share.h"
 #include "core/hash.h"
 #include "core/loop.h"
 #include "core/mem.h"
@@ -272,7 +273,7 @@ static int place_put_leaves(struct store_torrent *st, uint32_t piece_ix,
 	return place_put(st, piece_ix, data, done, arg);
 }
 
-static void place_vouch(struct store_torrent *st, uint32_t file_ix)
+static void place_vouch(struct store_torrent *st, uint32_t piece_ix)
 {
 }
 

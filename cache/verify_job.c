@@ -39,7 +39,7 @@ static void verify_run(struct job *job, struct worker_env *env)
 	if (v->digests.out != NULL &&
 	    (v->verdict != PIECE_RIGHT || v->digests.also_if_right))
 		digest(&v->digests, v->data,
-		       metainfo_piece_bytes(v->mi, v->piece_ix));
+		       metainfo_body_bytes(v->mi, v->piece_ix));
 }
 
 void verify_job_start(struct verify_job *v, struct workers *w,

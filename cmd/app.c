@@ -21,18 +21,23 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/app.h"
+#include "cmd/follow.h"
+#include "cmd/keep.h"
 #include "cmd/place.h"
+#include "cmd/sandbox.h"
 #include "cmd/source.h"
 #include "cmd/stack.h"
+#include "cmd/watch.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/loop.h"
+#include "core/magnet.h"
 #include "core/mem.h"
+#include "fs/library.h"
 #include "fs/mount.h"
 #include "fs/steer.h"
 
@@ -41,6 +46,11 @@ enum {
 	APP_STOP_MS = 2500,
 	APP_LOOKUP_WAIT_MS = 18000,
 	APP_SIGNALS = 3,
+	/* Ours and the holder's, when a whole group is told to end. */
+	APP_SIGNAL_TWICE_US = 300000,
+	/* A successor's torrents are in the store; what is not there by then
+	 * was not shown before either. */
+	APP_RESUME_MS = 5000,
 };
 
 enum app_state { APP_STARTING, APP_RUNNING, APP_STOPPING };
@@ -48,15 +58,24 @@ enum app_state { APP_STARTING, APP_RUNNING, APP_STOPPING };
 struct app {
 	const struct app_cfg *cfg;
 	struct stack stack;
+	struct keep keep; /* keeper's */
+	struct keeper keeper;
 	struct mount *mount;
-	struct steer *steer;  /* NULL: it could not be made */
-	char store[PATH_MAX]; /* its directory; empty: in memory */
+	struct watch **watches; /* of cfg->n_folders */
+	struct steer *steer;	/* NULL: it could not be made */
+	char store[PATH_MAX];	/* its directory; empty: in memory */
+	char control[PATH_MAX]; /* the socket's, if not in the store; or empty
+				 */
+	char sandbox[SANDBOX_TEXT_BYTES];
 	struct loop_signal *sig[APP_SIGNALS]; /* NULL: ignored */
 	struct loop_timer *timer; /* `wait` while STARTING, then the limit */
 	enum app_state state;
 	enum exits code;
-	unsigned n_pending; /* sources not READY yet */
-	bool is_up;	    /* the kernel talks to us */
+	unsigned n_adding;    /* sources that are being added */
+	struct follow follow; /* keys */
+	bool is_up;	      /* the kernel talks to us */
+	bool is_serving;
+	uint64_t signal_us; /* the last one; 0: none */
 	bool mount_over, engine_over;
 };
 
@@ -99,16 +118,23 @@ static void app_fail(struct app *a, enum exits code, const char *why)
 static void app_on_signal(void *arg, int signo)
 {
 	struct app *a = arg;
+	uint64_t now = loop_now_us(a->stack.loop);
+	bool is_again =
+		a->signal_us != 0 && now - a->signal_us < APP_SIGNAL_TWICE_US;
 
+	a->signal_us = now;
+	if (is_again)
+		return;
 	if (a->state == APP_STOPPING) {
 		log_warn("second signal: leaving at once");
 		_exit(EXITS_INTERRUPTED);
 	}
 	log_info("%s: stopping", strsignal(signo));
+	/* Who started us waits for more than that the mount answers. */
 	if (a->state == APP_STARTING)
-		app_fail(a, EXITS_INTERRUPTED, "interrupted");
-	else
-		app_stop(a, EXITS_OK);
+		daemon_report(a->cfg->daemon, a->cfg->program,
+			      EXITS_INTERRUPTED, "interrupted");
+	app_stop(a, a->is_up ? EXITS_OK : EXITS_INTERRUPTED);
 }
 
 static void app_on_mount_end(void *arg, enum mount_end why)
@@ -136,24 +162,58 @@ static void app_on_mount_end(void *arg, enum mount_end why)
 
 /* ---- the start ---- */
 
+static void app_on_up(void *arg);
+
+/* A successor waits for its torrents: the kernel has numbers of theirs, and
+ * would be told that they stand for nothing. */
+static void serve_if_ready(struct app *a, bool is_late)
+{
+	int r;
+
+	if (a->is_serving || a->state != APP_STARTING ||
+	    (!a->cfg->held->is_first && !is_late &&
+	     (a->n_adding > 0 || library_n_opening(a->mount) > 0)))
+		return;
+	a->is_serving = true;
+	r = mount_serve(a->mount, app_on_up, a);
+	if (r)
+		app_fail(a, EXITS_SYSTEM, err_text(r));
+}
+
 static void run_if_ready(struct app *a, bool is_late)
 {
 	char text[WHY_BYTES] = "";
+	unsigned n = library_n_wishes(a->mount) + a->follow.n_keys;
 
 	if (a->state != APP_STARTING || !a->is_up)
 		return;
-	if (a->n_pending > 0 && !is_late)
+	if (!is_late && (a->n_adding + a->follow.n_adding > 0 ||
+			 library_n_opening(a->mount) > 0 ||
+			 (n > 0 && a->cfg->n_sources > 0)))
 		return;
-	if (a->n_pending > 0)
+	if (n > 0 && a->cfg->n_sources > 0)
 		(void)snprintf(text, sizeof(text),
 			       "mounted; still looking for the metadata of %u "
 			       "torrent%s",
-			       a->n_pending, a->n_pending == 1 ? "" : "s");
+			       n, n == 1 ? "" : "s");
 	a->state = APP_RUNNING;
 	loop_timer_stop(a->timer);
 	daemon_report(a->cfg->daemon, a->cfg->program, EXITS_OK, text);
+	holder_on_up(a->cfg->held);
 	log_info("%s is up, port %u", a->cfg->mountpoint,
 		 engine_port(a->stack.engine));
+}
+
+/* Something that the start waits for has come, or will not. */
+static void go_on(struct app *a, bool is_late)
+{
+	serve_if_ready(a, is_late);
+	run_if_ready(a, is_late);
+}
+
+static void app_on_follow(void *arg)
+{
+	run_if_ready(arg, false);
 }
 
 static void app_on_timer(void *arg)
@@ -161,17 +221,40 @@ static void app_on_timer(void *arg)
 	struct app *a = arg;
 
 	if (a->state == APP_STARTING) {
-		run_if_ready(a, true);
+		go_on(a, true);
 		return;
 	}
 	log_warn("something does not end; leaving without it");
 	loop_stop(a->stack.loop);
 }
 
+/* Without a holder (-d) it is us who detach the mount: no sandbox. */
+static void lock_in(struct app *a)
+{
+	const char *written[] = {a->store, a->control};
+	const struct sandbox_cfg cfg = {
+		.written = written,
+		.n_written = 2,
+		.read = (const char *const *)a->cfg->folders,
+		.n_read = a->cfg->n_folders,
+		.seccomp = a->cfg->options->seccomp,
+		.pools = {a->stack.workers, a->stack.thread, a->stack.names},
+	};
+	int r;
+
+	if (a->cfg->options->no_sandbox || a->cfg->held->line < 0)
+		return;
+	r = sandbox_enter(&cfg, a->sandbox);
+	if (r)
+		log_warn("no sandbox: %s", err_text(r));
+	mount_set_sandbox(a->mount, a->sandbox);
+}
+
 static void app_on_up(void *arg)
 {
 	struct app *a = arg;
 
+	lock_in(a);
 	a->is_up = true;
 	run_if_ready(a, a->cfg->options->wait_s == 0);
 }
@@ -180,18 +263,20 @@ static void app_on_ready(void *arg, struct torrent *t)
 {
 	struct app *a = arg;
 	char why[WHY_BYTES];
-	int r = mount_show(a->mount, t);
+	int r = mount_on_ready(a->mount, t);
 
 	if (r) {
 		(void)snprintf(why, sizeof(why), "%.160s: cannot be shown: %s",
 			       torrent_name(t), err_text(r));
-		app_fail(a, EXITS_SYSTEM, why);
+		if (a->state == APP_STARTING)
+			app_fail(a, EXITS_SYSTEM, why);
+		else
+			log_err("%s", why);
 		return;
 	}
-	log_info("%s is there", torrent_name(t));
-	if (a->n_pending > 0 && !torrent_is_guest(t))
-		a->n_pending--;
-	run_if_ready(a, false);
+	if (torrent_user(t)) /* and was not there for its name only */
+		log_info("%s is there", torrent_name(t));
+	go_on(a, false);
 }
 
 static void app_on_failed(void *arg, struct torrent *t)
@@ -201,43 +286,120 @@ static void app_on_failed(void *arg, struct torrent *t)
 
 	(void)snprintf(why, sizeof(why), "%.90s: %.150s", torrent_name(t),
 		       torrent_why(t));
-	if (a->state == APP_STARTING && !torrent_is_guest(t)) {
+	mount_on_failed(a->mount, t);
+	if (torrent_is_guest(t))
+		return;
+	if (a->state == APP_STARTING && a->cfg->n_sources > 0)
 		app_fail(a, EXITS_MOUNT, why);
+	else
+		log_err("%s", why);
+}
+
+static void app_on_added(void *arg, int err, const char *text)
+{
+	struct app *a = arg;
+	char why[WHY_BYTES];
+
+	a->n_adding--;
+	if (err && err != EEXIST) { /* named twice, or remembered */
+		(void)snprintf(why, sizeof(why), "cannot add: %.200s", text);
+		app_fail(a, EXITS_SYSTEM, why);
 		return;
 	}
-	if (!torrent_is_guest(t))
-		log_err("%s", why);
-	mount_on_failed(a->mount, t);
+	go_on(a, false);
+}
+
+static void app_on_signpost(void *arg, struct signpost *s)
+{
+	struct app *a = arg;
+
+	mount_on_signpost(a->mount, s);
+	follow_on_signpost(&a->follow, s);
+}
+
+static bool app_on_asked(void *arg, const uint8_t hash[20])
+{
+	struct app *a = arg;
+
+	return a->mount != NULL && mount_on_asked(a->mount, hash);
 }
 
 static const struct engine_ops app_engine_ops = {
 	.on_ready = app_on_ready,
 	.on_failed = app_on_failed,
+	.on_asked = app_on_asked,
+	.on_signpost = app_on_signpost,
 };
+
+/* A magnet link may name a key, a torrent, or both. */
+static int add_source(struct app *a, struct library_source *src)
+{
+	int r = follow_key(&a->follow, a->stack.engine, src->magnet);
+
+	if (r || (src->magnet && !magnet_names_torrent(src->magnet))) {
+		source_free(src);
+		return r;
+	}
+	r = library_add(a->mount, src, RECORD_BY_COMMAND, app_on_added, a,
+			NULL);
+	if (!r)
+		a->n_adding++;
+	return r;
+}
 
 static int add_sources(struct app *a, char why[WHY_BYTES])
 {
-	struct torrent *t;
 	int r;
 
+	a->follow.mount = a->mount;
+	a->follow.on_change = app_on_follow;
+	a->follow.arg = a;
+
 	for (unsigned i = 0; i < a->cfg->n_sources; i++) {
-		r = engine_add(a->stack.engine, a->cfg->sources[i], &t);
-		memset(&a->cfg->sources[i], 0, sizeof(a->cfg->sources[i]));
-		if (r == EEXIST)
-			continue; /* the same torrent named twice */
+		r = add_source(a, &a->cfg->sources[i]);
 		if (r) {
 			(void)snprintf(why, WHY_BYTES, "cannot add: %s",
 				       err_text(r));
 			return r;
 		}
-		a->n_pending++;
 	}
 	return 0;
+}
+
+static void app_on_folder(void *arg)
+{
+	struct app *a = arg;
+
+	a->n_adding--;
+	go_on(a, false);
+}
+
+static int watch_folders(struct app *a, char why[WHY_BYTES])
+{
+	struct watch_cfg cfg = {
+		.loop = a->stack.loop,
+		.workers = a->stack.workers,
+		.mount = a->mount,
+		.on_settled = app_on_folder,
+		.arg = a,
+	};
+	int r = 0;
+
+	a->watches = mem_zalloc(a->cfg->n_folders + 1, sizeof(*a->watches));
+	if (!a->watches)
+		return ENOMEM;
+	for (unsigned i = 0; !r && i < a->cfg->n_folders; i++) {
+		cfg.dir = a->cfg->folders[i];
+		r = watch_new(&cfg, &a->watches[i], why);
+		a->n_adding += r == 0; /* until it has been looked through */
+	}
+	return r;
 }
 
 static int open_store(struct app *a, char why[WHY_BYTES])
 {
 	const struct options *o = a->cfg->options;
+	struct stack_room room = {o->quota_bytes, o->min_free_bytes};
 	int r;
 
 	if (o->store_mem_bytes > 0)
@@ -253,27 +415,26 @@ static int open_store(struct app *a, char why[WHY_BYTES])
 			return r;
 		}
 	}
-	return stack_store_disk(&a->stack, a->store, why);
+	r = stack_store_disk(&a->stack, a->store, &room, why);
+	if (!r)
+		r = stack_ledger(&a->stack, a->store, why);
+	a->keep = (struct keep){a->stack.ledger, a->stack.store,
+				a->stack.workers};
+	if (!r)
+		a->keeper = keep_with(&a->keep);
+	return r;
 }
 
 static int open_engine(struct app *a, char why[WHY_BYTES])
 {
-	const struct options *o = a->cfg->options;
-	struct stack_net net = {
-		.bind = o->bind,
-		.port = o->port,
-		.peers = (const char *const *)o->peer,
-		.n_peers = o->n_peers,
-		.no_pex = o->no_pex,
-		.no_dht = o->no_dht,
-		.dht_bootstrap = (const char *const *)o->dht_bootstrap,
-		.n_dht_bootstrap = o->n_dht_bootstrap,
-		.no_seed = o->no_seed,
-		.down_Bps = o->down_Bps,
-		.up_Bps = o->up_Bps,
-	};
+	struct stack_net net = stack_net_of(a->cfg->options);
 
 	return stack_engine(&a->stack, &net, &app_engine_ops, a, why);
+}
+
+static void app_on_detach(void *arg)
+{
+	holder_on_end(((struct app *)arg)->cfg->held);
 }
 
 static int open_mount(struct app *a, char why[WHY_BYTES])
@@ -282,19 +443,33 @@ static int open_mount(struct app *a, char why[WHY_BYTES])
 	struct mount_cfg cfg = {
 		.loop = a->stack.loop,
 		.engine = a->stack.engine,
+		.keeper = a->stack.ledger ? &a->keeper : NULL,
+		.is_ro = o->is_ro,
 		.mountpoint = a->cfg->mountpoint,
 		.fuse_options = (const char *)o->fuse.data,
 		.uid = o->uid,
 		.gid = o->gid,
 		.umask = o->umask,
 		.debug = o->debug,
+		.no_passthrough = o->no_passthrough,
 		.read_timeout_ms = o->read_timeout_s * 1000,
 		.lookup_wait_ms = APP_LOOKUP_WAIT_MS,
 		.on_end = app_on_mount_end,
 		.arg = a,
 	};
+	const struct mount_held held = {
+		.fuse_fd = a->cfg->held->fuse_fd,
+		.notes_fd = a->cfg->held->notes_fd,
+		.on_detach = app_on_detach,
+	};
 	char text[160] = "";
-	int r = mount_new(&cfg, &a->mount, text);
+	int r;
+
+	if (a->cfg->held->line >= 0)
+		cfg.held = &held;
+	r = mount_new(&cfg, &a->mount, text);
+	if (!r && a->cfg->held->is_first)
+		holder_on_mounted(a->cfg->held, mount_fd(a->mount));
 
 	if (r)
 		(void)snprintf(why, WHY_BYTES, "%.100s: %s", a->cfg->mountpoint,
@@ -307,15 +482,15 @@ static int open_mount(struct app *a, char why[WHY_BYTES])
  * memory, where programs of this kind keep theirs. */
 static void open_control(struct app *a)
 {
-	char dir[PATH_MAX], name[NAME_MAX + 1];
+	char name[NAME_MAX + 1];
 	int r = ENOENT;
 
 	if (a->store[0] != '\0')
 		r = steer_open(a->mount, a->store, "control", &a->steer);
 	if (r)
-		r = place_control(a->cfg->mountpoint, dir, name);
+		r = place_control(a->cfg->mountpoint, a->control, name);
 	if (!r && !a->steer)
-		r = steer_open(a->mount, dir, name, &a->steer);
+		r = steer_open(a->mount, a->control, name, &a->steer);
 	if (!a->steer)
 		log_warn("no control socket, so shoalctl can only show the "
 			 "status: %s",
@@ -336,18 +511,6 @@ static int watch_signals(struct app *a)
 	return r;
 }
 
-/* Peers, blobs and FUSE all need descriptors; the soft limit of 1024 is for
- * programs that use select. */
-static void raise_limits(void)
-{
-	struct rlimit lim;
-
-	if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
-		return;
-	lim.rlim_cur = lim.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &lim);
-}
-
 /* The exit code for what failed; `why` has the line, or gets one. */
 static enum exits app_open(struct app *a, char why[WHY_BYTES])
 {
@@ -366,11 +529,13 @@ static enum exits app_open(struct app *a, char why[WHY_BYTES])
 		code = EXITS_MOUNT;
 	}
 	if (!r)
-		r = mount_serve(a->mount, app_on_up, a);
-	if (!r)
 		open_control(a);
 	if (!r)
 		r = add_sources(a, why);
+	if (!r)
+		r = watch_folders(a, why);
+	if (!r)
+		serve_if_ready(a, false);
 	if (r && why[0] == '\0')
 		(void)snprintf(why, WHY_BYTES, "%s", err_text(r));
 	return r ? code : EXITS_OK;
@@ -379,6 +544,10 @@ static enum exits app_open(struct app *a, char why[WHY_BYTES])
 static enum exits app_close(struct app *a)
 {
 	stack_deadline(&a->stack, EXITS_SYSTEM);
+	for (unsigned i = 0; a->watches && i < a->cfg->n_folders; i++)
+		watch_free(a->watches[i]);
+	mem_free(a->watches);
+	follow_fini(&a->follow);
 	steer_free(a->steer);
 	mount_free(a->mount);
 	loop_timer_free(a->timer);
@@ -403,7 +572,7 @@ enum exits app_run(const struct app_cfg *cfg)
 	enum exits code;
 
 	(void)umask(077);
-	raise_limits();
+	sandbox_raise_limits();
 	code = app_open(&a, why);
 	if (code != EXITS_OK) {
 		daemon_report(cfg->daemon, cfg->program, code, why);
@@ -421,7 +590,10 @@ enum exits app_run(const struct app_cfg *cfg)
 		}
 		return app_close(&a);
 	}
-	loop_timer_start(a.timer, cfg->options->wait_s * UINT64_C(1000000));
+	loop_timer_start(a.timer,
+			 cfg->held->is_first
+				 ? cfg->options->wait_s * UINT64_C(1000000)
+				 : APP_RESUME_MS * UINT64_C(1000));
 	run_loop(&a);
 	return app_close(&a);
 }

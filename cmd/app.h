@@ -9,16 +9,20 @@
 #define SHOAL_CMD_APP_H
 
 #include "cmd/daemon.h"
+#include "cmd/holder.h"
 #include "cmd/options.h"
-#include "net/engine.h"
+#include "fs/library_source.h"
 
 struct app_cfg {
-	const struct options *options; /* kept */
-	struct daemon *daemon;	       /* kept */
-	const char *program;	       /* kept */
-	const char *mountpoint;	       /* absolute; kept */
-	struct engine_source *sources; /* kept; each is taken */
+	const struct options *options;	/* kept */
+	struct daemon *daemon;		/* kept */
+	const char *program;		/* kept */
+	const char *mountpoint;		/* absolute; kept */
+	struct library_source *sources; /* kept; each is taken */
 	unsigned n_sources;
+	char *const *folders; /* absolute, watched; kept */
+	unsigned n_folders;
+	const struct held *held; /* kept */
 };
 
 /* app_run — from after the fork to the end. Reports to `daemon` once the mount

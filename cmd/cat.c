@@ -17,6 +17,8 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/loop.h"
+#include "core/magnet.h"
+#include "net/signpost.h"
 
 enum {
 	CAT_CHUNK_BYTES = 1 << 20,
@@ -33,6 +35,9 @@ struct cat {
 	struct cursor *cursor;
 	struct loop_timer *timer;
 	uint64_t at, end; /* in piece space */
+	struct btpk key;  /* what the SOURCE is, with has_key */
+	bool has_key;
+	bool is_added; /* the torrent that it names */
 	bool is_ending;
 	int err;
 	char why[WHY_BYTES];
@@ -181,10 +186,58 @@ static void cat_on_failed(void *arg, struct torrent *t)
 	cat_end(arg, EIO, torrent_why(t));
 }
 
+/* ---- a key ---- */
+
+static int add_hash(struct cat *c, const struct info_hash *hash)
+{
+	struct library_source from = {0};
+	struct engine_source src = {0};
+	struct torrent *t;
+	int r = source_of_hash(hash, &from);
+
+	if (r)
+		return r;
+	src.magnet = from.magnet;
+	from.magnet = NULL;
+	source_free(&from);
+	c->is_added = true;
+	return engine_add(c->s.engine, src, &t);
+}
+
+/* What it names now; if that is not known yet, on_signpost comes. */
+static void cat_look(struct cat *c)
+{
+	struct signpost_view v;
+	struct signpost *s;
+	int r = signpost_use(c->s.engine, &c->key, &s);
+
+	if (r == EAGAIN)
+		return;
+	if (!r) {
+		signpost_view(s, &v);
+		r = v.is_known && v.hash.len ? add_hash(c, &v.hash) : ENOENT;
+	}
+	if (r)
+		cat_end(c, r,
+			r == ENOENT ? "nobody knows a torrent of this key"
+				    : err_text(r));
+}
+
+static void cat_on_signpost(void *arg, struct signpost *s)
+{
+	struct cat *c = arg;
+
+	if (!c->is_added && !c->is_ending)
+		cat_look(c);
+}
+
+/* ---- life ---- */
+
 static int open_all(struct cat *c)
 {
 	static const struct engine_ops ops = {.on_ready = cat_on_ready,
-					      .on_failed = cat_on_failed};
+					      .on_failed = cat_on_failed,
+					      .on_signpost = cat_on_signpost};
 	struct stack_net net = {
 		.bind = c->o->bind,
 		.port = c->o->port,
@@ -197,12 +250,13 @@ static int open_all(struct cat *c)
 		.no_seed = c->o->no_seed,
 		.down_Bps = c->o->down_Bps,
 		.up_Bps = c->o->up_Bps};
+	struct stack_room room = {c->o->quota_bytes, c->o->min_free_bytes};
 	int r = stack_init(&c->s);
 
 	if (!r)
 		r = loop_timer_new(c->s.loop, cat_on_timer, c, &c->timer);
 	if (!r && c->o->store)
-		r = stack_store_disk(&c->s, c->o->store, c->why);
+		r = stack_store_disk(&c->s, c->o->store, &room, c->why);
 	else if (!r)
 		r = stack_store_mem(&c->s, c->o->store_mem_bytes
 						   ? c->o->store_mem_bytes
@@ -217,7 +271,9 @@ static int cat_run(struct cat *c, struct engine_source *src)
 	struct torrent *t;
 	int r = open_all(c);
 
-	if (!r) {
+	if (!r && c->has_key) {
+		cat_look(c);
+	} else if (!r) {
 		r = engine_add(c->s.engine, *src, &t);
 		memset(src, 0, sizeof(*src));
 	}
@@ -233,6 +289,7 @@ static int cat_run(struct cat *c, struct engine_source *src)
 
 int main(int argc, char **argv)
 {
+	struct library_source from = {0};
 	struct engine_source src = {0};
 	struct hasher *h = NULL;
 	struct options o;
@@ -256,15 +313,23 @@ int main(int argc, char **argv)
 		c.path = o.operand[1];
 		r = hasher_new(&h);
 		if (!r)
-			r = source_load(o.operand[0], h, &src, c.why);
+			r = source_load(o.operand[0], h, &from, c.why);
+		src.mi = from.mi;
+		src.magnet = from.magnet;
+		if (!r && src.magnet && !magnet_names_torrent(src.magnet)) {
+			c.has_key = true;
+			c.key = src.magnet->btpk;
+		}
 		if (!r)
 			r = cat_run(&c, &src);
+		from.mi = src.mi; /* NULL once they are the engine's */
+		from.magnet = src.magnet;
 	}
 	if (r)
 		fprintf(stderr, "shoal-cat: %s\n",
 			c.why[0] ? c.why : err_text(r));
 	hasher_free(h);
-	source_free(&src);
+	source_free(&from);
 	options_fini(&o);
 	return r ? 1 : 0;
 }

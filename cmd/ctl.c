@@ -3,18 +3,25 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/add.h"
 #include "cmd/create.h"
 #include "cmd/daemon.h"
+#include "cmd/publish.h"
 #include "cmd/status.h"
+#include "cmd/top.h"
 #include "cmd/verb.h"
 #include "core/log.h"
 
 static const char usage[] = "usage: shoalctl [-m MOUNTPOINT] status [--json]\n";
 static const char more_usage[] =
+	"       shoalctl [-m MOUNTPOINT] publish [...] TORRENT"
+	"      (shoalctl publish -h)\n"
 	"       shoalctl create [...] PATH      (shoalctl create -h)\n"
 	"PATH is a path in the mount, or one below its mount point; a "
 	"directory "
-	"stands\nfor all files in it. TORRENT is a name in the mount, or an "
+	"stands\nfor all files in it. SOURCE is a .torrent file, a directory "
+	"of them, a magnet:\nlink, an info-hash, or an http(s) address of a "
+	".torrent. TORRENT is a name in the mount, or an "
 	"info-hash. RATE is\nbytes a second (K M), or none. With one mount "
 	"running, -m is not needed.\n";
 
@@ -50,16 +57,22 @@ static int run_create(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	static const struct option longs[] = {
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0},
+	};
 	const char *mountpoint = NULL;
 	int opt, code;
 
 	daemon_open_streams();
 	log_open("shoalctl", LOG_SINK_STDERR, LOG_LEVEL_WARN);
 	opterr = 0;
-	while ((opt = getopt(argc, argv, "+:hVm:")) != -1) {
+	while ((opt = getopt_long(argc, argv, "+:hVm:", longs, NULL)) != -1) {
 		switch (opt) {
 		case 'h':
 			(void)fputs(usage, stdout);
+			(void)fputs(top_usage, stdout);
 			(void)fputs(verb_usage, stdout);
 			(void)fputs(more_usage, stdout);
 			return 0;
@@ -82,10 +95,18 @@ int main(int argc, char **argv)
 		return misuse("it takes a VERB", "");
 	if (strcmp(argv[0], "status") == 0)
 		return run_status(mountpoint, argc, argv);
+	if (strcmp(argv[0], "top") == 0)
+		return top_run(mountpoint, argc, argv);
+	if (strcmp(argv[0], "publish") == 0)
+		return publish_run(mountpoint, argc, argv);
 	if (strcmp(argv[0], "create") == 0 && !mountpoint)
 		return run_create(argc, argv);
 	if (strcmp(argv[0], "create") == 0)
 		return misuse("create needs no -m", "");
+	if (strcmp(argv[0], "add") == 0) {
+		code = add_run(mountpoint, argc, argv);
+		return code >= 0 ? code : misuse("add takes a SOURCE", "");
+	}
 	code = verb_run(mountpoint, argc, argv);
 	return code >= 0 ? code : misuse("unknown verb ", argv[0]);
 }

@@ -187,6 +187,14 @@ close_signals:
 	return r;
 }
 
+void daemon_hand_over(struct daemon *d)
+{
+	if (d->report_fd >= 0)
+		(void)close(d->report_fd);
+	d->report_fd = -1;
+	d->has_reported = true;
+}
+
 void daemon_report(struct daemon *d, const char *program, enum exits code,
 		   const char *text)
 {

@@ -32,6 +32,9 @@ bool daemon_is_ignored(int signo);
  * errno (in the parent) if there can be no child. */
 int daemon_fork(struct daemon *d, const char *program);
 
+/* daemon_hand_over — a child of ours reports, not we. */
+void daemon_hand_over(struct daemon *d);
+
 /* daemon_report — once: the code the command ends with, and for a failure (or
  * a remark) one line. Later calls do nothing. */
 void daemon_report(struct daemon *d, const char *program, enum exits code,

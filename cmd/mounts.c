@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,7 +57,7 @@ bool mounts_has(const char *path)
 	return count_ours(path, NULL) > 0;
 }
 
-static void detach_stale(const char *path)
+void mounts_detach(const char *path)
 {
 	const char *const argv[] = {"fusermount3", "-u", "-z", "-q",
 				    "--",	   path, NULL};
@@ -112,16 +113,25 @@ static int check_empty(const char *path)
 	return r;
 }
 
+/* The kernel may know a dead mount's attributes still; who serves it is asked
+ * for what is free. */
+static int ask(const char *path, struct stat *st)
+{
+	struct statfs free;
+
+	return stat(path, st) != 0 || statfs(path, &free) != 0 ? errno : 0;
+}
+
 int mounts_prepare(const char *text, char path[PATH_MAX], char why[WHY_BYTES])
 {
 	struct stat st;
 	int r = resolve(text, path);
 
-	if (!r && stat(path, &st) != 0)
-		r = errno;
+	if (!r)
+		r = ask(path, &st);
 	if (r == ENOTCONN && mounts_has(path)) {
-		detach_stale(path);
-		r = stat(path, &st) != 0 ? errno : 0;
+		mounts_detach(path);
+		r = ask(path, &st);
 	}
 	if (!r && !S_ISDIR(st.st_mode))
 		r = ENOTDIR;

@@ -15,6 +15,9 @@ unsigned mounts_find(char path[PATH_MAX]);
 /* mounts_has — is there one at exactly `path` (absolute, resolved)? */
 bool mounts_has(const char *path);
 
+/* mounts_detach — lazily, what is on top of `path`. */
+void mounts_detach(const char *path);
+
 /* mounts_prepare — resolve `text` into an absolute `path`, clear a stale mount
  * of ours there ("Transport endpoint is not connected"), and check that it is
  * an empty directory. 0 or an errno, with one line for a person. */

@@ -96,6 +96,22 @@ static int set_store(struct options *o, const char *word, const char *value)
 	return copy(&o->store, value);
 }
 
+static int set_quota(struct options *o, const char *word, const char *value)
+{
+	if (!options_size(value, &o->quota_bytes))
+		return EINVAL;
+	return o->quota_bytes >= OPTIONS_QUOTA_MIN ? 0 : EINVAL;
+}
+
+static int set_min_free(struct options *o, const char *word, const char *value)
+{
+	o->min_free_bytes = 0;
+	return strcmp(value, "0") == 0 ||
+			       options_size(value, &o->min_free_bytes)
+		       ? 0
+		       : EINVAL;
+}
+
 static int set_port(struct options *o, const char *word, const char *value)
 {
 	uint64_t n;
@@ -131,6 +147,18 @@ static int set_no_dht(struct options *o, const char *word, const char *value)
 	return 0;
 }
 
+static int set_ro(struct options *o, const char *word, const char *value)
+{
+	o->is_ro = true;
+	return 0;
+}
+
+static int set_rw(struct options *o, const char *word, const char *value)
+{
+	o->is_ro = false;
+	return 0;
+}
+
 static int set_dht_bootstrap(struct options *o, const char *word,
 			     const char *value)
 {
@@ -140,6 +168,26 @@ static int set_dht_bootstrap(struct options *o, const char *word,
 static int set_no_seed(struct options *o, const char *word, const char *value)
 {
 	o->no_seed = true;
+	return 0;
+}
+
+static int set_no_passthrough(struct options *o, const char *word,
+			      const char *value)
+{
+	o->no_passthrough = true;
+	return 0;
+}
+
+static int set_no_sandbox(struct options *o, const char *word,
+			  const char *value)
+{
+	o->no_sandbox = true;
+	return 0;
+}
+
+static int set_seccomp(struct options *o, const char *word, const char *value)
+{
+	o->seccomp = true;
 	return 0;
 }
 
@@ -233,6 +281,8 @@ static int drop(struct options *o, const char *word, const char *value)
 
 static const struct option_row table[] = {
 	{"store", TAKES_VALUE, set_store},
+	{"quota", TAKES_VALUE, set_quota},
+	{"min_free", TAKES_VALUE, set_min_free},
 	{"port", TAKES_VALUE, set_port},
 	{"bind", TAKES_VALUE, set_bind},
 	{"peer", TAKES_VALUE, set_peer},
@@ -240,6 +290,9 @@ static const struct option_row table[] = {
 	{"dht_bootstrap", TAKES_VALUE, set_dht_bootstrap},
 	{"nopex", TAKES_NOTHING, set_no_pex},
 	{"noseed", TAKES_NOTHING, set_no_seed},
+	{"nopassthrough", TAKES_NOTHING, set_no_passthrough},
+	{"nosandbox", TAKES_NOTHING, set_no_sandbox},
+	{"seccomp", TAKES_NOTHING, set_seccomp},
 	{"down_limit", TAKES_VALUE, set_down_limit},
 	{"up_limit", TAKES_VALUE, set_up_limit},
 	{"read_timeout", TAKES_VALUE, set_read_timeout},
@@ -259,8 +312,8 @@ static const struct option_row table[] = {
 	{"norelatime", TAKES_NOTHING, drop},
 	{"diratime", TAKES_NOTHING, drop},
 	{"nodiratime", TAKES_NOTHING, drop},
-	{"ro", TAKES_NOTHING, drop},
-	{"rw", TAKES_NOTHING, drop},
+	{"ro", TAKES_NOTHING, set_ro},
+	{"rw", TAKES_NOTHING, set_rw},
 	{"suid", TAKES_NOTHING, drop},
 	{"nosuid", TAKES_NOTHING, drop},
 	{"dev", TAKES_NOTHING, drop},
@@ -350,6 +403,7 @@ static void set_defaults(struct options *o)
 {
 	memset(o, 0, sizeof(*o));
 	o->read_timeout_s = 60;
+	o->min_free_bytes = OPTIONS_MIN_FREE;
 	o->wait_s = 30;
 	o->uid = getuid();
 	o->gid = getgid();
@@ -457,6 +511,10 @@ const char *options_help(void)
 	       "  -h, -V              this text; the version\n"
 	       "  -o store=DIR        where pieces are kept\n"
 	       "  -o store=memory:SIZE  keep them in memory, write no file\n"
+	       "  -o quota=SIZE       what the store may take, at least 16M "
+	       "(20G,\n"
+	       "                      but not more than half of what is free)\n"
+	       "  -o min_free=SIZE    what it leaves free on the disk (1G)\n"
 	       "  -o port=N           listen for peers there (a free port)\n"
 	       "  -o bind=ADDR        listen on this address only (all)\n"
 	       "  -o peer=HOST:PORT   a peer to try; may be repeated\n"
@@ -468,6 +526,12 @@ const char *options_help(void)
 	       "  -o nopex            tell no peer of other peers, and do not\n"
 	       "                      listen when they tell\n"
 	       "  -o noseed           give nothing to others\n"
+	       "  -o nopassthrough    the kernel reads no file by itself\n"
+	       "  -o nosandbox        the daemon locks nothing away from "
+	       "itself\n"
+	       "  -o seccomp          it also refuses itself system calls "
+	       "that\n"
+	       "                      it does not need\n"
 	       "  -o down_limit=RATE, up_limit=RATE\n"
 	       "                      take, give at most so many bytes a\n"
 	       "                      second: 500K, 2M (no limit)\n"
@@ -475,6 +539,8 @@ const char *options_help(void)
 	       "                      one byte arriving for it (60)\n"
 	       "  -o wait=S           wait for the metadata of magnet links\n"
 	       "                      at most this long (30)\n"
+	       "  -o ro               nothing is added or removed through the\n"
+	       "                      mount\n"
 	       "  -o allow_other, uid=N, gid=N, umask=OCTAL, fsname=NAME,\n"
 	       "     noexec, noatime  as every FUSE file system\n"
 	       "Each may also be written --name=value.\n";

@@ -11,6 +11,8 @@
 #include "core/buf.h"
 
 enum { OPTIONS_PEERS_MAX = 64, OPTIONS_SOURCES_MAX = 4096 };
+/* The index has to go somewhere. */
+enum { OPTIONS_QUOTA_MIN = 16 << 20, OPTIONS_MIN_FREE = 1 << 30 };
 
 struct options {
 	bool foreground, debug, help, version;
@@ -19,11 +21,15 @@ struct options {
 	unsigned n_operands;
 	char *store;		  /* directory, or NULL */
 	uint64_t store_mem_bytes; /* store=memory:SIZE, else 0 */
+	uint64_t quota_bytes;	  /* 0: not said */
+	uint64_t min_free_bytes;
 	uint16_t port;
 	char *bind;
 	char *peer[OPTIONS_PEERS_MAX];
 	unsigned n_peers;
+	bool is_ro; /* nothing is added or removed through the mount */
 	bool no_pex, no_dht, no_seed;
+	bool no_passthrough, no_sandbox, seccomp;
 	char *dht_bootstrap[OPTIONS_PEERS_MAX];
 	unsigned n_dht_bootstrap;
 	uint64_t down_Bps, up_Bps; /* 0: no limit */

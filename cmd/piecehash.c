@@ -1,13 +1,14 @@
 /* piecehash — a few jobs go round: when one comes back it takes the next run of
  * pieces, until there is none or one of them failed.
  *
- * A run is some megabytes: long enough that handing it over costs nothing, also
- * when its files are small, and short enough that all threads end together.
- * Each thread has one buffer of a few hundred KiB, which stays in its cache:
- * what is read there is hashed there, by both algorithms, and goes past memory
- * once. So memory is bounded by the number of threads, whatever the size of a
- * piece or of the content. Mapping the files instead costs a fault a page,
- * which is more than the copy, and a file that shrinks would end the process.
+ * A run is some megabytes, or as many pieces as go side by side: long enough
+ * that handing it over costs nothing, also when its files are small, and short
+ * enough that all threads end together. Each thread has one buffer of half a
+ * MiB, which stays in its cache: what is read there is hashed there, by both
+ * algorithms, and goes past memory once. So memory is bounded by the number of
+ * threads, whatever the size of a piece or of the content. Mapping the files
+ * instead costs a fault a page, which is more than the copy, and a file that
+ * shrinks would end the process.
  *
  * The threads are of this run alone: the rest of the program has fewer than
  * there are cores on a large machine. */
@@ -22,6 +23,7 @@
 #include "cmd/piecehash_job.h"
 #include "core/err.h"
 #include "core/hash.h"
+#include "core/hash_row.h"
 #include "core/loop.h"
 #include "core/mem.h"
 #include "core/merkle.h"
@@ -30,6 +32,9 @@ enum {
 	THREADS_MAX = 256,
 	RUN_BYTES = 4 << 20,
 	RUN_PIECES = 512, /* of files that are smaller than a piece */
+	/* What is asked of a disk at a time, for a row, is held in memory
+	 * until it is hashed. */
+	ROW_MAX_BYTES = 128 << 20,
 };
 
 struct piecehash {
@@ -82,11 +87,15 @@ static uint64_t piece_content(struct piecehash *ph, uint32_t ix)
 
 static void submit_next(struct piecehash *ph, struct piecehash_job *pj)
 {
+	uint32_t left = ph->out->n_pieces - ph->next;
+	/* At the end all threads get as many. */
+	uint32_t row = (left + ph->n_threads - 1) / ph->n_threads;
 	uint64_t bytes = 0;
 	uint32_t n = 0;
 
-	while (ph->next + n < ph->out->n_pieces && n < RUN_PIECES &&
-	       bytes < RUN_BYTES)
+	if (row > ph->shared.row)
+		row = ph->shared.row;
+	while (n < left && n < RUN_PIECES && (n < row || bytes < RUN_BYTES))
 		bytes += piece_content(ph, ph->next + n++);
 	pj->first = ph->next;
 	pj->n = n;
@@ -197,6 +206,16 @@ static void free_room(struct piecehash *ph)
 	mem_free(ph->jobs);
 }
 
+static unsigned row_max(const struct piecehash *ph)
+{
+	enum hash_algo algo = ph->cfg->kind.has_v1 ? HASH_SHA1 : HASH_SHA256;
+	unsigned n = ROW_MAX_BYTES / ph->cfg->piece_bytes;
+
+	if (n > HASH_ROW_MAX)
+		n = HASH_ROW_MAX;
+	return n > 1 && hash_row_pays(algo, HASH_ROW_MAX) ? n : 1;
+}
+
 static int make_room(struct piecehash *ph)
 {
 	const struct content_kind kind = ph->cfg->kind;
@@ -210,7 +229,8 @@ static int make_room(struct piecehash *ph)
 		out->roots = mem_zalloc(ph->cfg->content->n_files,
 					HASH_SHA256_BYTES);
 	}
-	sh->bufs = mem_alloc((size_t)ph->n_threads * PIECEHASH_CHUNK_BYTES);
+	sh->row = row_max(ph);
+	sh->bufs = mem_alloc((size_t)ph->n_threads * PIECEHASH_BUF_BYTES);
 	ph->jobs = mem_zalloc(2 * (size_t)ph->n_threads, sizeof(*ph->jobs));
 	if ((kind.has_v1 && !out->v1) ||
 	    (kind.has_v2 && (!out->v2 || !out->roots)) || !sh->bufs ||

@@ -9,17 +9,19 @@
 struct content;
 struct hasher;
 
-enum { PIECEHASH_CHUNK_BYTES = 256 << 10 }; /* read and hashed at once */
+/* A thread's: what is read into it is hashed before the next is read. */
+enum { PIECEHASH_BUF_BYTES = 512 << 10 };
 
 /* What all jobs have in common; read only while one of them is out. */
 struct piecehash_shared {
 	const struct content *content;
 	int dir_fd; /* its top, or AT_FDCWD for a single file */
 	uint32_t piece_bytes;
-	uint8_t *v1; /* where results go, by piece; or NULL */
-	uint8_t *v2; /* likewise; then each file begins at a piece */
+	unsigned row; /* so many pieces may go side by side; 1: none do */
+	uint8_t *v1;  /* where results go, by piece; or NULL */
+	uint8_t *v2;  /* likewise; then each file begins at a piece */
 	/* for each thread: */
-	uint8_t *bufs; /* a chunk */
+	uint8_t *bufs; /* PIECEHASH_BUF_BYTES */
 	struct hasher **v1_hashers;
 };
 

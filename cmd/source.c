@@ -1,15 +1,18 @@
-/* source — .torrent files and magnet links.
+/* source — .torrent files, their addresses, and magnet links.
  *
- * A word that begins like a magnet link is one; everything else is the path of
- * a file. The file is read whole, up to METAINFO_MAX_BYTES, and must be a
- * regular file: a fifo or a device would hang a mount. */
+ * A word that begins like a magnet link or an address is one, and the name that
+ * a key has in a mount is its link; everything else
+ * is the path of a file. The file is read whole, up to METAINFO_MAX_BYTES, and
+ * must be a regular file: a fifo or a device would hang a mount. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cmd/fetch.h"
 #include "cmd/source.h"
+#include "core/btpk.h"
 #include "core/core_limits.h"
 #include "core/err.h"
 #include "core/magnet.h"
@@ -64,7 +67,7 @@ close_fd:
 	return r;
 }
 
-static int load_magnet(const char *text, struct engine_source *out,
+static int load_magnet(const char *text, struct library_source *out,
 		       char why[WHY_BYTES])
 {
 	struct mi_error err = {.text = "out of memory"};
@@ -72,32 +75,51 @@ static int load_magnet(const char *text, struct engine_source *out,
 
 	if (r)
 		(void)snprintf(why, WHY_BYTES, "magnet link: %s", err.text);
+	if (!r) {
+		out->raw = mem_dup(text, strlen(text));
+		out->raw_len = strlen(text);
+		r = out->raw ? 0 : ENOMEM;
+	}
 	return r == ENOMEM ? r : r ? EINVAL : 0;
 }
 
+static int read_bytes(const char *path, uint8_t **data, size_t *len,
+		      char why[WHY_BYTES])
+{
+	int r;
+
+	if (fetch_is(path))
+		return fetch_bytes(path, data, len, why);
+	r = slurp(path, data, len);
+	if (r)
+		(void)snprintf(why, WHY_BYTES, "%.160s: %s", path, err_text(r));
+	return r == EINVAL ? EBADMSG : r;
+}
+
 static int load_file(const char *path, struct hasher *h,
-		     struct engine_source *out, char why[WHY_BYTES])
+		     struct library_source *out, char why[WHY_BYTES])
 {
 	struct mi_error err = {.text = "out of memory"};
 	uint8_t *data = NULL;
 	size_t len = 0;
-	int r;
+	int r = read_bytes(path, &data, &len, why);
 
-	r = slurp(path, &data, &len);
-	if (r) {
-		(void)snprintf(why, WHY_BYTES, "%.160s: %s", path, err_text(r));
-		return r == EINVAL ? EBADMSG : r;
-	}
+	if (r)
+		return r;
 	r = metainfo_parse_file(data, len, h, &out->mi, &err);
 	if (r)
 		(void)snprintf(why, WHY_BYTES, "%.90s: not a valid torrent: %s",
 			       path, err.text);
-	mem_free(data);
-	return r;
+	if (r) {
+		mem_free(data);
+		return r;
+	}
+	out->raw = data;
+	out->raw_len = len;
+	return 0;
 }
 
-/* To be looked for in the DHT. A file of such a name is "./name". */
-static int load_hash(const struct info_hash *hash, struct engine_source *out)
+int source_of_hash(const struct info_hash *hash, struct library_source *out)
 {
 	struct magnet *m = mem_new(struct magnet);
 
@@ -105,29 +127,38 @@ static int load_hash(const struct info_hash *hash, struct engine_source *out)
 		return ENOMEM;
 	*(hash->len == HASH_SHA256_BYTES ? &m->id.v2 : &m->id.v1) = *hash;
 	out->magnet = m;
+	out->raw = (uint8_t *)magnet_format(&m->id, NULL, NULL, 0, NULL, 0);
+	if (!out->raw)
+		return ENOMEM;
+	out->raw_len = strlen((const char *)out->raw);
 	return 0;
 }
 
-int source_load(const char *text, struct hasher *h, struct engine_source *out,
+int source_load(const char *text, struct hasher *h, struct library_source *out,
 		char why[WHY_BYTES])
 {
+	char link[BTPK_MAGNET_BYTES];
 	struct info_hash hash;
+	struct btpk key;
 
 	memset(out, 0, sizeof(*out));
 	if (info_hash_parse(&hash, text, strlen(text)) == 0)
-		return load_hash(&hash, out);
+		return source_of_hash(&hash, out);
 	if (text[0] == '\0') {
 		(void)snprintf(why, WHY_BYTES, "an empty SOURCE");
 		return EINVAL;
 	}
+	if (btpk_parse(&key, text) == 0)
+		return load_magnet(btpk_magnet(&key, link), out, why);
 	if (magnet_is(text))
 		return load_magnet(text, out, why);
 	return load_file(text, h, out, why);
 }
 
-void source_free(struct engine_source *src)
+void source_free(struct library_source *src)
 {
 	metainfo_free(src->mi);
 	magnet_free(src->magnet);
+	mem_free(src->raw);
 	memset(src, 0, sizeof(*src));
 }

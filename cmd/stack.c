@@ -9,9 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cache/ledger.h"
 #include "cache/store.h"
 #include "cache/store_disk.h"
 #include "cache/store_mem.h"
+#include "cmd/options.h"
 #include "cmd/stack.h"
 #include "core/addr.h"
 #include "core/blk.h"
@@ -35,6 +37,8 @@ enum {
 	STACK_NAMES_MS = 100,
 	STACK_END_S = 2,
 };
+
+#define STACK_QUOTA_BYTES (UINT64_C(20) << 30)
 
 static unsigned n_workers(void)
 {
@@ -64,13 +68,18 @@ int stack_init(struct stack *s)
 	return r;
 }
 
-int stack_store_disk(struct stack *s, const char *dir, char why[WHY_BYTES])
+int stack_store_disk(struct stack *s, const char *dir,
+		     const struct stack_room *room, char why[WHY_BYTES])
 {
+	bool is_said = room->quota_bytes != 0;
 	struct store_disk_cfg cfg = {
 		.loop = s->loop,
 		.workers = s->workers,
 		.thread = s->thread,
 		.dir = dir,
+		.quota_bytes = is_said ? room->quota_bytes : STACK_QUOTA_BYTES,
+		.is_quota_soft = !is_said,
+		.min_free_bytes = room->min_free_bytes,
 	};
 	char text[160] = "";
 	int r = store_disk_new(&cfg, &s->store, text);
@@ -78,6 +87,22 @@ int stack_store_disk(struct stack *s, const char *dir, char why[WHY_BYTES])
 	if (r)
 		(void)snprintf(why, WHY_BYTES, "store %.80s: %s", dir,
 			       text[0] ? text : err_text(r));
+	return r;
+}
+
+int stack_ledger(struct stack *s, const char *dir, char why[WHY_BYTES])
+{
+	struct ledger_cfg cfg = {
+		.thread = s->thread,
+		.workers = s->workers,
+		.dir = dir,
+	};
+	int r = ledger_new(&cfg, &s->ledger);
+
+	if (r)
+		(void)snprintf(
+			why, WHY_BYTES, "the library in %.80s: %.100s", dir,
+			r == EPROTO ? "a newer version made it" : err_text(r));
 	return r;
 }
 
@@ -94,6 +119,23 @@ static int parse_bind(const char *text, uint16_t port, struct addr *out)
 		       strchr(text, ':') ? "[%.100s]:%u" : "%.100s:%u", text,
 		       port);
 	return addr_parse(out, full);
+}
+
+struct stack_net stack_net_of(const struct options *o)
+{
+	return (struct stack_net){
+		.bind = o->bind,
+		.port = o->port,
+		.peers = (const char *const *)o->peer,
+		.n_peers = o->n_peers,
+		.no_pex = o->no_pex,
+		.no_dht = o->no_dht,
+		.dht_bootstrap = (const char *const *)o->dht_bootstrap,
+		.n_dht_bootstrap = o->n_dht_bootstrap,
+		.no_seed = o->no_seed,
+		.down_Bps = o->down_Bps,
+		.up_Bps = o->up_Bps,
+	};
 }
 
 int stack_engine(struct stack *s, const struct stack_net *net,
@@ -201,6 +243,7 @@ void stack_fini(struct stack *s)
 	store_free(s->store);
 	end_workers(s->workers, "workers");
 	end_workers(s->thread, "store");
+	ledger_free(s->ledger);
 	blk_pool_free(s->pool);
 	if (end_names(s))
 		loop_free(s->loop);

@@ -17,6 +17,8 @@
 #include "cmd/exits.h"
 #include "net/engine.h"
 
+struct ledger;
+struct options;
 struct store;
 
 struct stack {
@@ -26,6 +28,7 @@ struct stack {
 	struct workers *names;
 	struct blk_pool *pool;
 	struct store *store;
+	struct ledger *ledger; /* NULL: nothing is remembered */
 	struct engine *engine;
 	/* the engine keeps a pointer to it */
 	struct engine_ops ops;
@@ -37,9 +40,17 @@ struct stack {
  * is left. Call it after any fork: threads do not survive one. */
 int stack_init(struct stack *s);
 
-/* stack_store_disk / _mem — the store; `why` for a person. */
-int stack_store_disk(struct stack *s, const char *dir, char why[WHY_BYTES]);
+/* What the store may take; quota_bytes 0: what is right for most. */
+struct stack_room {
+	uint64_t quota_bytes, min_free_bytes;
+};
+
+/* stack_store_disk / _mem — the store; `why` for a person. stack_ledger — what
+ * a mount remembers, in the directory of the disk store. */
+int stack_store_disk(struct stack *s, const char *dir,
+		     const struct stack_room *room, char why[WHY_BYTES]);
 int stack_store_mem(struct stack *s, uint64_t max_bytes);
+int stack_ledger(struct stack *s, const char *dir, char why[WHY_BYTES]);
 
 struct stack_net {
 	const char *bind; /* an address without a port, or NULL */
@@ -51,6 +62,9 @@ struct stack_net {
 	unsigned n_dht_bootstrap;
 	uint64_t down_Bps, up_Bps; /* 0: no limit */
 };
+
+/* stack_net_of — as the options want it; what they point at is lent. */
+struct stack_net stack_net_of(const struct options *o);
 
 /* stack_engine — the engine on top. ops are copied. */
 int stack_engine(struct stack *s, const struct stack_net *net,

@@ -12,16 +12,21 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "cmd/ask.h"
 #include "cmd/options.h"
+#include "core/btpk.h"
 #include "core/err.h"
 
 const char verb_usage[] =
+	"       shoalctl [-m MOUNTPOINT] add SOURCE... [--json]\n"
+	"       shoalctl [-m MOUNTPOINT] rm TORRENT|btpk-KEY [--json]\n"
 	"       shoalctl [-m MOUNTPOINT] ls [--json]\n"
 	"       shoalctl [-m MOUNTPOINT] why PATH [--json]\n"
 	"       shoalctl [-m MOUNTPOINT] peers TORRENT [--json]\n"
 	"       shoalctl [-m MOUNTPOINT] pin|unpin PATH [--json]\n"
+	"       shoalctl [-m MOUNTPOINT] verify [PATH] [--json]\n"
 	"       shoalctl [-m MOUNTPOINT] limit [down|up RATE] [--json]\n";
 
 struct question {
@@ -106,6 +111,19 @@ static json_t *make_unpin(struct question *q)
 	return of_path(q, "unpin", "path");
 }
 
+/* Without a path all that there is. */
+static json_t *make_verify(struct question *q)
+{
+	json_t *j;
+
+	if (q->n_words > 0)
+		return of_path(q, "verify", "path");
+	j = plain(q, "verify");
+	if (j)
+		(void)json_object_set_new(j, "path", json_string(""));
+	return j;
+}
+
 /* A path in a torrent stands for the torrent. */
 static json_t *make_peers(struct question *q)
 {
@@ -117,6 +135,42 @@ static json_t *make_peers(struct question *q)
 		(void)json_object_set_new(
 			j, "torrent",
 			json_stringn(name, (size_t)(slash - name)));
+	return j;
+}
+
+/* A key's link is meant itself, and not what it leads to. NULL, with nothing
+ * in `why`: it is none. */
+static json_t *of_link(struct question *q)
+{
+	const char *word = q->words[0], *slash = strrchr(word, '/');
+	const char *name = slash ? slash + 1 : word;
+	char dir[PATH_MAX], below[PATH_MAX];
+	struct btpk b;
+	int r;
+
+	if (btpk_parse(&b, name) != 0)
+		return NULL;
+	(void)snprintf(dir, sizeof(dir), "%.*s", (int)(name - word), word);
+	r = slash ? ask_path(q->mountpoint, dir, q->point, below, q->why)
+		  : ask_mount(q->mountpoint, q->point, q->why);
+	if (r == 0 && slash && below[0] != '\0') {
+		(void)snprintf(q->why, WHY_BYTES,
+			       "%.300s: links of keys are in the root", word);
+		r = EINVAL;
+	}
+	return r == 0 ? json_pack("{ssss}", "verb", "rm", "torrent", name)
+		      : NULL;
+}
+
+/* In a mount's own words, or its path. */
+static json_t *make_rm(struct question *q)
+{
+	json_t *j = of_link(q);
+
+	if (!j && q->why[0] == '\0')
+		j = make_peers(q);
+	if (j)
+		(void)json_object_set_new(j, "verb", json_string("rm"));
 	return j;
 }
 
@@ -145,19 +199,21 @@ static json_t *make_limit(struct question *q)
 
 static void tell_ls(const json_t *answer)
 {
-	char size[32], held[32], down[32];
+	char size[32], held[32], down[32], got[32], given[32];
 	size_t i;
 	json_t *t;
 
-	printf("%10s %10s %5s %12s  %-9s NAME\n", "SIZE", "HELD", "PEERS",
-	       "DOWN", "STATE");
+	printf("%10s %10s %5s %12s %10s %10s  %-9s NAME\n", "SIZE", "HELD",
+	       "PEERS", "DOWN", "GOT", "GIVEN", "STATE");
 	json_array_foreach(json_object_get(answer, "torrents"), i, t)
 	{
-		printf("%10s %10s %5" PRIu64 " %10s/s  ",
+		printf("%10s %10s %5" PRIu64 " %10s/s %10s %10s  ",
 		       size_text(number(t, "size_bytes"), size),
 		       size_text(number(t, "held_bytes"), held),
 		       number(t, "peers_connected"),
-		       size_text(number(t, "down_Bps"), down));
+		       size_text(number(t, "down_Bps"), down),
+		       size_text(number(t, "total_down_bytes"), got),
+		       size_text(number(t, "total_up_bytes"), given));
 		printf("%-9s ", json_string_value(json_object_get(t, "state")));
 		print_text(t, "name");
 		(void)putchar('\n');
@@ -243,6 +299,26 @@ static void tell_limit(const json_t *answer)
 	}
 }
 
+static void tell_verify(const json_t *answer)
+{
+	uint64_t n = number(answer, "pieces"), bad = number(answer, "bad");
+	char size[32];
+
+	printf("verified %" PRIu64 " piece%s, %s: ", n, n == 1 ? "" : "s",
+	       size_text(number(answer, "bytes"), size));
+	if (bad == 0)
+		printf("all right\n");
+	else
+		printf("%" PRIu64 " wrong, to be fetched anew\n", bad);
+}
+
+static void tell_rm(const json_t *answer)
+{
+	(void)fputs("removed ", stdout);
+	print_text(answer, "torrent");
+	(void)putchar('\n');
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -255,18 +331,42 @@ static const struct {
 	{"ls", 0, 0, "nothing", make_ls, tell_ls},
 	{"why", 1, 1, "a PATH", make_why, tell_why},
 	{"peers", 1, 1, "a TORRENT", make_peers, tell_peers},
+	{"rm", 1, 1, "a TORRENT", make_rm, tell_rm},
 	{"pin", 1, 1, "a PATH", make_pin, tell_pin},
 	{"unpin", 1, 1, "a PATH", make_unpin, tell_unpin},
+	{"verify", 0, 1, "at most one PATH", make_verify, tell_verify},
 	{"limit", 0, 2, "down or up, and a RATE", make_limit, tell_limit},
 };
 
 enum { N_VERBS = sizeof(verbs) / sizeof(verbs[0]), WORDS_MAX = 3 };
 
+/* What takes its time is asked about until it is done. */
+static int ask_on(struct question *q, json_t **answer)
+{
+	const struct timespec pause = {.tv_nsec = 200000000};
+	const json_t *done;
+	json_t *request;
+	int r = 0;
+
+	while (r == 0 && json_object_get(*answer, "round") != NULL &&
+	       !json_is_true(done = json_object_get(*answer, "done"))) {
+		if (done)
+			(void)nanosleep(&pause, NULL);
+		request = json_pack("{sssI}", "verb", "verify", "round",
+				    (json_int_t)number(*answer, "round"));
+		json_decref(*answer);
+		*answer = NULL;
+		r = request ? ask(q->point, request, answer, q->why) : ENOMEM;
+	}
+	return r;
+}
+
 static int run(unsigned v, struct question *q, bool as_json)
 {
-	json_t *answer, *request = verbs[v].make(q);
+	json_t *answer = NULL, *request = verbs[v].make(q);
 
-	if (!request || ask(q->point, request, &answer, q->why) != 0) {
+	if (!request || ask(q->point, request, &answer, q->why) != 0 ||
+	    ask_on(q, &answer) != 0) {
 		fprintf(stderr, "shoalctl %s: %s\n", verbs[v].name,
 			q->why[0] ? q->why : err_text(ENOMEM));
 		return 1;

@@ -255,6 +255,18 @@ bool addr_is_link_local(const struct addr *a)
 	return is_in4(a, 0xa9fe0000, 16) || is_in6(a, 0xfe80, 0xffc0);
 }
 
+struct addr addr_host(const struct addr *a)
+{
+	struct addr host = *a;
+
+	if (addr_is_loopback(a))
+		return host;
+	addr_set_port(&host, 0);
+	if (a->sa.sa_family == AF_INET6 && !addr_is_link_local(a))
+		memset(host.in6.sin6_addr.s6_addr + 8, 0, 8);
+	return host;
+}
+
 bool addr_is_private(const struct addr *a)
 {
 	return is_in4(a, 0x0a000000, 8) ||  /* RFC 1918 */

@@ -45,6 +45,12 @@ void addr_set_port(struct addr *a, uint16_t port);
 bool addr_eq(const struct addr *a, const struct addr *b);
 bool addr_eq_host(const struct addr *a, const struct addr *b);
 
+/* addr_host — who may have that address: all its ports, and of IPv6 its /64,
+ * for whoever has one address of it has all. On loopback, where many peers
+ * share one address, the port; of a link-local address, whose /64 is the whole
+ * line, the address. */
+struct addr addr_host(const struct addr *a);
+
 /* addr_key — a fixed-length key for hmap: 16 bytes of address, 2 of port. */
 enum { ADDR_KEY_BYTES = 18 };
 void addr_key(const struct addr *a, uint8_t out[ADDR_KEY_BYTES]);

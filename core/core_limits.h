@@ -7,13 +7,16 @@ enum {
 	 * nests once a directory level. Peers and trackers get far less. */
 	BENCODE_DEPTH_FILE = 128,
 	BENCODE_DEPTH_WIRE = 16,
-	/* A torrent of 100 000 files has about ten tokens a file. */
-	BENCODE_TOKENS_FILE = 3000000,
+	/* A file has about ten tokens: a million of them. 16 bytes each, while
+	 * a torrent is parsed, and never more than its bytes. */
+	BENCODE_TOKENS_FILE = 12000000,
 	BENCODE_TOKENS_WIRE = 4096,
 
 	/* The largest .torrent on the public trackers is below 10 MB; v2's
-	 * piece layers double it. Also the most ut_metadata may carry. */
-	METAINFO_MAX_BYTES = 32 << 20,
+	 * piece layers double it. A million files are 60 to 90 MB: whoever has
+	 * such a file may mount it, but strangers do not make us take it. */
+	METAINFO_MAX_BYTES = 96 << 20,
+	METAINFO_WIRE_BYTES = 32 << 20,
 	METAINFO_MAX_PIECES = 1 << 21,
 	METAINFO_MAX_PIECE_BYTES = 512 << 20,
 	METAINFO_MIN_V2_PIECE_BYTES = 16 << 10, /* BEP 52 */
@@ -42,6 +45,9 @@ enum {
 	MAGNET_MAX_BYTES = 64 << 10,
 	MAGNET_MAX_PEERS = 64,
 	MAGNET_MAX_SELECT = 1024,
+
+	BTPK_SALT_MAX = 64,	/* BEP 44 */
+	BTPK_VALUE_TOKENS = 64, /* one is needed */
 
 	NAME_MAX_BYTES = 240, /* below NAME_MAX, so that a suffix fits */
 };

@@ -96,6 +96,18 @@ void hasher_add(struct hasher *h, const void *ptr, size_t len)
 	must(EVP_DigestUpdate(h->now, ptr, len));
 }
 
+void hasher_add_zeros(struct hasher *h, uint64_t len)
+{
+	static const uint8_t zeros[4096];
+
+	while (len > 0) {
+		size_t n = len < sizeof(zeros) ? (size_t)len : sizeof(zeros);
+
+		hasher_add(h, zeros, n);
+		len -= n;
+	}
+}
+
 void hasher_end(struct hasher *h, uint8_t *out)
 {
 	assert(h->now != NULL);

@@ -24,6 +24,9 @@ void hasher_begin(struct hasher *h, enum hash_algo algo);
 void hasher_add(struct hasher *h, const void *ptr, size_t len);
 void hasher_end(struct hasher *h, uint8_t *out);
 
+/* hasher_add_zeros — `len` of them. */
+void hasher_add_zeros(struct hasher *h, uint64_t len);
+
 /* hasher_once — the three in one. */
 void hasher_once(struct hasher *h, enum hash_algo algo, const void *ptr,
 		 size_t len, uint8_t *out);

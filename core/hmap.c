@@ -23,6 +23,9 @@
  *   2. a slot is empty iff its value is NULL; so no value may be NULL.
  *   3. between a key's home and its slot no slot is empty.
  *
+ * Keys that lie in the values are not copied: a slot is then 16 bytes, and one
+ * look at a key settles almost always what the hash left open.
+ *
  * Failure: growing (at 3/4) may give ENOMEM; the table is then unchanged.
  * The table does not shrink. */
 #include "core/hmap.h"
@@ -37,6 +40,8 @@
 
 enum { SLOTS_MIN = 8, KEY_MAX = 64 };
 
+#define KEY_COPIED SIZE_MAX
+
 struct slot {
 	void *value;
 	uint64_t hash;
@@ -48,6 +53,7 @@ struct hmap {
 	size_t n_slots;
 	size_t slot_bytes;
 	size_t key_len;
+	size_t key_at; /* in the value; KEY_COPIED: in the slot */
 	size_t n;
 	struct siphash_key secret;
 };
@@ -55,6 +61,12 @@ struct hmap {
 static struct slot *slot_at(const struct hmap *m, size_t i)
 {
 	return (struct slot *)(void *)(m->slots + i * m->slot_bytes);
+}
+
+static const uint8_t *key_in(const struct hmap *m, const struct slot *s)
+{
+	return m->key_at == KEY_COPIED ? s->key
+				       : (const uint8_t *)s->value + m->key_at;
 }
 
 static size_t after(const struct hmap *m, size_t i)
@@ -73,16 +85,19 @@ static size_t home_of(const struct hmap *m, uint64_t hash)
 	return (size_t)hash & (m->n_slots - 1);
 }
 
-int hmap_new(size_t key_len, struct hmap **out)
+static int make(size_t key_len, size_t key_at, struct hmap **out)
 {
 	struct hmap *m;
-	size_t bytes = sizeof(struct slot) + key_len;
+	size_t bytes = sizeof(struct slot);
 
 	assert(key_len >= 1 && key_len <= KEY_MAX);
+	if (key_at == KEY_COPIED)
+		bytes += key_len;
 	m = mem_new(struct hmap);
 	if (m == NULL)
 		return ENOMEM;
 	m->key_len = key_len;
+	m->key_at = key_at;
 	m->slot_bytes = (bytes + _Alignof(struct slot) - 1) &
 			~(_Alignof(struct slot) - 1);
 	m->n_slots = SLOTS_MIN;
@@ -94,6 +109,16 @@ int hmap_new(size_t key_len, struct hmap **out)
 	rng_bytes(&m->secret, sizeof(m->secret));
 	*out = m;
 	return 0;
+}
+
+int hmap_new(size_t key_len, struct hmap **out)
+{
+	return make(key_len, KEY_COPIED, out);
+}
+
+int hmap_new_within(size_t key_len, size_t key_at, struct hmap **out)
+{
+	return make(key_len, key_at, out);
 }
 
 void hmap_free(struct hmap *m)
@@ -114,16 +139,27 @@ static size_t find(const struct hmap *m, const void *key, uint64_t hash)
 
 		if (s->value == NULL)
 			return i;
-		if (s->hash == hash && memcmp(s->key, key, m->key_len) == 0)
+		if (s->hash == hash &&
+		    memcmp(key_in(m, s), key, m->key_len) == 0)
 			return i;
 	}
 }
 
-static int grow(struct hmap *m)
+/* The first empty slot from a hash's home on. */
+static size_t gap_for(const struct hmap *m, uint64_t hash)
+{
+	size_t i = home_of(m, hash);
+
+	while (slot_at(m, i)->value != NULL)
+		i = after(m, i);
+	return i;
+}
+
+static int grow(struct hmap *m, size_t n_slots)
 {
 	struct hmap wide = *m;
 
-	wide.n_slots = m->n_slots * 2;
+	wide.n_slots = n_slots;
 	wide.slots = mem_zalloc(wide.n_slots, wide.slot_bytes);
 	if (wide.slots == NULL)
 		return ENOMEM;
@@ -131,12 +167,26 @@ static int grow(struct hmap *m)
 		const struct slot *s = slot_at(m, i);
 
 		if (s->value != NULL)
-			memcpy(slot_at(&wide, find(&wide, s->key, s->hash)), s,
+			memcpy(slot_at(&wide, gap_for(&wide, s->hash)), s,
 			       m->slot_bytes);
 	}
 	mem_free(m->slots);
 	*m = wide;
 	return 0;
+}
+
+static bool is_enough(size_t n_slots, size_t n)
+{
+	return n <= n_slots / 4 * 3;
+}
+
+int hmap_reserve(struct hmap *m, size_t n)
+{
+	size_t n_slots = m->n_slots;
+
+	while (!is_enough(n_slots, n))
+		n_slots *= 2;
+	return n_slots > m->n_slots ? grow(m, n_slots) : 0;
 }
 
 int hmap_put(struct hmap *m, const void *key, void *value)
@@ -148,15 +198,16 @@ int hmap_put(struct hmap *m, const void *key, void *value)
 	assert(value != NULL);
 	if (s->value != NULL)
 		return EEXIST;
-	if (m->n + 1 > m->n_slots / 4 * 3) {
-		r = grow(m);
+	if (!is_enough(m->n_slots, m->n + 1)) {
+		r = grow(m, 2 * m->n_slots);
 		if (r != 0)
 			return r;
 		s = slot_at(m, find(m, key, hash));
 	}
 	s->value = value;
 	s->hash = hash;
-	memcpy(s->key, key, m->key_len);
+	if (m->key_at == KEY_COPIED)
+		memcpy(s->key, key, m->key_len);
 	m->n++;
 	return 0;
 }

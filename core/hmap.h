@@ -13,6 +13,13 @@ struct hmap;
 int hmap_new(size_t key_len, struct hmap **out);
 void hmap_free(struct hmap *m);
 
+/* hmap_new_within — keys are not copied: a value has its own at `key_at`, which
+ * does not change while it is in the map, and is what hmap_put gets as key. */
+int hmap_new_within(size_t key_len, size_t key_at, struct hmap **out);
+
+/* hmap_reserve — so many values need no more memory. 0 or ENOMEM. */
+int hmap_reserve(struct hmap *m, size_t n);
+
 /* hmap_put — copies the key; keeps `value`, never NULL. 0, EEXIST (nothing
  * changed), or ENOMEM. */
 int hmap_put(struct hmap *m, const void *key, void *value);

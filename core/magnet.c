@@ -5,8 +5,8 @@
  * length, judged by its key, and kept or left out. A key may carry a number
  * ("tr.1"), which means nothing.
  *
- * What is wrong in an xt refuses the link, since it says which torrent is
- * meant; anything else that is wrong is left out.
+ * What is wrong in an xt, an xs or its s refuses the link, since they say which
+ * torrent is meant; anything else that is wrong is left out.
  *
  * A shell that sees an unquoted '&' hands over only what is before it. What
  * is left is often a valid link, and nothing can be done then; where the xt
@@ -118,6 +118,25 @@ static int take_xt(struct magnet *m, struct span value, struct mi_error *err)
 		if (m->id.v2.len == 0)
 			m->id.v2 = h;
 	}
+	return 0;
+}
+
+/* Of what is no key of BEP 46 (a URL, as a rule) we know nothing. */
+static int take_xs(struct magnet *m, struct span value, struct mi_error *err)
+{
+	if (!skip_prefix(&value, "urn:btpk:"))
+		return 0;
+	if (btpk_set_key(&m->btpk, value) != 0)
+		return refuse(err, EINVAL, "the btpk key is not 64 hex digits");
+	m->has_key = true;
+	return 0;
+}
+
+static int take_salt(struct magnet *m, struct span value, struct mi_error *err)
+{
+	if (btpk_set_salt(&m->btpk, value) != 0)
+		return refuse(err, EINVAL,
+			      "the salt (s=) is not at most 64 bytes in hex");
 	return 0;
 }
 
@@ -242,6 +261,10 @@ static int take_field(struct magnet *m, struct span key, struct span raw,
 		return take_name(m, value);
 	if (is_key(key, "xt"))
 		return take_xt(m, value, err);
+	if (is_key(key, "xs"))
+		return take_xs(m, value, err);
+	if (is_key(key, "s"))
+		return take_salt(m, value, err);
 	if (is_key(key, "x.pe"))
 		return is_peer(value) ? add_text(&m->peers, &m->n_peers,
 						 MAGNET_MAX_PEERS, value)
@@ -282,7 +305,7 @@ static int take_fields(struct magnet *m, const char *text, uint8_t *room,
 		text += len;
 		text += *text == '&' ? 1 : 0;
 	}
-	if (m->id.v1.len == 0 && m->id.v2.len == 0)
+	if (m->id.v1.len == 0 && m->id.v2.len == 0 && !m->has_key)
 		return refuse(err, EINVAL,
 			      "the link names no torrent (no xt=urn:btih or "
 			      "btmh); if it is longer than this, quote it: the "

@@ -1,11 +1,12 @@
-/* magnet — magnet links (BEP 9, BEP 53): xt with btih and btmh, dn, tr, x.pe,
- * so, ws. Pure. */
+/* magnet — magnet links (BEP 9, BEP 53, BEP 46): xt with btih and btmh, dn, tr,
+ * x.pe, so, ws; xs with btpk, and its s. Pure. */
 #ifndef SHOAL_CORE_MAGNET_H
 #define SHOAL_CORE_MAGNET_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/btpk.h"
 #include "core/metainfo.h"
 
 struct magnet_range {
@@ -13,7 +14,9 @@ struct magnet_range {
 };
 
 struct magnet {
-	struct torrent_id id;
+	struct torrent_id id; /* of a link with xs, none need be known */
+	bool has_key;	      /* xs: a key that names a torrent */
+	struct btpk btpk;
 	char *name; /* dn, sanitised; NULL when there is none */
 	char **trackers;
 	uint32_t n_trackers;
@@ -34,6 +37,12 @@ bool magnet_is(const char *text);
  * not a cut). Past a cap the surplus is dropped, not refused. Gives. */
 int magnet_parse(const char *text, struct magnet **out, struct mi_error *err);
 void magnet_free(struct magnet *m);
+
+/* magnet_names_torrent — not only a key. */
+static inline bool magnet_names_torrent(const struct magnet *m)
+{
+	return m->id.v1.len != 0 || m->id.v2.len != 0;
+}
 
 /* magnet_format — a link for a torrent: xt of every hash, dn, tr…, x.pe….
  * Gives a string, NULL on ENOMEM. */

@@ -27,6 +27,7 @@ static atomic_uint_fast64_t in_use_bytes;
 /* Allocations that may still pass; UINT64_MAX: all. */
 static atomic_uint_fast64_t fail_in = UINT64_MAX;
 static atomic_bool fail_for_ever;
+static atomic_bool has_failed;
 
 static bool must_fail(void)
 {
@@ -38,8 +39,11 @@ static bool must_fail(void)
 
 		if (left == 0)
 			then = atomic_load(&fail_for_ever) ? 0 : UINT64_MAX;
-		if (atomic_compare_exchange_weak(&fail_in, &left, then))
-			return left == 0;
+		if (!atomic_compare_exchange_weak(&fail_in, &left, then))
+			continue;
+		if (left == 0)
+			atomic_store(&has_failed, true);
+		return left == 0;
 	}
 	return false;
 }
@@ -131,6 +135,12 @@ uint64_t mem_in_use_bytes(void)
 
 void mem_fail_after(uint64_t n, int for_ever)
 {
+	atomic_store(&has_failed, false);
 	atomic_store(&fail_for_ever, for_ever != 0);
 	atomic_store(&fail_in, n);
+}
+
+bool mem_has_failed(void)
+{
+	return atomic_load(&has_failed);
 }

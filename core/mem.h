@@ -5,6 +5,7 @@
 #ifndef SHOAL_CORE_MEM_H
 #define SHOAL_CORE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,5 +44,9 @@ uint64_t mem_in_use_bytes(void);
 /* mem_fail_after — tests only: let `n` more allocations pass, then fail one
  * (and with `for_ever` all that follow). UINT64_MAX switches it off. */
 void mem_fail_after(uint64_t n, int for_ever);
+
+/* mem_has_failed — tests only: the allocation that mem_fail_after named last
+ * has come, and failed. */
+bool mem_has_failed(void);
 
 #endif

@@ -10,6 +10,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/hash_row.h"
+
 static void join(struct hasher *h, const uint8_t *left, const uint8_t *right,
 		 uint8_t *out)
 {
@@ -47,16 +49,40 @@ void merkle_add(struct merkle *m, const uint8_t hash[HASH_SHA256_BYTES])
 	m->n++;
 }
 
+void merkle_leaves(struct hasher *h, const uint8_t *data, size_t len,
+		   uint8_t *out)
+{
+	const uint8_t *at[HASH_ROW_MAX];
+
+	while (len >= MERKLE_LEAF_BYTES) {
+		size_t n = 0;
+
+		for (; n < HASH_ROW_MAX && len >= MERKLE_LEAF_BYTES; n++) {
+			at[n] = data;
+			data += MERKLE_LEAF_BYTES;
+			len -= MERKLE_LEAF_BYTES;
+		}
+		hash_all(h, HASH_SHA256, at, MERKLE_LEAF_BYTES, n, out);
+		out += n * HASH_SHA256_BYTES;
+	}
+	if (len > 0)
+		hasher_once(h, HASH_SHA256, data, len, out);
+}
+
 void merkle_add_data(struct merkle *m, const uint8_t *data, size_t len)
 {
-	uint8_t hash[HASH_SHA256_BYTES];
+	enum { PART = HASH_ROW_MAX * MERKLE_LEAF_BYTES };
+	uint8_t leaves[HASH_ROW_MAX * HASH_SHA256_BYTES];
 
-	for (size_t at = 0; at < len; at += MERKLE_LEAF_BYTES) {
-		size_t n = len - at < MERKLE_LEAF_BYTES ? len - at
-							: MERKLE_LEAF_BYTES;
+	for (size_t at = 0; at < len; at += PART) {
+		size_t n = len - at < PART ? len - at : PART;
+		const uint8_t *leaf = leaves;
 
-		hasher_once(m->hasher, HASH_SHA256, data + at, n, hash);
-		merkle_add(m, hash);
+		merkle_leaves(m->hasher, data + at, n, leaves);
+		for (size_t i = 0; i < n; i += MERKLE_LEAF_BYTES) {
+			merkle_add(m, leaf);
+			leaf += HASH_SHA256_BYTES;
+		}
 	}
 }
 

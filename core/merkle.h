@@ -29,6 +29,11 @@ void merkle_begin(struct merkle *m, struct hasher *h, unsigned height);
 /* merkle_add — the next node's hash. */
 void merkle_add(struct merkle *m, const uint8_t hash[HASH_SHA256_BYTES]);
 
+/* merkle_leaves — the hashes of the leaves of `data` to `out`, one behind the
+ * other. The last leaf may be short. */
+void merkle_leaves(struct hasher *h, const uint8_t *data, size_t len,
+		   uint8_t *out);
+
 /* merkle_add_data — the next leaves, each hashed; only the last call of a
  * tree may have a length that is no multiple of 16 KiB. */
 void merkle_add_data(struct merkle *m, const uint8_t *data, size_t len);

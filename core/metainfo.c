@@ -232,7 +232,8 @@ static int place_files(struct mi_parse *p, const struct mi_list *list)
 		f->attr = raw->attr;
 		f->root = raw->root;
 		at += raw->len_bytes;
-		mi->content_bytes += raw->len_bytes;
+		if (!(raw->attr & MI_ATTR_PAD))
+			mi->content_bytes += raw->len_bytes;
 		if (at > METAINFO_MAX_TOTAL_BYTES)
 			return mi_refuse(p, EFBIG, "the torrent is too large");
 		if (raw->len_bytes > 0 && !(raw->attr & MI_ATTR_PAD))

@@ -61,7 +61,7 @@ struct metainfo {
 	uint32_t piece_bytes;
 	uint32_t n_pieces;
 	uint64_t total_bytes;	/* of piece space */
-	uint64_t content_bytes; /* the same without gaps: of all pieces */
+	uint64_t content_bytes; /* of all files: no gaps, no padding */
 	struct mi_file *files;	/* in piece-space order, pads included */
 	uint32_t n_files;
 	int64_t created_s;	  /* creation date, or 0 */
@@ -98,6 +98,17 @@ void metainfo_free(struct metainfo *mi);
  * as long as what the file has left. */
 uint32_t metainfo_piece_bytes(const struct metainfo *mi, uint32_t ix);
 
+/* metainfo_body_bytes — how much of piece `ix` there is to fetch and to keep:
+ * less than metainfo_piece_bytes, and a multiple of 16 KiB, where the piece
+ * ends with padding (BEP 47). What is behind it is zeros, known to all and sent
+ * by nobody. 0: the piece is padding alone. Padding before other bytes of the
+ * piece, which no program makes, is part of the body. */
+uint32_t metainfo_body_bytes(const struct metainfo *mi, uint32_t ix);
+
+/* metainfo_piece_content — how many bytes of piece `ix` are of files, padding
+ * not counted: over all pieces content_bytes. */
+uint32_t metainfo_piece_content(const struct metainfo *mi, uint32_t ix);
+
 /* metainfo_file_at — the file (never an empty one) that holds byte `off` of
  * piece space; n_files when it lies in a gap. O(log n). */
 uint32_t metainfo_file_at(const struct metainfo *mi, uint64_t off_bytes);
@@ -111,7 +122,7 @@ uint32_t metainfo_v2_bytes(const struct metainfo *mi, uint32_t ix);
  * for both; whoever sent them is not to blame. */
 enum piece_verdict { PIECE_WRONG, PIECE_RIGHT, PIECE_DISPUTED };
 
-/* metainfo_judge_piece — do the bytes (metainfo_piece_bytes long) match piece
+/* metainfo_judge_piece — do the bytes (metainfo_body_bytes long) match piece
  * `ix`: v1's hash where there is one, and v2's `root` where that is known
  * (NULL: as the metainfo itself has it)? WRONG when no hash is known. The
  * hashes of its v2 leaves go to `leaves`, unless that is NULL. Thread: any. */

@@ -2,7 +2,9 @@
  *
  * A torrent of a hundred thousand files has half a million small strings and
  * arrays. They are cut from chunks, so that there is no header and no free for
- * each; a request too large for a chunk gets one of its own.
+ * each; a request too large for a chunk gets one of its own. The first chunk is
+ * small and each is twice the one before: most torrents have a few files, and a
+ * mount that lists a library makes and drops thousands of them a second.
  * Failure modes: NULL; what was given stays valid until mi_arena_fini. */
 #include "core/metainfo_internal.h"
 
@@ -10,11 +12,11 @@
 
 #include "core/mem.h"
 
-enum { CHUNK_BYTES = 64 << 10 };
+enum { FIRST_BYTES = 4 << 10, CHUNK_BYTES = 64 << 10 };
 
 struct mi_chunk {
 	struct mi_chunk *older;
-	size_t used;
+	size_t used, size;
 	alignas(max_align_t) uint8_t data[];
 };
 
@@ -24,10 +26,18 @@ static struct mi_chunk *add_chunk(struct mi_arena *a, size_t size)
 
 	if (!c)
 		return NULL;
+	c->size = size;
 	c->older = a->chunks;
 	a->chunks = c;
 	a->left = size;
 	return c;
+}
+
+static size_t next_size(const struct mi_arena *a)
+{
+	size_t last = a->chunks ? a->chunks->size : FIRST_BYTES / 2;
+
+	return last >= CHUNK_BYTES / 2 ? CHUNK_BYTES : 2 * last;
 }
 
 void *mi_arena_alloc(struct mi_arena *a, size_t n, size_t size)
@@ -42,7 +52,9 @@ void *mi_arena_alloc(struct mi_arena *a, size_t n, size_t size)
 	bytes = (bytes + alignof(max_align_t) - 1) &
 		~(alignof(max_align_t) - 1);
 	if (!c || a->left < bytes) {
-		c = add_chunk(a, bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES);
+		size_t room = next_size(a);
+
+		c = add_chunk(a, bytes > room ? bytes : room);
 		if (!c)
 			return NULL;
 	}

@@ -69,12 +69,70 @@ uint32_t metainfo_piece_bytes(const struct metainfo *mi, uint32_t ix)
 	return file_part(mi, &mi->files[file], off);
 }
 
+/* ---- padding ---- */
+
+/* So many pad files at a piece's end are looked through; more would be
+ * somebody's joke, and come over the wire. */
+enum { PADS_LOOKED_THROUGH = 16 };
+
+/* Where the padding at the end of [off, end) begins. */
+static uint64_t padding_from(const struct metainfo *mi, uint64_t off,
+			     uint64_t end)
+{
+	for (int i = 0; i < PADS_LOOKED_THROUGH && end > off; i++) {
+		uint32_t file = metainfo_file_at(mi, end - 1);
+
+		if (!(mi->files[file].attr & MI_ATTR_PAD))
+			break;
+		end = mi->files[file].off_bytes;
+	}
+	return end < off ? off : end;
+}
+
+uint32_t metainfo_body_bytes(const struct metainfo *mi, uint32_t ix)
+{
+	uint32_t len = metainfo_piece_bytes(mi, ix), body;
+	uint64_t off = piece_off(mi, ix);
+
+	if (!mi->has_v1)
+		return len;
+	body = (uint32_t)(padding_from(mi, off, off + len) - off);
+	body = (body + MERKLE_LEAF_BYTES - 1) / MERKLE_LEAF_BYTES *
+	       MERKLE_LEAF_BYTES;
+	return body < len ? body : len;
+}
+
+uint32_t metainfo_piece_content(const struct metainfo *mi, uint32_t ix)
+{
+	uint64_t at = piece_off(mi, ix),
+		 end = at + metainfo_piece_bytes(mi, ix);
+	uint32_t file = metainfo_file_at(mi, at), content = 0;
+
+	for (; at < end; file++) {
+		const struct mi_file *f = &mi->files[file];
+		uint64_t stop = f->off_bytes + f->len_bytes;
+
+		if (stop > end)
+			stop = end;
+		if (!(f->attr & MI_ATTR_PAD) && stop > at)
+			content += (uint32_t)(stop - at);
+		at = stop > at ? stop : at;
+	}
+	return content;
+}
+
+/* ---- is it right? ---- */
+
 static bool check_v1(const struct metainfo *mi, struct hasher *h, uint32_t ix,
 		     const uint8_t *data)
 {
+	uint32_t body = metainfo_body_bytes(mi, ix);
 	uint8_t hash[HASH_SHA1_BYTES];
 
-	hasher_once(h, HASH_SHA1, data, metainfo_piece_bytes(mi, ix), hash);
+	hasher_begin(h, HASH_SHA1);
+	hasher_add(h, data, body);
+	hasher_add_zeros(h, metainfo_piece_bytes(mi, ix) - body);
+	hasher_end(h, hash);
 	return memcmp(hash, mi->v1_hashes + (size_t)ix * HASH_SHA1_BYTES,
 		      sizeof(hash)) == 0;
 }
@@ -116,21 +174,18 @@ static void v2_root(struct hasher *h, const uint8_t *data,
 		    const struct mi_v2_piece *v2, uint8_t *leaves,
 		    uint8_t root[HASH_SHA256_BYTES])
 {
-	uint8_t leaf[HASH_SHA256_BYTES];
 	struct merkle m;
 
 	merkle_begin(&m, h, 0);
-	for (uint32_t at = 0; at < v2->len_bytes; at += MERKLE_LEAF_BYTES) {
-		uint32_t n = v2->len_bytes - at;
-
-		if (n > MERKLE_LEAF_BYTES)
-			n = MERKLE_LEAF_BYTES;
-		hasher_once(h, HASH_SHA256, data + at, n, leaf);
-		merkle_add(&m, leaf);
-		if (leaves != NULL)
-			memcpy(leaves + (size_t)(at / MERKLE_LEAF_BYTES) *
-						HASH_SHA256_BYTES,
-			       leaf, sizeof(leaf));
+	if (leaves == NULL) {
+		merkle_add_data(&m, data, v2->len_bytes);
+	} else {
+		merkle_leaves(h, data, v2->len_bytes, leaves);
+		for (uint32_t at = 0; at < v2->len_bytes;
+		     at += MERKLE_LEAF_BYTES) {
+			merkle_add(&m, leaves);
+			leaves += HASH_SHA256_BYTES;
+		}
 	}
 	merkle_root(&m, v2->height, root);
 }
@@ -179,7 +234,7 @@ enum piece_verdict metainfo_judge_piece(const struct metainfo *mi,
 		return is_v2_right ? PIECE_RIGHT : PIECE_WRONG;
 	return mi_verdict(is_v1_right, is_v2_right,
 			  is_zero(data + v2.len_bytes,
-				  metainfo_piece_bytes(mi, ix) - v2.len_bytes));
+				  metainfo_body_bytes(mi, ix) - v2.len_bytes));
 }
 
 bool metainfo_check_piece(const struct metainfo *mi, struct hasher *h,

@@ -58,7 +58,7 @@ void piececheck_free(struct piececheck *c)
 
 void piececheck_begin(struct piececheck *c)
 {
-	c->left_bytes = metainfo_piece_bytes(c->mi, c->ix);
+	c->left_bytes = metainfo_body_bytes(c->mi, c->ix);
 	c->v2_left_bytes = c->v2.len_bytes;
 	c->is_padding_zero = true;
 	if (c->v1 != NULL)
@@ -88,6 +88,8 @@ static bool v1_matches(struct piececheck *c)
 {
 	uint8_t hash[HASH_SHA1_BYTES];
 
+	hasher_add_zeros(c->v1, metainfo_piece_bytes(c->mi, c->ix) -
+					metainfo_body_bytes(c->mi, c->ix));
 	hasher_end(c->v1, hash);
 	return memcmp(hash, c->mi->v1_hashes + (size_t)c->ix * HASH_SHA1_BYTES,
 		      sizeof(hash)) == 0;

@@ -23,9 +23,9 @@ void piececheck_free(struct piececheck *c);
 /* piececheck_begin — from the first byte on; piececheck_new has done it. */
 void piececheck_begin(struct piececheck *c);
 
-/* piececheck_add — the next bytes in order; only the last of them may have a
- * length that is no multiple of 16 KiB. `h` is the calling thread's, and used
- * during the call only. */
+/* piececheck_add — the next bytes of its body (core/metainfo.h) in order; only
+ * the last of them may have a length that is no multiple of 16 KiB. `h` is the
+ * calling thread's, and used during the call only. */
 void piececheck_add(struct piececheck *c, struct hasher *h, const uint8_t *data,
 		    size_t len);
 

@@ -4,6 +4,9 @@
  * the bytes and the length; four rounds finish. Words are little-endian. */
 #include "core/siphash.h"
 
+#include <endian.h>
+#include <string.h>
+
 struct sip {
 	uint64_t v0, v1, v2, v3;
 };
@@ -56,8 +59,12 @@ uint64_t siphash(const struct siphash_key *key, const void *ptr, size_t len)
 	};
 	size_t rest = len;
 
-	for (; rest >= 8; rest -= 8, p += 8)
-		absorb(&s, le64(p, 8));
+	for (; rest >= 8; rest -= 8, p += 8) {
+		uint64_t word;
+
+		memcpy(&word, p, sizeof(word));
+		absorb(&s, le64toh(word));
+	}
 	absorb(&s, le64(p, rest) | ((uint64_t)len << 56));
 	s.v2 ^= 0xff;
 	rounds(&s, 4);

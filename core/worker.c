@@ -1,9 +1,13 @@
-/* worker — a pool of threads, two queues, one eventfd.
+/* worker — a pool of threads, three queues, one eventfd.
  *
  * Purpose: the only way off the loop and back. The loop appends a job to
  * `jobs`; a thread takes the oldest, runs it, and appends it to `replies`;
  * the eventfd wakes the loop, which takes all replies at once and calls
  * their `done` in that order.
+ *
+ * Hurried jobs have a queue of their own, which goes before `jobs`, and (in a
+ * pool of more than one) the `spare`, a thread that takes nothing else: however
+ * long the jobs are that the others are at, one of these is begun at once.
  *
  * Who holds a job: the loop until workers_submit, the pool until `done`. The
  * mutex is the hand-over: what one side wrote before it is seen by the other
@@ -49,13 +53,15 @@ STAILQ_HEAD(job_list, job);
 struct thread {
 	struct workers *pool; /* Owner */
 	pthread_t id;
+	bool is_spare;
+	bool has_each; /* it has called `each` */
 	struct worker_env env;
 };
 
 struct workers {
 	/* set at birth, then read only */
 	struct loop *loop;
-	unsigned n;
+	unsigned n; /* with the spare */
 	int wake_fd;
 
 	/* loop only */
@@ -67,9 +73,14 @@ struct workers {
 	/* under the mutex */
 	pthread_mutex_t mutex;
 	pthread_cond_t has_job;
+	pthread_cond_t has_hurried; /* the spare's */
 	pthread_cond_t has_reply;
 	struct job_list jobs;
+	struct job_list hurried;
 	struct job_list replies;
+	void (*each)(void *arg); /* NULL: nothing yet */
+	void *each_arg;
+	bool is_spare_idle;
 	bool is_ending;
 
 	struct thread threads[];
@@ -95,16 +106,62 @@ void worker_assert(const char *where)
 
 /* ---- the threads' side ---- */
 
-/* The oldest job, waited for; NULL when the pool ends. */
-static struct job *take_job(struct workers *w)
+static struct job *take_from(struct job_list *list)
 {
+	struct job *job = STAILQ_FIRST(list);
+
+	if (job != NULL)
+		STAILQ_REMOVE_HEAD(list, link);
+	return job;
+}
+
+static void wait_for_job(struct thread *t)
+{
+	struct workers *w = t->pool;
+
+	if (!t->is_spare) {
+		pthread_cond_wait(&w->has_job, &w->mutex);
+		return;
+	}
+	w->is_spare_idle = true;
+	pthread_cond_wait(&w->has_hurried, &w->mutex);
+	w->is_spare_idle = false;
+}
+
+/* With the mutex, which is let go meanwhile. */
+static void call_each(struct thread *t)
+{
+	struct workers *w = t->pool;
+
+	if (w->each == NULL || t->has_each)
+		return;
+	t->has_each = true;
+	pthread_mutex_unlock(&w->mutex);
+	w->each(w->each_arg);
+	pthread_mutex_lock(&w->mutex);
+}
+
+static struct job *first_job(struct thread *t)
+{
+	struct workers *w = t->pool;
+	struct job *job;
+
+	call_each(t);
+	job = take_from(&w->hurried);
+	if (job == NULL && !t->is_spare)
+		job = take_from(&w->jobs);
+	return job;
+}
+
+/* The first job there is for it, waited for; NULL when the pool ends. */
+static struct job *take_job(struct thread *t)
+{
+	struct workers *w = t->pool;
 	struct job *job;
 
 	pthread_mutex_lock(&w->mutex);
-	while ((job = STAILQ_FIRST(&w->jobs)) == NULL && !w->is_ending)
-		pthread_cond_wait(&w->has_job, &w->mutex);
-	if (job != NULL)
-		STAILQ_REMOVE_HEAD(&w->jobs, link);
+	while ((job = first_job(t)) == NULL && !w->is_ending)
+		wait_for_job(t);
 	pthread_mutex_unlock(&w->mutex);
 	return job;
 }
@@ -129,7 +186,7 @@ static void *work(void *arg)
 	struct job *job;
 
 	is_worker = true;
-	while ((job = take_job(t->pool)) != NULL) {
+	while ((job = take_job(t)) != NULL) {
 		job->run(job, &t->env);
 		give_reply(t->pool, job);
 	}
@@ -173,8 +230,25 @@ void workers_submit(struct workers *w, struct job *job TAKES)
 	ASSERT_LOOP(w->loop);
 	w->n_pending++;
 	pthread_mutex_lock(&w->mutex);
-	STAILQ_INSERT_TAIL(&w->jobs, job, link);
-	pthread_cond_signal(&w->has_job);
+	STAILQ_INSERT_TAIL(job->is_hurried ? &w->hurried : &w->jobs, job, link);
+	if (job->is_hurried && w->is_spare_idle) {
+		w->is_spare_idle = false; /* this one is for it */
+		pthread_cond_signal(&w->has_hurried);
+	} else {
+		pthread_cond_signal(&w->has_job);
+	}
+	pthread_mutex_unlock(&w->mutex);
+}
+
+void workers_each(struct workers *w, void (*fn)(void *arg), void *arg)
+{
+	ASSERT_LOOP(w->loop);
+	pthread_mutex_lock(&w->mutex);
+	assert(w->each == NULL);
+	w->each = fn;
+	w->each_arg = arg;
+	pthread_cond_broadcast(&w->has_job);
+	pthread_cond_broadcast(&w->has_hurried);
 	pthread_mutex_unlock(&w->mutex);
 }
 
@@ -234,6 +308,7 @@ static void join_threads(struct workers *w, unsigned n)
 	pthread_mutex_lock(&w->mutex);
 	w->is_ending = true;
 	pthread_cond_broadcast(&w->has_job);
+	pthread_cond_broadcast(&w->has_hurried);
 	pthread_mutex_unlock(&w->mutex);
 	for (unsigned i = 0; i < n; i++)
 		pthread_join(w->threads[i].id, NULL);
@@ -270,6 +345,7 @@ static void init_locks(struct workers *w)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->has_job, &attr);
+	pthread_cond_init(&w->has_hurried, &attr);
 	pthread_cond_init(&w->has_reply, &attr);
 	pthread_condattr_destroy(&attr);
 }
@@ -277,6 +353,7 @@ static void init_locks(struct workers *w)
 static void fini_locks(struct workers *w)
 {
 	pthread_cond_destroy(&w->has_reply);
+	pthread_cond_destroy(&w->has_hurried);
 	pthread_cond_destroy(&w->has_job);
 	pthread_mutex_destroy(&w->mutex);
 }
@@ -351,17 +428,21 @@ int workers_new(struct loop *loop, unsigned n, const char *name,
 		struct workers **out)
 {
 	struct workers *w;
+	bool has_spare = n > 1;
 	int r;
 
 	ASSERT_LOOP(loop);
 	assert(n > 0);
+	n += has_spare;
 	w = mem_zalloc(1, sizeof(*w) + n * sizeof(w->threads[0]));
 	if (w == NULL)
 		return ENOMEM;
 	w->loop = loop;
 	w->n = n;
+	w->threads[n - 1].is_spare = has_spare;
 	STAILQ_INIT(&w->batch);
 	STAILQ_INIT(&w->jobs);
+	STAILQ_INIT(&w->hurried);
 	STAILQ_INIT(&w->replies);
 	init_locks(w);
 	r = make_hashers(w);

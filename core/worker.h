@@ -1,6 +1,8 @@
 /* worker — threads that do what the loop must not: hashing, disk, SQL, name
  * resolution. A pool of n threads takes jobs in order; with n = 1 that order
- * is also the order of execution (the store thread).
+ * is also the order of execution (the store thread). Jobs that somebody waits
+ * for go before all others, and a pool of more than one thread has one more for
+ * them alone: a read of 4 KiB does not stand behind pieces that are hashed.
  *
  * A job is one struct, embedded in a larger one. The loop fills it and hands
  * it over; from then on the worker owns it; it comes back through the reply
@@ -23,13 +25,14 @@ struct workers;
 
 struct worker_env {
 	struct hasher *hasher; /* this thread's own */
-	unsigned ix;	       /* 0 … n-1 */
+	unsigned ix; /* 0 … n-1; n: of the thread for hurried jobs alone */
 };
 
 struct job {
 	/* set before hand-over, then read only */
 	void (*run)(struct job *job, struct worker_env *env); /* worker */
 	void (*done)(struct job *job);			      /* loop */
+	bool is_hurried; /* somebody waits for it */
 	/* worker.c's own */
 	STAILQ_ENTRY(job) link;
 };
@@ -42,6 +45,11 @@ int workers_new(struct loop *loop, unsigned n, const char *name,
 /* workers_submit — never blocks, never fails. `job` belongs to the pool until
  * `done`. Thread: loop. */
 void workers_submit(struct workers *w, struct job *job TAKES);
+
+/* workers_each — every thread calls `fn` once, before the next job that it
+ * takes; nobody waits for it, and those that are idle do it at once. Once in a
+ * pool's life. `arg` is kept. Thread: loop; `fn` on the workers. */
+void workers_each(struct workers *w, void (*fn)(void *arg), void *arg);
 
 /* workers_pending — jobs submitted whose `done` has not run. */
 unsigned workers_pending(const struct workers *w);

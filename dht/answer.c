@@ -3,7 +3,8 @@
  * In this order: are we to answer at all, does he ask too much, what, and with
  * how many bytes. An address that has not answered a query of ours may be
  * forged: it gets at most DHT_AMPLIFY_MAX bytes for each of its own, nodes and
- * peers are left out until that is so.
+ * peers are left out until that is so. What we ask him, to see whether he is a
+ * node, is part of those bytes.
  *
  * Nothing is allocated here, but by the stores when they keep something. */
 #include <string.h>
@@ -13,6 +14,8 @@
 enum {
 	/* What a list of peers takes beside them. */
 	VALUES_BYTES = 2 * DHT_PEERS_TOLD_MAX,
+	/* An answer without anything in it, or an error. */
+	MIN_ROOM = 75,
 };
 
 struct answer {
@@ -21,7 +24,8 @@ struct answer {
 	const struct addr *from;
 	const struct krpc_msg *m;
 	struct krpc_answer a;
-	size_t room; /* bytes that he may get */
+	size_t room;	/* bytes that he may get */
+	bool is_proven; /* his address */
 	uint8_t nodes4[DHT_NODES_TOLD * KRPC_NODE4_BYTES];
 	uint8_t nodes6[DHT_NODES_TOLD * KRPC_NODE6_BYTES];
 	uint8_t peers[DHT_PEERS_TOLD_MAX * ADDR_COMPACT6];
@@ -38,6 +42,25 @@ static bool is_proven(const struct dht_node *n, uint64_t now_us,
 
 /* ---- sending ---- */
 
+/* A generic cell rate: answers pay for the time that their bytes take. */
+static bool may_answer(struct dht_node *n, uint64_t now_us, bool proven)
+{
+	const uint64_t burst_us = DHT_ANSWER_BURST_S * UINT64_C(1000000);
+	uint64_t *paid_us = &n->answered_us[proven];
+
+	if (*paid_us + burst_us < now_us)
+		*paid_us = now_us - burst_us;
+	return n->cfg.answer_Bps == 0 || *paid_us <= now_us;
+}
+
+static void send_paid(struct answer *w, const void *bytes, size_t len)
+{
+	if (w->n->cfg.answer_Bps > 0)
+		w->n->answered_us[w->is_proven] +=
+			len * UINT64_C(1000000) / w->n->cfg.answer_Bps;
+	node_send(w->n, w->from, bytes, len);
+}
+
 static void send_error(struct answer *w, enum krpc_code code, const char *text)
 {
 	uint8_t bytes[DHT_DATAGRAM_MAX];
@@ -46,7 +69,7 @@ static void send_error(struct answer *w, enum krpc_code code, const char *text)
 
 	w->n->out_errors++;
 	if (len > 0 && len <= w->room)
-		node_send(w->n, w->from, bytes, len);
+		send_paid(w, bytes, len);
 }
 
 /* Leave out what is worth least, at least `excess` bytes of it. False: nothing
@@ -98,7 +121,7 @@ static void send_answer(struct answer *w)
 			return;
 	}
 	w->n->out_answers++;
-	node_send(w->n, w->from, bytes, len);
+	send_paid(w, bytes, len);
 }
 
 /* ---- parts ---- */
@@ -333,11 +356,28 @@ static void answer_method(struct answer *w)
 	}
 }
 
+/* He may be a node that the table has a place for: to be asked, unless he was,
+ * and has not answered. */
+static bool is_candidate(struct dht_node *n, uint64_t now_us,
+			 const struct addr *from, const struct krpc_msg *m)
+{
+	struct routing *r = &n->half[node_family(from)].routing;
+	uint16_t tick = node_tick(n, now_us);
+
+	return m->args.id && !m->is_read_only &&
+	       !routing_on_query(r, m->args.id, from, tick) &&
+	       upkeep_can_ask(n, now_us) &&
+	       routing_wants(r, m->args.id, from) &&
+	       !flights_has(&n->flights, from) &&
+	       !hostset_has(&n->dead, node_host_hash(n, from), tick,
+			    DHT_DEAD_S);
+}
+
 void answer_query(struct dht_node *n, uint64_t now_us, const struct addr *from,
 		  const struct krpc_msg *m, size_t len)
 {
-	struct routing *r = &n->half[node_family(from)].routing;
 	struct answer w;
+	bool asks, proven;
 
 	if (n->cfg.is_read_only) {
 		n->dropped[DHT_DROP_READ_ONLY]++;
@@ -347,21 +387,30 @@ void answer_query(struct dht_node *n, uint64_t now_us, const struct addr *from,
 		n->dropped[DHT_DROP_RATE]++;
 		return;
 	}
+	proven = is_proven(n, now_us, from);
+	if (!may_answer(n, now_us, proven)) {
+		n->dropped[DHT_DROP_BUSY]++;
+		return;
+	}
+	asks = is_candidate(n, now_us, from, m);
 	/* The buffers in it need not be cleared. */
 	w.n = n;
 	w.now_us = now_us;
 	w.from = from;
 	w.m = m;
 	w.a = (struct krpc_answer){0};
-	w.room = is_proven(n, now_us, from) ? DHT_ANSWER_MAX
-					    : len * DHT_AMPLIFY_MAX;
+	w.room = DHT_ANSWER_MAX;
+	w.is_proven = proven;
+	if (!proven) {
+		w.room = len * DHT_AMPLIFY_MAX;
+		asks = asks && w.room >= DHT_LOOK_BYTES + MIN_ROOM;
+		w.room -= asks ? DHT_LOOK_BYTES : 0;
+	}
 	if (w.room > DHT_ANSWER_MAX)
 		w.room = DHT_ANSWER_MAX;
 	if (m->method == KRPC_GET && w.room == DHT_ANSWER_MAX)
 		w.room = DHT_DATAGRAM_MAX; /* an item of BEP 44 */
 	answer_method(&w);
-	if (m->args.id && !m->is_read_only &&
-	    !routing_on_query(r, m->args.id, from, node_tick(n, now_us)) &&
-	    upkeep_can_ask(n, now_us) && routing_wants(r, m->args.id, from))
+	if (asks)
 		(void)upkeep_ask(n, now_us, m->args.id, from);
 }

@@ -21,8 +21,9 @@ enum {
 	DHT_SAMPLES_TOLD_MAX = 20,
 	DHT_SAMPLES_HEARD_MAX = 60,
 	DHT_SAMPLE_INTERVAL_MAX_S = 21600, /* BEP 51 */
-	DHT_AMPLIFY_MAX = 3, /* bytes out for each byte in, to who has not
-				answered us yet */
+	DHT_LOOK_BYTES = 110, /* of a query that looks whether he is a node */
+	DHT_AMPLIFY_MAX = 3,  /* bytes out for each byte in, to who has not
+				 answered us yet */
 
 	/* ---- the table ---- */
 	DHT_BUCKET_MIN = 8,
@@ -56,8 +57,10 @@ enum {
 	DHT_STALL_URGENT = 75, /* percent of answers that come sooner than
 				  a query stalls */
 	DHT_STALL_BACKGROUND = 90,
-	DHT_STALL_LATE = 97,	     /* … and than nobody waits for it */
-	DHT_ASKED_MAX = 300,	     /* queries of one search */
+	DHT_STALL_LATE = 97,  /* … and than nobody waits for it */
+	DHT_ASKED_MAX = 300,  /* queries of one search */
+	DHT_STORERS_MAX = 16, /* nodes that get what is to be stored, … */
+	DHT_STORE_TRIES = 3,  /* … each so many times, while it is late */
 	DHT_SEARCH_PEERS_MAX = 2000, /* told of one search */
 	DHT_SEARCH_DEADLINE_US = 30000000,
 	DHT_SEARCH_DEADLINE_MAX_US = 120000000,
@@ -87,7 +90,8 @@ enum {
 	DHT_ASKS_BURST = 50,
 	DHT_ASKS_PER_S = 5,
 	DHT_SILENT_S = 300,
-	DHT_FLOOD_HOSTS = 2048, /* watched at a time, when there are many */
+	DHT_ANSWER_BURST_S = 10, /* of dht_cfg's answer_Bps */
+	DHT_FLOOD_HOSTS = 2048,	 /* watched at a time, when there are many */
 
 	/* ---- upkeep ---- */
 	DHT_UPKEEP_PER_MIN = 60, /* queries nobody asked for, at most */

@@ -74,6 +74,15 @@ struct flight *flights_match(const struct flights *f, uint32_t tid,
 	return fl;
 }
 
+bool flights_has(const struct flights *f, const struct addr *to)
+{
+	for (uint32_t i = 0; i < f->room; i++)
+		if (f->slots[i].what != FLIGHT_FREE &&
+		    addr_eq(&f->slots[i].to, to))
+			return true;
+	return false;
+}
+
 static void look_again(struct flights *f)
 {
 	f->next_us = UINT64_MAX;

@@ -53,6 +53,9 @@ struct flight *flights_add(struct flights *f, const struct flight *like,
  * same. NULL: none. */
 struct flight *flights_match(const struct flights *f, uint32_t tid,
 			     const struct addr *from);
+
+/* flights_has — somebody at this address was asked and has not answered. */
+bool flights_has(const struct flights *f, const struct addr *to);
 void flights_del(struct flights *f, struct flight *fl);
 
 /* flights_due — one that is due by now; NULL: none, and next_us is exact. */

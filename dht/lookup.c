@@ -337,18 +337,20 @@ bool lookup_is_starved(const struct lookup *l)
 	return true;
 }
 
-uint32_t lookup_storers(const struct lookup *l, uint8_t *out, uint32_t most)
+uint32_t lookup_storers(const struct lookup *l, uint8_t out[DHT_STORERS_MAX])
 {
-	uint32_t n = 0;
+	uint32_t n = 0, n_any = 0, n_fit = 0;
 
-	for (int wants_fit = 1; wants_fit >= 0; wants_fit--) {
-		for (uint32_t i = 0; i < l->n && n < most; i++) {
-			const struct candidate *c = &l->cands[l->order[i]];
+	for (uint32_t i = 0; i < l->n; i++) {
+		const struct candidate *c = &l->cands[l->order[i]];
 
-			if (c->state == CANDIDATE_ANSWERED && c->token &&
-			    c->fits == (wants_fit == 1))
-				out[n++] = l->order[i];
-		}
+		if (c->state != CANDIDATE_ANSWERED || !c->token ||
+		    c->store == STORE_REFUSED)
+			continue;
+		if (n_any++ < DHT_NODES_TOLD ||
+		    (c->fits && n_fit < DHT_NODES_TOLD))
+			out[n++] = l->order[i];
+		n_fit += c->fits ? 1 : 0;
 	}
 	return n;
 }

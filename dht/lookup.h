@@ -31,6 +31,14 @@ enum candidate_state {
 	CANDIDATE_FAILED,
 };
 
+/* Of what a search stores in the end (storing.c). */
+enum candidate_store {
+	STORE_NONE, /* not given */
+	STORE_GIVEN,
+	STORE_TAKEN,
+	STORE_REFUSED, /* or never a word */
+};
+
 struct candidate {
 	struct dht_id id;
 	struct addr a;
@@ -39,9 +47,13 @@ struct candidate {
 	uint8_t *token;	  /* owned; NULL: none */
 	uint8_t token_len;
 	uint8_t state;
+	uint8_t store;	    /* enum candidate_store */
+	uint8_t n_given;    /* times, … */
+	uint8_t n_waiting;  /* … of which so many may still be answered */
 	bool has_id;	    /* an endpoint's is not known before it answers */
 	bool fits;	    /* BEP 42 */
 	bool is_told_twice; /* by two networks */
+	bool is_outdone;    /* BEP 44: it has something newer than our put */
 	bool has_item;	    /* BEP 44: it said what it has, … */
 	int64_t seq;	    /* … and how new */
 	uint16_t srtt, rttvar; /* as in shelf.h; 0: unknown */
@@ -91,9 +103,11 @@ void lookup_set_token(struct lookup *l, int place, struct span token);
 bool lookup_is_complete(const struct lookup *l);
 bool lookup_is_starved(const struct lookup *l);
 
-/* lookup_storers — places of those to give something to: the closest with
- * tokens, those that BEP 42 allows before the others. */
-uint32_t lookup_storers(const struct lookup *l, uint8_t *out, uint32_t most);
+/* lookup_storers — places of those to give something to, the closest first:
+ * with a token, and no refusal; the closest DHT_NODES_TOLD of any kind, where
+ * everybody looks, and as many that BEP 42 allows, whom nobody can have put
+ * there. */
+uint32_t lookup_storers(const struct lookup *l, uint8_t out[DHT_STORERS_MAX]);
 
 void lookup_check(const struct lookup *l);
 

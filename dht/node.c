@@ -292,7 +292,10 @@ static void take_error(struct dht_node *n, uint64_t now_us,
 		c = routing_find(&n->half[node_family(&fl->to)].routing,
 				 &fl->id, &fl->to);
 	if (c)
-		c->flags &= (uint8_t)~CONTACT_WAITING;
+		routing_forgo(&n->half[node_family(&fl->to)].routing, c);
+	if (fl->search && fl->what == FLIGHT_STORE &&
+	    (m->code == KRPC_ERR_CAS || m->code == KRPC_ERR_OLD))
+		storing_on_outdone(fl->search, fl);
 	if (fl->search)
 		search_on_failed(fl->search, now_us, fl);
 }
@@ -364,10 +367,7 @@ static void expire(struct dht_node *n, uint64_t now_us, struct flight *fl)
 		if (copy.has_id)
 			routing_on_silence(r, &copy.id, &copy.to, tick);
 	} else if (copy.has_id) {
-		struct contact *c = routing_find(r, &copy.id, &copy.to);
-
-		if (c)
-			c->flags &= (uint8_t)~CONTACT_WAITING;
+		routing_on_outage(r, &copy.id, &copy.to);
 	}
 	if (copy.search)
 		search_on_failed(copy.search, now_us, &copy);

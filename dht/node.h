@@ -64,6 +64,11 @@ struct dht_cfg {
 	/* Nobody asks too much: for simulators and measurements. */
 	bool is_unlimited;
 
+	/* Bytes of answers a second, in the mean of DHT_ANSWER_BURST_S, to
+	 * hosts that have not proven their address; and as many to those that
+	 * have, so that forged senders do not silence us. 0: any. */
+	uint32_t answer_Bps;
+
 	/* Of others' peers and items; 0: the limits of dht_limits.h. */
 	uint32_t stored_hashes_max;
 	uint32_t stored_items_max;
@@ -119,6 +124,7 @@ enum dht_drop {
 	DHT_DROP_TOKEN,	    /* stale or foreign token: answered by an error */
 	DHT_DROP_UNKNOWN,   /* an unknown method: answered by an error */
 	DHT_DROP_READ_ONLY, /* we answer nobody */
+	DHT_DROP_BUSY,	    /* answer_Bps are used up */
 	DHT_DROPS,
 };
 
@@ -153,6 +159,29 @@ void dht_node_stats(const struct dht_node *n, struct dht_stats *out);
  * dht_node_is_lost — knows none at all. */
 bool dht_node_is_ready(const struct dht_node *n);
 bool dht_node_is_lost(const struct dht_node *n);
+
+/* dht_node_contacts — of one family, good or not. */
+uint32_t dht_node_contacts(const struct dht_node *n, enum dht_family f);
+
+enum dht_standing {
+	DHT_CONTACT_GOOD,    /* told to others */
+	DHT_CONTACT_DUBIOUS, /* silent, or not asked yet */
+	DHT_CONTACT_SPARE, /* its bucket has no room, or it was only heard of */
+};
+
+struct dht_contact {
+	struct dht_id id;
+	struct addr addr;
+	enum dht_standing standing;
+	int bucket;	 /* bits that it shares with our id */
+	uint32_t rtt_ms; /* smoothed; 0: never asked */
+	uint32_t age_s;	 /* since it was heard, or heard of */
+};
+
+/* dht_node_contact — the i-th of one family, those of the table first, by id;
+ * false: there are no more. */
+bool dht_node_contact(const struct dht_node *n, enum dht_family f, uint32_t i,
+		      struct dht_contact *out);
 
 /* dht_node_check — asserts the invariants of everything in it. */
 void dht_node_check(const struct dht_node *n);

@@ -70,6 +70,8 @@ struct dht_node {
 	uint64_t search_us; /* the first deadline of a search, or earlier */
 	uint64_t upkeep_credit_us; /* of the message budget: the time it is
 				      paid until */
+	uint64_t answered_us[2];   /* likewise of answer_Bps: to strangers, to
+				      the proven */
 	uint32_t depth; /* inside receive or wake: callbacks may run */
 	bool has_ended; /* a search waits to be freed */
 
@@ -81,6 +83,13 @@ struct dht_node {
 };
 
 enum search_state { SEARCH_ASKING, SEARCH_STORING, SEARCH_ENDED };
+
+/* What a search stores in the end: an announce, or an item. */
+struct gift {
+	bool has_put, has_cas;
+	struct dht_item put; /* borrowed */
+	int64_t cas;
+};
 
 /* A search. ENDED: no callback runs any more; freed when nobody is inside. */
 struct dht_search {
@@ -94,7 +103,9 @@ struct dht_search {
 	bool is_own; /* of upkeep's: does not count */
 	enum search_state state;
 	uint64_t deadline_us; /* of the clock */
-	uint32_t n_storing;
+	bool is_cut;	      /* at its deadline; what it found is used */
+	uint32_t n_storing;   /* queries under way, of STORING */
+	struct gift gift;
 	struct dht_outcome outcome;
 	struct hmap *peers;	 /* told already */
 	struct best_item *best;	 /* BEP 44 */
@@ -142,8 +153,10 @@ int search_new(struct dht_node *n, uint64_t now_us,
 	       struct dht_search **out);
 void search_begin(struct dht_search *s, uint64_t now_us);
 
-/* search_poke — somebody new may be asked. */
+/* search_poke — somebody new may be asked. search_is_complete — nobody else
+ * need be. */
 void search_poke(struct dht_search *s, uint64_t now_us, enum dht_family f);
+bool search_is_complete(const struct dht_search *s);
 
 /* What happened to a query of a search; `m` is the answer. */
 void search_on_answer(struct dht_search *s, uint64_t now_us,
@@ -162,8 +175,19 @@ void search_end(struct dht_search *s, enum dht_end why);
 
 /* ---- storing.c ---- */
 
+/* storing_begin — the closest are known; the search may end in it, as in all
+ * of these. storing_advance — there are more of them. */
 void storing_begin(struct dht_search *s, uint64_t now_us);
-void storing_on_answer(struct dht_search *s, bool is_stored);
+void storing_advance(struct dht_search *s, uint64_t now_us);
+
+/* What happened to a query of it. */
+void storing_on_answer(struct dht_search *s, uint64_t now_us,
+		       const struct flight *fl);
+void storing_on_outdone(struct dht_search *s, const struct flight *fl);
+void storing_on_failed(struct dht_search *s, uint64_t now_us,
+		       const struct flight *fl);
+void storing_on_late(struct dht_search *s, uint64_t now_us,
+		     const struct flight *fl);
 
 /* ---- harvest.c ---- */
 

@@ -16,7 +16,11 @@ enum {
 
 int nodeid_common(const struct dht_id *a, const struct dht_id *b)
 {
-	for (int i = 0; i < DHT_ID_BYTES; i++) {
+	uint64_t head = nodeid_head(a) ^ nodeid_head(b);
+
+	if (head != 0)
+		return __builtin_clzll(head);
+	for (int i = 8; i < DHT_ID_BYTES; i++) {
 		unsigned x = (unsigned)(a->b[i] ^ b->b[i]);
 
 		if (x != 0)

@@ -17,15 +17,16 @@ struct dht_id {
 	uint8_t b[DHT_ID_BYTES];
 };
 
-static inline bool nodeid_eq(const struct dht_id *a, const struct dht_id *b)
-{
-	return memcmp(a->b, b->b, DHT_ID_BYTES) == 0;
-}
-
 /* nodeid_head — the first 64 bits: enough to tell almost any two apart. */
 static inline uint64_t nodeid_head(const struct dht_id *a)
 {
 	return be64_get(a->b);
+}
+
+static inline bool nodeid_eq(const struct dht_id *a, const struct dht_id *b)
+{
+	return nodeid_head(a) == nodeid_head(b) &&
+	       memcmp(a->b, b->b, DHT_ID_BYTES) == 0;
 }
 
 /* nodeid_below — as numbers. */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "dht/dht_limits.h"
+#include "dht/routing_internal.h"
 
 void routing_init(struct routing *r, bool is_6, const struct dht_id *self,
 		  uint16_t widest)
@@ -31,22 +32,6 @@ void routing_fini(struct routing *r)
 }
 
 /* ---- contacts ---- */
-
-uint32_t contact_age_s(const struct contact *c, uint16_t tick)
-{
-	return (uint32_t)(uint16_t)(tick - c->seen) * CONTACT_TICK_S;
-}
-
-bool contact_is_good(const struct contact *c, uint16_t tick)
-{
-	return c->fails == 0 && (c->flags & CONTACT_VERIFIED) &&
-	       contact_age_s(c, tick) <= DHT_GOOD_S;
-}
-
-static bool may_begin(const struct contact *c, uint16_t tick)
-{
-	return c->fails == 0;
-}
 
 static void see(struct contact *c, uint16_t tick)
 {
@@ -76,7 +61,7 @@ static void take_rtt(struct contact *c, uint64_t rtt_us)
 
 /* ---- buckets ---- */
 
-static uint32_t bucket_room(const struct routing *r, int bucket)
+uint32_t routing_room(const struct routing *r, int bucket)
 {
 	uint32_t room = bucket < 16 ? (uint32_t)r->widest >> bucket : 0;
 
@@ -84,7 +69,7 @@ static uint32_t bucket_room(const struct routing *r, int bucket)
 }
 
 /* A small table is a small node's: few spares too. */
-static uint32_t spare_room(const struct routing *r)
+uint32_t routing_spare_room(const struct routing *r)
 {
 	return r->widest >= 64 ? DHT_SPARE_BUCKET : 2;
 }
@@ -101,13 +86,63 @@ static uint32_t length(struct shelf_range range)
 	return (uint32_t)(range.to - range.from);
 }
 
+/* Contacts of the table in the bucket of `id`. */
+static uint32_t in_bucket(const struct routing *r, const struct dht_id *id,
+			  int bucket)
+{
+	if (bucket < ROUTING_COUNTED)
+		return r->n_in[bucket];
+	return length(bucket_of(&r->table, id, bucket));
+}
+
+static struct contact *table_add(struct routing *r, const struct dht_id *id,
+				 const struct addr *a)
+{
+	int bucket = nodeid_common(&r->self, id);
+	struct contact *c = shelf_add(&r->table, id, a);
+
+	if (c && bucket < ROUTING_COUNTED)
+		r->n_in[bucket]++;
+	return c;
+}
+
+/* What is near may change with it, and a spare has room now. */
+static void table_del(struct routing *r, struct contact *c)
+{
+	int bucket = nodeid_common(&r->self, &c->id);
+
+	r->is_quiet = false;
+	if (bucket < ROUTING_COUNTED)
+		r->n_in[bucket]--;
+	shelf_del(&r->table, c);
+}
+
+/* Out of the table, or out of the spares. */
+static void del(struct routing *r, struct shelf *s, struct contact *c)
+{
+	if (s == &r->table)
+		table_del(r, c);
+	else
+		shelf_del(s, c);
+}
+
+static void count_again(struct routing *r)
+{
+	memset(r->n_in, 0, sizeof(r->n_in));
+	for (uint32_t i = 0; i < r->table.n; i++) {
+		int b = nodeid_common(&r->self, &shelf_at(&r->table, i)->id);
+
+		if (b < ROUTING_COUNTED)
+			r->n_in[b]++;
+	}
+}
+
 bool routing_has_room(const struct routing *r, const struct dht_id *id)
 {
 	int bucket = nodeid_common(&r->self, id);
 
 	return bucket < DHT_ID_BITS &&
-	       length(bucket_of(&r->table, id, bucket)) <
-		       bucket_room(r, bucket);
+	       in_bucket(r, id, bucket) < routing_room(r, bucket);
 }
 
 /* May `a` enter the bucket, beside those of its host and network? Local
@@ -115,18 +150,17 @@ bool routing_has_room(const struct routing *r, const struct dht_id *id)
 static bool may_enter(const struct routing *r, struct shelf_range bucket,
 		      const struct addr *a, const struct contact *but)
 {
-	uint32_t n_net = 0;
+	const struct contact *c;
+	uint32_t n_net = 0, at = 0;
 
 	if (addr_is_local(a))
 		return true;
-	for (uint32_t i = 0; i < r->table.n; i++) {
-		const struct contact *c = shelf_at(&r->table, i);
-
-		if (c == but || !contact_same_net(&r->table, c, a))
+	while ((c = shelf_next_beside(&r->table, a, &at)) != NULL) {
+		if (c == but)
 			continue;
 		if (contact_same_host(&r->table, c, a))
 			return false;
-		if (i >= bucket.from && i < bucket.to)
+		if (at > bucket.from && at <= bucket.to)
 			n_net++;
 	}
 	return n_net < DHT_NET_CONTACTS;
@@ -184,7 +218,7 @@ static struct contact *add_spare(struct routing *r, const struct dht_id *id,
 	struct shelf_range range = bucket_of(&r->spare, id, bucket);
 	struct contact *c;
 
-	if (length(range) >= spare_room(r)) {
+	if (length(range) >= routing_spare_room(r)) {
 		c = worst_spare(r, range, tick);
 		if (!is_verified && c->fails == 0)
 			return NULL;
@@ -193,6 +227,7 @@ static struct contact *add_spare(struct routing *r, const struct dht_id *id,
 	c = shelf_add(&r->spare, id, a);
 	if (!c)
 		return NULL;
+	r->is_quiet = false;
 	c->seen = c->born = tick;
 	if (is_verified)
 		c->flags |= CONTACT_VERIFIED;
@@ -220,7 +255,7 @@ static void promote(struct routing *r, const struct dht_id *id, uint16_t tick)
 	if (!best)
 		return;
 	a = contact_addr(&r->spare, best);
-	c = shelf_add(&r->table, &best->id, &a);
+	c = table_add(r, &best->id, &a);
 	if (!c)
 		return;
 	memcpy(c, best, r->table.stride);
@@ -237,7 +272,7 @@ static struct contact *add_contact(struct routing *r, const struct dht_id *id,
 	struct shelf_range range = bucket_of(&r->table, id, bucket);
 	struct contact *gone = NULL;
 
-	if (length(range) >= bucket_room(r, bucket)) {
+	if (length(range) >= routing_room(r, bucket)) {
 		gone = weakest(r, range, nodeid_fits(id, a));
 		if (!gone)
 			return NULL;
@@ -245,14 +280,15 @@ static struct contact *add_contact(struct routing *r, const struct dht_id *id,
 	if (!may_enter(r, range, a, gone))
 		return NULL;
 	if (gone)
-		shelf_del(&r->table, gone);
-	return shelf_add(&r->table, id, a);
+		table_del(r, gone);
+	return table_add(r, id, a);
 }
 
 /* The contact of this id, if it is where it was; an id that has moved, or an
  * address that has another id, is forgotten. */
 static struct contact *known(struct routing *r, struct shelf *s,
-			     const struct dht_id *id, const struct addr *a)
+			     const struct dht_id *id, const struct addr *a,
+			     bool *is_taken)
 {
 	struct contact *c = shelf_find(s, id);
 
@@ -260,28 +296,27 @@ static struct contact *known(struct routing *r, struct shelf *s,
 		return c;
 	/* Who answers from a new address may have taken the id of somebody
 	 * who is fine: he keeps it until he fails. */
-	if (c && c->fails == 0 && s == &r->table)
+	*is_taken = c && c->fails == 0 && s == &r->table;
+	if (*is_taken)
 		return NULL;
 	if (c)
-		shelf_del(s, c);
+		del(r, s, c);
 	c = shelf_find_addr(s, a);
 	if (c)
-		shelf_del(s, c);
+		del(r, s, c);
 	return NULL;
 }
 
 bool routing_on_answer(struct routing *r, const struct dht_id *id,
 		       const struct addr *a, uint64_t rtt_us, uint16_t tick)
 {
-	struct contact *c = known(r, &r->table, id, a);
-	bool is_new = false;
+	bool is_new = false, is_taken = false;
+	struct contact *c = known(r, &r->table, id, a, &is_taken);
 
-	if (nodeid_eq(id, &r->self))
-		return false;
-	if (!c && shelf_find(&r->table, id))
+	if (is_taken || nodeid_eq(id, &r->self))
 		return false;
 	if (!c) {
-		struct contact *spare = known(r, &r->spare, id, a);
+		struct contact *spare = known(r, &r->spare, id, a, &is_taken);
 
 		c = add_contact(r, id, a);
 		is_new = c != NULL;
@@ -296,7 +331,7 @@ bool routing_on_answer(struct routing *r, const struct dht_id *id,
 	}
 	c->fails = 0;
 	c->flags |= CONTACT_VERIFIED;
-	c->flags &= (uint8_t)~CONTACT_WAITING;
+	c->flags &= (uint8_t) ~(CONTACT_WAITING | CONTACT_TRIED);
 	take_rtt(c, rtt_us);
 	see(c, tick);
 	return is_new;
@@ -340,14 +375,27 @@ void routing_on_silence(struct routing *r, const struct dht_id *id,
 		most = 1;
 	if (!c || !contact_has_addr(s, c, a))
 		return;
+	r->is_quiet = false;
 	c->flags &= (uint8_t)~CONTACT_WAITING;
 	if (c->fails < UINT8_MAX)
 		c->fails++;
 	if (c->fails < most)
 		return;
-	shelf_del(s, c);
+	del(r, s, c);
 	if (s == &r->table)
 		promote(r, &was, tick);
+}
+
+void routing_on_outage(struct routing *r, const struct dht_id *id,
+		       const struct addr *a)
+{
+	struct contact *c = routing_find(r, id, a);
+
+	if (!c)
+		return;
+	r->is_quiet = false;
+	c->flags &= (uint8_t)~CONTACT_WAITING;
+	c->flags |= CONTACT_TRIED;
 }
 
 void routing_hear(struct routing *r, const struct dht_id *id,
@@ -364,6 +412,8 @@ void routing_set_self(struct routing *r, const struct dht_id *self)
 	struct contact *c;
 
 	r->self = *self;
+	r->is_quiet = false;
+	count_again(r);
 	/* Buckets are other ranges now: walk them from the last contact down,
 	 * so that deleting moves only what was looked at. */
 	for (uint32_t i = r->table.n; i-- > 0;) {
@@ -372,9 +422,8 @@ void routing_set_self(struct routing *r, const struct dht_id *self)
 		c = shelf_at(&r->table, i);
 		bucket = nodeid_common(self, &c->id);
 		if (bucket == DHT_ID_BITS ||
-		    length(bucket_of(&r->table, &c->id, bucket)) >
-			    bucket_room(r, bucket))
-			shelf_del(&r->table, c);
+		    in_bucket(r, &c->id, bucket) > routing_room(r, bucket))
+			table_del(r, c);
 	}
 	for (uint32_t i = r->spare.n; i-- > 0;) {
 		int bucket;
@@ -383,82 +432,9 @@ void routing_set_self(struct routing *r, const struct dht_id *self)
 		bucket = nodeid_common(self, &c->id);
 		if (bucket == DHT_ID_BITS ||
 		    length(bucket_of(&r->spare, &c->id, bucket)) >
-			    spare_room(r))
+			    routing_spare_room(r))
 			shelf_del(&r->spare, c);
 	}
-}
-
-/* ---- questions ---- */
-
-uint32_t routing_good(const struct routing *r, const struct dht_id *target,
-		      uint16_t tick, struct contact **out, uint32_t most)
-{
-	return shelf_closest(&r->table, target, contact_is_good, tick, out,
-			     most);
-}
-
-uint32_t routing_any(const struct routing *r, const struct dht_id *target,
-		     uint16_t tick, struct contact **out, uint32_t most)
-{
-	uint32_t n =
-		shelf_closest(&r->table, target, may_begin, tick, out, most);
-
-	/* Behind the verified: whoever needs them in order sorts them. */
-	return n + shelf_closest(&r->spare, target, may_begin, tick, out + n,
-				 most - n);
-}
-
-int routing_near(const struct routing *r)
-{
-	struct contact *closest[DHT_NODES_TOLD];
-	uint32_t n = shelf_closest(&r->table, &r->self, NULL, 0, closest,
-				   DHT_NODES_TOLD);
-
-	return n > 0 ? nodeid_common(&r->self, &closest[n - 1]->id) : 0;
-}
-
-/* Seconds until `c` is to be asked; 0: now. */
-static uint32_t ask_in_s(const struct routing *r, const struct contact *c,
-			 uint16_t tick, int near)
-{
-	uint32_t least = nodeid_common(&r->self, &c->id) >= near
-				 ? DHT_REFRESH_NEAR_S
-				 : DHT_GOOD_S;
-	uint32_t age = contact_age_s(c, tick);
-
-	if (c->fails > 0 || !(c->flags & CONTACT_VERIFIED) || age >= least)
-		return 0;
-	return least - age;
-}
-
-struct contact *routing_stalest(struct routing *r, uint16_t tick,
-				uint32_t *wait_s)
-{
-	struct contact *best = NULL;
-	int near = routing_near(r);
-
-	for (uint32_t i = 0; i < r->table.n; i++) {
-		struct contact *c = shelf_at(&r->table, i);
-		uint32_t in_s = ask_in_s(r, c, tick, near);
-
-		if (c->flags & CONTACT_WAITING)
-			continue;
-		if (in_s > 0)
-			*wait_s = in_s < *wait_s ? in_s : *wait_s;
-		else if (!best ||
-			 contact_age_s(c, tick) > contact_age_s(best, tick))
-			best = c;
-	}
-	for (uint32_t i = 0; i < r->spare.n && !best; i++) {
-		struct contact *c = shelf_at(&r->spare, i);
-
-		if (!(c->flags & CONTACT_WAITING) &&
-		    routing_has_room(r, &c->id))
-			best = c;
-	}
-	if (best)
-		best->flags |= CONTACT_WAITING;
-	return best;
 }
 
 void routing_load(struct routing *r, const struct dht_id *id,
@@ -474,13 +450,21 @@ void routing_load(struct routing *r, const struct dht_id *id,
 	range = bucket_of(&r->table, id, bucket);
 	if (!may_enter(r, range, a, NULL))
 		return;
-	c = shelf_add(&r->table, id, a);
+	r->is_quiet = false;
+	c = table_add(r, id, a);
 	if (c)
 		c->seen = c->born = tick;
 }
 
+void routing_forgo(struct routing *r, struct contact *c)
+{
+	r->is_quiet = false;
+	c->flags &= (uint8_t)~CONTACT_WAITING;
+}
+
 void routing_doubt(struct routing *r, uint16_t tick)
 {
+	r->is_quiet = false;
 	for (uint32_t i = 0; i < r->table.n; i++)
 		shelf_at(&r->table, i)->seen =
 			(uint16_t)(tick - DHT_GOOD_S / CONTACT_TICK_S - 1);
@@ -495,62 +479,4 @@ struct contact *routing_find(const struct routing *r, const struct dht_id *id,
 		return c;
 	c = shelf_find(&r->spare, id);
 	return c && contact_has_addr(&r->spare, c, a) ? c : NULL;
-}
-
-uint16_t routing_count_good(const struct routing *r, uint16_t tick)
-{
-	uint16_t n = 0;
-
-	for (uint32_t i = 0; i < r->table.n; i++)
-		n = (uint16_t)(n +
-			       contact_is_good(shelf_at(&r->table, i), tick));
-	return n;
-}
-
-int routing_deepest(const struct routing *r)
-{
-	int deepest = -1;
-
-	for (uint32_t i = 0; i < r->table.n; i++) {
-		int b = nodeid_common(&r->self, &shelf_at(&r->table, i)->id);
-
-		deepest = b > deepest ? b : deepest;
-	}
-	return deepest;
-}
-
-/* ---- invariants ---- */
-
-static void check_table(const struct routing *r)
-{
-	for (uint32_t i = 0; i < r->table.n; i++) {
-		const struct contact *c = shelf_at(&r->table, i);
-		int bucket = nodeid_common(&r->self, &c->id);
-		struct addr a = contact_addr(&r->table, c);
-
-		assert(bucket < DHT_ID_BITS);
-		assert((c->flags & CONTACT_VERIFIED) || c->fails == 0);
-		assert(length(bucket_of(&r->table, &c->id, bucket)) <=
-		       bucket_room(r, bucket));
-		assert(!shelf_find(&r->spare, &c->id));
-		for (uint32_t j = 0; j < i; j++)
-			assert((c->flags & CONTACT_LOCAL) ||
-			       !contact_same_host(&r->table,
-						  shelf_at(&r->table, j), &a));
-		assert(i == 0 || memcmp(shelf_at(&r->table, i - 1)->id.b,
-					c->id.b, DHT_ID_BYTES) < 0);
-	}
-}
-
-void routing_check(const struct routing *r)
-{
-	check_table(r);
-	for (uint32_t i = 0; i < r->spare.n; i++) {
-		const struct contact *c = shelf_at(&r->spare, i);
-		int bucket = nodeid_common(&r->self, &c->id);
-
-		assert(bucket < DHT_ID_BITS);
-		assert(length(bucket_of(&r->spare, &c->id, bucket)) <=
-		       spare_room(r));
-	}
 }

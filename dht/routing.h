@@ -14,17 +14,29 @@
  *  3. of hosts that are not local, the table has one contact each, and of one
  *     network at most DHT_NET_CONTACTS in a bucket;
  *  4. no id is in both shelves;
- *  5. neither has our own id. */
+ *  5. neither has our own id;
+ *  6. n_in counts the table. */
 #ifndef SHOAL_DHT_ROUTING_H
 #define SHOAL_DHT_ROUTING_H
 
 #include "dht/shelf.h"
+
+enum { ROUTING_COUNTED = 32 };
 
 struct routing {
 	struct dht_id self;
 	struct shelf table;
 	struct shelf spare;
 	uint16_t widest; /* contacts in bucket 0 */
+
+	/* Contacts of the table in each of the first buckets: most of what is
+	 * heard has no room, and is to cost nothing. */
+	uint16_t n_in[ROUTING_COUNTED];
+
+	/* Nobody was to be asked when last looked at, and nobody is before that
+	 * tick, since nothing has failed, come as a spare or gone since. */
+	bool is_quiet;
+	uint16_t quiet_tick;
 };
 
 void routing_init(struct routing *r, bool is_6, const struct dht_id *self,
@@ -71,6 +83,15 @@ uint32_t routing_any(const struct routing *r, const struct dht_id *target,
 struct contact *routing_stalest(struct routing *r, uint16_t tick,
 				uint32_t *wait_s);
 
+/* routing_forgo — it was marked as WAITING, but was not asked; or answered in a
+ * way that says nothing. */
+void routing_forgo(struct routing *r, struct contact *c);
+
+/* routing_on_outage — no answer, but nobody at all answers: it says nothing of
+ * him, but others are to be tried before him. */
+void routing_on_outage(struct routing *r, const struct dht_id *id,
+		       const struct addr *a);
+
 /* routing_near — contacts that share so many bits with us are among the
  * closest. */
 int routing_near(const struct routing *r);
@@ -89,7 +110,10 @@ struct contact *routing_find(const struct routing *r, const struct dht_id *id,
 /* routing_has_room — the bucket of `id` would take another contact. */
 bool routing_has_room(const struct routing *r, const struct dht_id *id);
 
-uint16_t routing_count_good(const struct routing *r, uint16_t tick);
+/* routing_count_good — contacts that may be told. routing_has_good — there are
+ * so many at least: without a walk of them all. */
+uint32_t routing_count_good(const struct routing *r, uint16_t tick);
+bool routing_has_good(const struct routing *r, uint16_t tick, uint32_t least);
 int routing_deepest(const struct routing *r);
 
 /* contact_age_s — since it was heard. contact_is_good — may be told. */

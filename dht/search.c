@@ -1,7 +1,8 @@
 /* search — a search under way: asks, hands on what comes, ends.
  *
  *   ASKING ──(complete; nothing to store)──────────────→ ENDED
- *      │ └───(complete; to be announced, put)→ STORING ──→ ENDED
+ *      │ └───(complete, or its deadline;
+ *      │      to be announced, put)──────────→ STORING ──→ ENDED
  *      └─────(deadline, cancel)──────────────────────────→ ENDED
  *
  * Pace. It begins with a wave to the fastest of the closest contacts. From then
@@ -113,7 +114,7 @@ static bool is_storing(const struct dht_search *s)
 	       s->cfg.on_put;
 }
 
-static bool is_complete(const struct dht_search *s)
+bool search_is_complete(const struct dht_search *s)
 {
 	for (int f = 0; f < DHT_FAMILIES; f++)
 		if (s->has[f] && !lookup_is_complete(&s->lookup[f]) &&
@@ -126,13 +127,15 @@ static bool is_complete(const struct dht_search *s)
 static void advance(struct dht_search *s, uint64_t now_us, enum dht_family f,
 		    bool is_answer)
 {
+	if (s->state == SEARCH_STORING)
+		storing_advance(s, now_us);
 	if (s->state != SEARCH_ASKING)
 		return;
 	pump(s, now_us, f, fire_now(s, &s->lookup[f], is_answer));
 	if (s->is_own && s->outcome.n_answered == 0 &&
 	    lookup_is_starved(&s->lookup[f]))
 		search_end(s, DHT_END_NOBODY); /* upkeep begins again */
-	if (!is_complete(s))
+	if (!search_is_complete(s))
 		return;
 	if (is_storing(s))
 		storing_begin(s, now_us);
@@ -227,7 +230,7 @@ void search_begin(struct dht_search *s, uint64_t now_us)
 
 void search_poke(struct dht_search *s, uint64_t now_us, enum dht_family f)
 {
-	pump(s, now_us, f, 1);
+	pump(s, now_us, f, fire_now(s, &s->lookup[f], false));
 }
 
 int dht_search_start(struct dht_node *n, uint64_t now_us,
@@ -298,6 +301,20 @@ void dht_search_cancel(struct dht_search *s)
 		search_free(s);
 }
 
+/* It has taken its time: what was found so far is what there is. */
+static void cut(struct dht_search *s, uint64_t now_us)
+{
+	if (s->outcome.n_answered == 0) {
+		search_end(s, DHT_END_NOBODY);
+	} else if (s->state == SEARCH_ASKING && is_storing(s)) {
+		s->is_cut = true;
+		s->deadline_us = now_us + 2 * DHT_EXPIRE_US;
+		storing_begin(s, now_us);
+	} else {
+		search_end(s, DHT_END_DEADLINE);
+	}
+}
+
 void search_wake(struct dht_node *n, uint64_t now_us)
 {
 	struct dht_search *s, *next;
@@ -309,10 +326,8 @@ void search_wake(struct dht_node *n, uint64_t now_us)
 		if (s->state == SEARCH_ENDED)
 			continue;
 		if (s->deadline_us <= now_us)
-			search_end(s, s->outcome.n_answered > 0
-					      ? DHT_END_DEADLINE
-					      : DHT_END_NOBODY);
-		else if (s->deadline_us < n->search_us)
+			cut(s, now_us);
+		if (s->state != SEARCH_ENDED && s->deadline_us < n->search_us)
 			n->search_us = s->deadline_us;
 	}
 }
@@ -327,7 +342,7 @@ void search_on_answer(struct dht_search *s, uint64_t now_us,
 	if (s->state == SEARCH_ENDED)
 		return;
 	if (fl->what == FLIGHT_STORE) {
-		storing_on_answer(s, true);
+		storing_on_answer(s, now_us, fl);
 		return;
 	}
 	s->outcome.n_answered++;
@@ -351,7 +366,7 @@ void search_on_failed(struct dht_search *s, uint64_t now_us,
 	if (s->state == SEARCH_ENDED)
 		return;
 	if (fl->what == FLIGHT_STORE) {
-		storing_on_answer(s, false);
+		storing_on_failed(s, now_us, fl);
 		return;
 	}
 	lookup_on_failed(&s->lookup[f], fl->candidate);
@@ -363,8 +378,13 @@ void search_on_stall(struct dht_search *s, uint64_t now_us,
 {
 	enum dht_family f = node_family(&fl->to);
 
-	if (s->state != SEARCH_ASKING || fl->what != FLIGHT_SEARCH)
+	if (s->state == SEARCH_ENDED)
 		return;
+	if (fl->what == FLIGHT_STORE) {
+		if (is_late)
+			storing_on_late(s, now_us, fl);
+		return;
+	}
 	if (is_late)
 		lookup_on_late(&s->lookup[f], fl->candidate);
 	else

@@ -58,7 +58,11 @@ struct dht_outcome {
 	uint32_t n_asked;    /* messages sent, announces included */
 	uint32_t n_answered; /* nodes */
 	uint32_t n_peers;    /* told by on_peers, each once */
-	uint32_t n_stored;   /* nodes that took the announce, or the item */
+	uint32_t n_stored;  /* nodes that took the announce, or the item, … */
+	bool is_thin;	    /* … but of a network where we know somebody not
+			       as many as should have it (BEP 5: eight) */
+	uint32_t n_outdone; /* a put: nodes that have something newer now; */
+	bool is_outdone;    /* half or more of the closest that had a say */
 	/* BEP 33, with is_scrape; 0 when nobody answered it. */
 	uint32_t seeds_about;
 	uint32_t leeches_about;

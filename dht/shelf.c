@@ -58,16 +58,29 @@ static const uint8_t *ip_of(const struct addr *a)
 					   : (const uint8_t *)&a->in4.sin_addr;
 }
 
+/* Tables are walked with these: of fixed lengths, they are a compare or two. */
+static bool same_ip(const struct shelf *s, const uint8_t *x, const uint8_t *y)
+{
+	return is_6(s) ? memcmp(x, y, IP6_BYTES) == 0
+		       : memcmp(x, y, IP4_BYTES) == 0;
+}
+
+static bool same_net(const struct shelf *s, const uint8_t *x, const uint8_t *y)
+{
+	return is_6(s) ? memcmp(x, y, IP6_BYTES / 2) == 0
+		       : memcmp(x, y, IP4_BYTES - 1) == 0;
+}
+
 bool contact_same_host(const struct shelf *s, const struct contact *c,
 		       const struct addr *a)
 {
-	return memcmp(c->ip, ip_of(a), is_6(s) ? IP6_BYTES : IP4_BYTES) == 0;
+	return same_ip(s, c->ip, ip_of(a));
 }
 
 bool contact_same_net(const struct shelf *s, const struct contact *c,
 		      const struct addr *a)
 {
-	return memcmp(c->ip, ip_of(a), is_6(s) ? IP6_BYTES / 2 : 3) == 0;
+	return same_net(s, c->ip, ip_of(a));
 }
 
 bool contact_has_addr(const struct shelf *s, const struct contact *c,
@@ -105,12 +118,27 @@ struct contact *shelf_find(const struct shelf *s, const struct dht_id *id)
 
 struct contact *shelf_find_addr(const struct shelf *s, const struct addr *a)
 {
+	const uint8_t *ip = ip_of(a);
 	uint16_t port = addr_port(a);
 
 	for (uint32_t i = 0; i < s->n; i++)
 		if (shelf_at(s, i)->port == port &&
-		    contact_same_host(s, shelf_at(s, i), a))
+		    same_ip(s, shelf_at(s, i)->ip, ip))
 			return shelf_at(s, i);
+	return NULL;
+}
+
+struct contact *shelf_next_beside(const struct shelf *s, const struct addr *a,
+				  uint32_t *at)
+{
+	const uint8_t *ip = ip_of(a);
+
+	while (*at < s->n) {
+		struct contact *c = shelf_at(s, (*at)++);
+
+		if (same_net(s, c->ip, ip))
+			return c;
+	}
 	return NULL;
 }
 

@@ -16,6 +16,7 @@ enum {
 	CONTACT_LOCAL = 4,    /* loopback, link-local, private */
 	CONTACT_WAITING = 8,  /* a query of upkeep's is in flight */
 	CONTACT_SETTLED = 16, /* here for DHT_SETTLED_S */
+	CONTACT_TRIED = 32,   /* silent when everybody was: others first */
 };
 
 /* Times in ticks of four seconds since the node's birth, which wrap after three
@@ -52,6 +53,11 @@ struct contact *shelf_find(const struct shelf *s, const struct dht_id *id);
 
 /* shelf_find_addr — by address and port; walks them all. */
 struct contact *shelf_find_addr(const struct shelf *s, const struct addr *a);
+
+/* shelf_next_beside — the next whose network is that of `a`, from place `*at`
+ * on, which is then behind it; NULL: no more. */
+struct contact *shelf_next_beside(const struct shelf *s, const struct addr *a,
+				  uint32_t *at);
 
 /* shelf_add — a new contact, zeroed but for id, address and the flags that
  * follow from these. NULL: no memory, or it is here already. */

@@ -72,8 +72,8 @@ bool dht_node_is_ready(const struct dht_node *n)
 {
 	for (int f = 0; f < DHT_FAMILIES; f++)
 		if (n->half[f].is_on &&
-		    routing_count_good(&n->half[f].routing, n->seen_tick) >=
-			    DHT_NODES_TOLD)
+		    routing_has_good(&n->half[f].routing, n->seen_tick,
+				     DHT_NODES_TOLD))
 			return true;
 	return false;
 }
@@ -82,8 +82,39 @@ bool dht_node_is_lost(const struct dht_node *n)
 {
 	for (int f = 0; f < DHT_FAMILIES; f++)
 		if (n->half[f].is_on &&
-		    routing_count_good(&n->half[f].routing, n->seen_tick) > 0)
+		    routing_has_good(&n->half[f].routing, n->seen_tick, 1))
 			return false;
+	return true;
+}
+
+uint32_t dht_node_contacts(const struct dht_node *n, enum dht_family f)
+{
+	return n->half[f].is_on ? n->half[f].routing.table.n : 0;
+}
+
+bool dht_node_contact(const struct dht_node *n, enum dht_family f, uint32_t i,
+		      struct dht_contact *out)
+{
+	const struct routing *r = &n->half[f].routing;
+	const struct shelf *s = i < r->table.n ? &r->table : &r->spare;
+	const struct contact *c;
+
+	if (!n->half[f].is_on || i >= (uint32_t)r->table.n + r->spare.n)
+		return false;
+	c = shelf_at(s, s == &r->table ? i : i - r->table.n);
+	*out = (struct dht_contact){
+		.id = c->id,
+		.addr = contact_addr(s, c),
+		.standing = DHT_CONTACT_SPARE,
+		.bucket = nodeid_common(&r->self, &c->id),
+		.age_s = contact_age_s(c, n->seen_tick),
+	};
+	if (c->srtt > 0) /* of a millisecond at least: 0 is never */
+		out->rtt_ms = c->srtt * CONTACT_RTT_UNIT_US / 1000u + 1;
+	if (s == &r->table)
+		out->standing = contact_is_good(c, n->seen_tick)
+					? DHT_CONTACT_GOOD
+					: DHT_CONTACT_DUBIOUS;
 	return true;
 }
 

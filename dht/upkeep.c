@@ -129,7 +129,7 @@ static uint64_t visit_lonely(struct dht_node *n, uint64_t now_us,
 
 	if (h->self_search) /* its end wakes us */
 		return UINT64_MAX;
-	if (routing_count_good(&h->routing, tick) >= DHT_FEW) {
+	if (routing_has_good(&h->routing, tick, DHT_FEW)) {
 		h->lonely_step_us = 0;
 		return UINT64_MAX;
 	}
@@ -153,8 +153,8 @@ void dht_node_endpoint(struct dht_node *n, uint64_t now_us,
 	if (!node_can_be(n, a, NULL))
 		return;
 	keep_endpoint(&n->half[f], a);
-	if (routing_count_good(&n->half[f].routing, node_tick(n, now_us)) <
-	    DHT_FEW)
+	if (!routing_has_good(&n->half[f].routing, node_tick(n, now_us),
+			      DHT_FEW))
 		upkeep_look_around(n, now_us, f);
 	else if (!shelf_find_addr(&n->half[f].routing.table, a))
 		(void)upkeep_ask(n, now_us, NULL, a);
@@ -201,7 +201,7 @@ static uint32_t visit_table(struct dht_node *n, uint64_t now_us,
 	if (!c)
 		return wait_s;
 	if (!pay(n, now_us)) {
-		c->flags &= (uint8_t)~CONTACT_WAITING;
+		routing_forgo(r, c);
 		return 1;
 	}
 	common = nodeid_common(&r->self, &c->id);
@@ -212,7 +212,7 @@ static uint32_t visit_table(struct dht_node *n, uint64_t now_us,
 		nodeid_within(&target, &r->self, common, random.b);
 	a = contact_addr(&r->table, c);
 	if (!ask_for(n, now_us, &c->id, &a, &target))
-		c->flags &= (uint8_t)~CONTACT_WAITING;
+		routing_forgo(r, c);
 	return 0;
 }
 
@@ -249,18 +249,25 @@ static void hear_list(struct dht_node *n, uint64_t now_us, struct dht_search *s,
 	enum dht_family f = is_6 ? DHT_IPV6 : DHT_IPV4;
 	const struct dht_id *id;
 	uint32_t most = DHT_NODES_HEARD_MAX;
+	bool is_asking = s && s->state == SEARCH_ASKING && s->has[f];
 	struct addr a;
 	size_t at = 0;
 
 	while (most-- > 0 && krpc_next_node(nodes, is_6, &at, &id, &a)) {
-		if (node_family(&a) != f || !node_can_be(n, &a, from) ||
+		bool has_room = routing_has_room(&n->half[f].routing, id);
+
+		/* Most that is heard is known, or has no room: the cheapest
+		 * question first. */
+		if ((!has_room && !is_asking) || node_family(&a) != f ||
+		    !node_can_be(n, &a, from) ||
 		    nodeid_eq(id, &n->half[f].routing.self) ||
 		    hostset_has(&n->dead, node_host_hash(n, &a), tick,
 				DHT_DEAD_S))
 			continue;
-		if (s && s->state == SEARCH_ASKING && s->has[f])
+		if (is_asking)
 			(void)lookup_add(&s->lookup[f], id, &a, from);
-		routing_hear(&n->half[f].routing, id, &a, tick);
+		if (has_room)
+			routing_hear(&n->half[f].routing, id, &a, tick);
 	}
 }
 

@@ -22,7 +22,9 @@
  *   4. It is at least AHEAD_MIN_BYTES and one piece, and at most what the
  *      network brings in twice (round trip + SLACK), but never held below
  *      START_CAP by a rate: the rate seen is small because the window was.
- *   5. AHEAD_MAX_BYTES and the end of the file bound it in any case.
+ *   5. AHEAD_MAX_BYTES, the end of the file, and what can be kept bound it in
+ *      any case. If that is not two pieces, it is what the kernel asks for
+ * next: more would drive out what is being read.
  *
  * A change is reported when the window's end moves by a step, when it first
  * appears, reaches the end of the file, or vanishes. The step is a quarter of
@@ -43,6 +45,7 @@ enum {
 	SLACK_US = 1000000,
 	STEP_PART = 4,
 	STEP_MAX_BYTES = 1 << 20,
+	AHEAD_TIGHT_BYTES = 256 << 10,
 };
 
 /* A rate above this (64 GB/s) is nonsense and would overflow. */
@@ -63,6 +66,13 @@ void ahead_init(struct ahead *a)
 	memset(a, 0, sizeof(*a));
 }
 
+static uint64_t room_for(const struct ahead_net *net)
+{
+	if (net->room_bytes < 2 * (uint64_t)net->piece_bytes)
+		return AHEAD_TIGHT_BYTES;
+	return net->room_bytes;
+}
+
 /* Rules 3 to 5, before the end of the file. */
 static uint64_t window_for(const struct ahead *a, const struct ahead_net *net)
 {
@@ -74,6 +84,8 @@ static uint64_t window_for(const struct ahead *a, const struct ahead_net *net)
 
 	cap = max_u64(cap, START_CAP_BYTES);
 	want = max_u64(min_u64(want, cap), least);
+	if (net->room_bytes != 0)
+		want = min_u64(want, room_for(net));
 	return min_u64(want, AHEAD_MAX_BYTES);
 }
 

@@ -28,6 +28,8 @@ struct ahead_net {
 	uint64_t rate_Bps;
 	uint32_t rtt_us;
 	uint32_t piece_bytes;
+	/* What of the window can be kept until it is read; 0: all of it. */
+	uint64_t room_bytes;
 };
 
 /* ahead_on_read — a read of [off, off + len) of a file of `size` bytes. True

@@ -14,9 +14,11 @@
 #include "core/buf.h"
 #include "core/loop.h"
 #include "core/metainfo.h"
+#include "fs/control_dht.h"
 #include "fs/control_internal.h"
 #include "fs/fs_limits.h"
 #include "fs/mount_internal.h"
+#include "fs/passthrough.h"
 #include "fs/readop.h"
 #include "fs/roster.h"
 #include "net/engine.h"
@@ -104,6 +106,16 @@ static void add_rate(struct buf *b, uint64_t down_Bps, uint64_t up_Bps)
 	buf_add_str(b, "/s");
 }
 
+static void add_traffic(struct buf *b, const struct traffic *t)
+{
+	buf_add_str(b, "down ");
+	add_size(b, t->down_bytes);
+	buf_add_str(b, ", up ");
+	add_size(b, t->up_bytes);
+	buf_add_str(b, ", wasted ");
+	add_size(b, t->waste_bytes);
+}
+
 /* What a stranger wrote, on one line of printable ASCII. */
 static void add_foreign(struct buf *b, const char *s)
 {
@@ -184,17 +196,18 @@ static void add_torrent(struct buf *b, const struct mount *m,
 	add_size(b, v.size_bytes);
 	buf_addf(b, ", %u of %u pieces, %" PRIu64 " hashed since the start\n",
 		 v.held_pieces, v.n_pieces, v.hashed_pieces);
+	if (v.bad_pieces > 0)
+		buf_addf(b,
+			 "  bad      %" PRIu64
+			 " pieces were not on the disk as they were written\n",
+			 v.bad_pieces);
 	if (v.pinned_files > 0)
 		buf_addf(b, "  pinned   %u file%s\n", v.pinned_files,
 			 v.pinned_files == 1 ? "" : "s");
 	buf_add_str(b, "  traffic  ");
 	add_rate(b, v.down_Bps, v.up_Bps);
-	buf_add_str(b, "; in all down ");
-	add_size(b, v.down_bytes);
-	buf_add_str(b, ", up ");
-	add_size(b, v.up_bytes);
-	buf_add_str(b, ", wasted ");
-	add_size(b, v.waste_bytes);
+	buf_add_str(b, "; ever ");
+	add_traffic(b, &v.traffic);
 	buf_addf(b,
 		 "\n  peers    %u connected, %u with everything, %u let us "
 		 "ask, %u being dialled\n",
@@ -227,12 +240,31 @@ static void add_reads(struct buf *b, const struct mount *m)
 int control_text(const struct mount *m, struct buf *out)
 {
 	const struct torrent *t = NULL;
+	struct traffic all;
 
 	buf_addf(out, "shoalfs %s", SHOAL_VERSION);
 	if (m->point != NULL)
 		buf_addf(out, " on %s", m->point);
 	buf_addf(out, ", port %u, up %" PRIu64 " s\n", engine_port(m->engine),
 		 control_uptime_s(m));
+	buf_addf(out, "passthrough %s", passthrough_text(m));
+	if (passthrough_count(m) > 0)
+		buf_addf(out, ", %u files open", passthrough_count(m));
+	buf_addf(out, "\nsandbox %s\n",
+		 m->sandbox != NULL ? m->sandbox : "off");
+	engine_traffic(m->engine, NULL, &all);
+	buf_add_str(out, "ever ");
+	add_traffic(out, &all);
+	buf_add_u8(out, '\n');
+	if (m->verifies.sums.pieces > 0)
+		buf_addf(out,
+			 "verified %" PRIu64 " pieces, %" PRIu64
+			 " of them were bad\n",
+			 m->verifies.sums.pieces, m->verifies.sums.bad);
+	if (m->roster.n > m->warmth.n_awake)
+		buf_addf(out, "%u torrents are asleep: nobody uses them\n",
+			 m->roster.n - m->warmth.n_awake);
+	control_dht_line(m, out);
 	while ((t = engine_next(m->engine, t)) != NULL)
 		add_torrent(out, m, t);
 	add_reads(out, m);

@@ -14,6 +14,8 @@
 struct buf;
 struct mount;
 struct readop;
+struct shown;
+struct signpost;
 
 enum { CONTROL_URL_BYTES = 512 }; /* longer ones are cut */
 
@@ -42,12 +44,20 @@ void control_push(struct control_json *o, json_t *array, json_t *value);
 /* control_text_value — NULL is null; what is not UTF-8 keeps its ASCII. */
 json_t *control_text_value(const char *s);
 
-/* status.json's object; a torrent in it without its lists; its peers; a read
+/* status.json's object; a torrent in it without its lists, and the same of one
+ * that nobody uses; its peers; a read
  * that waits. All give. */
 json_t *control_json_status(struct control_json *o);
 json_t *control_json_brief(struct control_json *o, const struct torrent *t);
+json_t *control_json_asleep(struct control_json *o, const struct shown *s);
 json_t *control_json_peers(struct control_json *o, const struct torrent *t);
 json_t *control_json_read(struct control_json *o, const struct readop *op);
+
+/* control_json_key — what is known of a key, into `j`. control_key_error — a
+ * look or a put that failed, for a person. */
+void control_json_key(struct control_json *o, const struct signpost *s,
+		      json_t *j);
+const char *control_key_error(int err);
 
 /* control_json_dump — as text, with a line's end. 0 or ENOMEM. */
 int control_json_dump(const struct control_json *o, const json_t *j,

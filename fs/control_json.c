@@ -1,13 +1,18 @@
 /* control_json — what MOUNT/.shoalfs/status.json says to programs.
  *
- * {"version", "mountpoint", "port", "uptime_s", "torrents": [{"name",
- * "info_hash", "info_hash_v2", "state", "why", "size_bytes", "held_bytes",
- * "pieces", "pieces_held", "pieces_hashed", "down_Bps", "up_Bps", "down_bytes",
- * "up_bytes", "waste_bytes", "peers_connected", "seeds", "dialing",
- * "reads_waiting", "pinned_files", "peers":
+ * {"version", "mountpoint", "port", "uptime_s", "passthrough",
+ * "passthrough_files", "sandbox", "total_down_bytes", "total_up_bytes",
+ * "total_waste_bytes": of all torrents, ever, "asleep": how many nobody uses,
+ * which are not in "torrents": [{"name", "info_hash", "info_hash_v2", "state",
+ * "why", "size_bytes", "held_bytes", "pieces", "pieces_held", "pieces_hashed",
+ * "pieces_bad",
+ * "down_Bps", "up_Bps", "down_bytes", "up_bytes", "waste_bytes": since it woke
+ * up, "total_down_bytes" …: ever, "peers_connected", "seeds", "dialing",
+ * "reads_waiting", "pinned_files", "readers": open files, "peers":
  * [{"addr", "url" (a web seed's), "client", …}], "trackers": [{"url", "tier",
  * "v2", "state", "peers", "next_s", "why"}]}], "reads": [{"torrent", "path",
- * "offset", "length", "waited_ms", "why"}]}
+ * "offset", "length", "waited_ms", "why"}], "dht": null, or as control_dht.c
+ * has it}
  *
  * Numbers are integers, times intervals; a key is never missing: what is not
  * known is null. Failure is sticky, as in core/buf.h: out of memory drops
@@ -22,9 +27,11 @@
 #include "core/err.h"
 #include "core/loop.h"
 #include "core/metainfo.h"
+#include "fs/control_dht.h"
 #include "fs/control_internal.h"
 #include "fs/fs_limits.h"
 #include "fs/mount_internal.h"
+#include "fs/passthrough.h"
 #include "fs/readop.h"
 #include "net/engine.h"
 #include "net/torrent.h"
@@ -137,6 +144,14 @@ static json_t *trackers(struct control_json *o, const struct torrent *t)
 	return j;
 }
 
+static void put_traffic(struct control_json *o, json_t *j,
+			const struct traffic *t)
+{
+	control_put_int(o, j, "total_down_bytes", t->down_bytes);
+	control_put_int(o, j, "total_up_bytes", t->up_bytes);
+	control_put_int(o, j, "total_waste_bytes", t->waste_bytes);
+}
+
 static void put_figures(struct control_json *o, json_t *j,
 			const struct torrent_view *v)
 {
@@ -145,11 +160,13 @@ static void put_figures(struct control_json *o, json_t *j,
 	control_put_int(o, j, "pieces", v->n_pieces);
 	control_put_int(o, j, "pieces_held", v->held_pieces);
 	control_put_int(o, j, "pieces_hashed", v->hashed_pieces);
+	control_put_int(o, j, "pieces_bad", v->bad_pieces);
 	control_put_int(o, j, "down_Bps", v->down_Bps);
 	control_put_int(o, j, "up_Bps", v->up_Bps);
 	control_put_int(o, j, "down_bytes", v->down_bytes);
 	control_put_int(o, j, "up_bytes", v->up_bytes);
 	control_put_int(o, j, "waste_bytes", v->waste_bytes);
+	put_traffic(o, j, &v->traffic);
 	control_put_int(o, j, "peers_connected", v->peers);
 	control_put_int(o, j, "seeds", v->seeds);
 	control_put_int(o, j, "dialing", v->dialing);
@@ -178,6 +195,33 @@ json_t *control_json_brief(struct control_json *o, const struct torrent *t)
 			    ? control_text_value(torrent_why(t))
 			    : json_null());
 	put_figures(o, j, &v);
+	control_put_int(
+		o, j, "readers",
+		torrent_user(t) != NULL
+			? ((const struct shown *)torrent_user(t))->n_handles
+			: 0);
+	return j;
+}
+
+json_t *control_json_asleep(struct control_json *o, const struct shown *s)
+{
+	struct torrent_view v = {.size_bytes = s->size_bytes,
+				 .held_bytes = s->held_bytes};
+	char hex[TORRENT_HEX_BYTES];
+	json_t *j = json_object();
+
+	engine_traffic(o->m->engine, &s->id, &v.traffic);
+	control_put(o, j, "name", control_text_value(s->name));
+	control_put(o, j, "info_hash",
+		    control_text_value(torrent_id_hex(&s->id, hex)));
+	control_put(o, j, "info_hash_v2",
+		    s->id.v2.len != 0
+			    ? control_text_value(info_hash_hex(&s->id.v2, hex))
+			    : json_null());
+	control_put(o, j, "state", control_text_value("asleep"));
+	control_put(o, j, "why", json_null());
+	put_figures(o, j, &v);
+	control_put_int(o, j, "readers", 0);
 	return j;
 }
 
@@ -215,15 +259,27 @@ json_t *control_json_status(struct control_json *o)
 	const struct mount *m = o->m;
 	const struct torrent *t = NULL;
 	const struct readop *op = NULL;
+	struct traffic all;
 	json_t *j = json_object(), *torrents = json_array();
 	json_t *reads = json_array();
 
+	engine_traffic(m->engine, NULL, &all);
 	control_put(o, j, "version", control_text_value(SHOAL_VERSION));
 	control_put(o, j, "mountpoint", control_text_value(m->point));
 	control_put(o, j, "port", json_integer(engine_port(m->engine)));
 	control_put_int(o, j, "uptime_s", control_uptime_s(m));
+	control_put_int(o, j, "pieces_verified", m->verifies.sums.pieces);
+	control_put_int(o, j, "pieces_bad", m->verifies.sums.bad);
+	control_put(o, j, "passthrough",
+		    control_text_value(passthrough_text(m)));
+	control_put_int(o, j, "passthrough_files", passthrough_count(m));
+	control_put(
+		o, j, "sandbox",
+		control_text_value(m->sandbox != NULL ? m->sandbox : "off"));
 	while ((t = engine_next(m->engine, t)) != NULL)
 		control_push(o, torrents, torrent(o, t));
+	put_traffic(o, j, &all);
+	control_put_int(o, j, "asleep", m->roster.n - m->warmth.n_awake);
 	for (unsigned n = 0; n < CONTROL_READS_MAX; n++) {
 		op = readop_next(m, op);
 		if (op == NULL)
@@ -232,6 +288,7 @@ json_t *control_json_status(struct control_json *o)
 	}
 	control_put(o, j, "torrents", torrents);
 	control_put(o, j, "reads", reads);
+	control_put(o, j, "dht", control_dht_json(o));
 	return j;
 }
 

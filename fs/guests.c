@@ -25,6 +25,7 @@
 #include "core/mem.h"
 #include "fs/fs_limits.h"
 #include "fs/mount_internal.h"
+#include "fs/survey.h"
 #include "net/engine.h"
 #include "net/torrent.h"
 
@@ -144,6 +145,8 @@ int guests_find(struct mount *m, const struct info_hash *h,
 	struct guest *g = find_hash(m, h);
 
 	*out = engine_find(m->engine, h);
+	if (g == NULL && *out != NULL && survey_let_go(m, *out))
+		return welcome(m, h, *out);
 	if (g == NULL)
 		return *out != NULL ? 0 : invite(m, h, out);
 	if (g->err != 0 && loop_now_us(m->loop) < g->stands_until_us)
@@ -188,6 +191,15 @@ void guests_on_change(struct mount *m, struct torrent *t)
 	g->torrent = NULL;
 	engine_remove(m->engine, t);
 	let_stand(g, ENOENT);
+}
+
+void guests_let_go(struct mount *m, const struct torrent *t)
+{
+	struct guest *g = find_torrent(m, t);
+
+	(void)survey_let_go(m, t);
+	if (g != NULL)
+		forget(g);
 }
 
 void guests_end_all(struct mount *m)

@@ -26,6 +26,10 @@ void guests_on_timeout(struct mount *m, const struct torrent *t, int err);
  * waits for it was told before. */
 void guests_on_change(struct mount *m, struct torrent *t);
 
+/* guests_let_go — it was added, or is going: no guest any more, if it was one.
+ */
+void guests_let_go(struct mount *m, const struct torrent *t);
+
 /* guests_end_all — the mount is over; the engine keeps them to its end. */
 void guests_end_all(struct mount *m);
 

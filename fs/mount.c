@@ -36,6 +36,7 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,18 +45,25 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/hmap.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "fs/fs_limits.h"
 #include "fs/device.h"
 #include "fs/guests.h"
+#include "fs/survey.h"
 #include "fs/handle.h"
 #include "fs/kernelahead.h"
 #include "fs/mount_internal.h"
 #include "fs/mountinfo.h"
 #include "fs/nameop.h"
+#include "fs/notes.h"
 #include "fs/ops.h"
+#include "fs/passthrough.h"
 #include "fs/readop.h"
+#include "fs/requestlimit.h"
+#include "fs/root.h"
+#include "fs/writeops.h"
 #include "net/torrent.h"
 
 enum { WHY_BYTES = 160 };
@@ -95,7 +103,8 @@ static int stand_in(bool with_error)
  * ours. What was not mounted by us libfuse does not detach in any case. */
 static void detach(struct mount *m)
 {
-	bool is_ours = m->info == NULL || mountinfo_is_on_top(m->info);
+	bool is_ours = m->on_detach == NULL &&
+		       (m->info == NULL || mountinfo_is_on_top(m->info));
 	int fd = stand_in(!is_ours);
 
 	if (fd >= 0) {
@@ -103,6 +112,8 @@ static void detach(struct mount *m)
 		close(fd);
 	}
 	fuse_session_unmount(m->se);
+	if (m->on_detach != NULL)
+		m->on_detach(m->arg);
 }
 
 static void on_end_turn(void *arg)
@@ -124,8 +135,17 @@ static void end(struct mount *m, enum mount_end why)
 	fuse_session_exit(m->se); /* replies that nobody takes are no error */
 	readop_end_all(m);
 	nameop_end_all(m);
+	writeops_end_all(m);
+	again_drop(m);
+	survey_end(m);
 	guests_end_all(m);
+	passthrough_end_all(m);
+	library_end(m);
 	handle_close_all(m);
+	uploads_end(m);
+	verify_end(m);
+	sleepers_end(m);
+	warmth_end(m);
 	detach(m);
 	mountinfo_close(m->info);
 	m->info = NULL;
@@ -153,21 +173,50 @@ void mount_stop(struct mount *m)
 
 /* ---- serving ---- */
 
+void mount_process(struct mount *m, const struct fuse_buf *b)
+{
+	m->at_hand = b;
+	fuse_session_process_buf(m->se, b);
+	m->at_hand = NULL;
+}
+
+/* Who walks a tree asks when he has the answer, and at once. The yield is for
+ * when that is to happen on our own core. */
+static int receive(struct mount *m, bool may_linger)
+{
+	int r = fuse_session_receive_buf(m->se, &m->in);
+	uint64_t begin;
+
+	if (r != -EAGAIN || !may_linger || m->pace < MOUNT_PACE)
+		return r;
+	begin = clock_mono_us();
+	while (r == -EAGAIN && clock_mono_us() - begin < MOUNT_LINGER_US) {
+		(void)sched_yield();
+		r = fuse_session_receive_buf(m->se, &m->in);
+	}
+	if (r == -EAGAIN)
+		m->pace = 0;
+	return r;
+}
+
 static void on_request(void *arg, int fd, unsigned events)
 {
 	struct mount *m = arg;
+	bool is_close = loop_now_us(m->loop) - m->answered_us < MOUNT_CLOSE_US;
 
+	m->pace = is_close ? m->pace + 1 : 0;
 	for (int n = 0; n < MOUNT_TURN_REQUESTS && !m->is_over; n++) {
-		int r = fuse_session_receive_buf(m->se, &m->in);
+		int r = receive(m, n > 0);
 
 		if (r == -EAGAIN || r == -EINTR)
-			return;
+			break;
 		if (r <= 0) {
 			on_cut(m);
 			return;
 		}
-		fuse_session_process_buf(m->se, &m->in);
+		mount_process(m, &m->in);
 	}
+	m->answered_us = clock_mono_us();
 }
 
 static void on_up_turn(void *arg)
@@ -176,8 +225,20 @@ static void on_up_turn(void *arg)
 
 	if (m->info != NULL)
 		kernelahead_raise(mountinfo_device(m->info));
+	m->forgets_names = device_forget_names(m) == 0;
 	if (m->on_up != NULL)
 		m->on_up(m->up_arg);
+}
+
+/* The kernel said INIT to the first of us, and has requests that none of us
+ * answered. */
+static void resume(struct mount *m)
+{
+	device_replay_init(m);
+	m->forgets_names = device_forget_names(m) == 0;
+	root_resumed(m);
+	passthrough_restore(m);
+	device_ask_again(m);
 }
 
 int mount_serve(struct mount *m, void (*on_up)(void *arg), void *arg)
@@ -196,58 +257,52 @@ int mount_serve(struct mount *m, void (*on_up)(void *arg), void *arg)
 	r = loop_io_new(m->loop, fuse_session_fd(m->se), on_request, m, &m->io);
 	if (r == 0)
 		r = loop_io_want(m->io, LOOP_READ);
+	if (r == 0) {
+		warmth_start(m);
+		verify_begin(m);
+	}
+	if (r == 0 && m->is_resumed)
+		resume(m);
 	return r;
 }
 
-int mount_show(struct mount *m, struct torrent *t)
+int mount_fd(const struct mount *m)
 {
-	struct shown *s;
-	int r;
+	return fuse_session_fd(m->se);
+}
 
+void mount_set_sandbox(struct mount *m, const char *text)
+{
 	ASSERT_LOOP(m->loop);
-	r = roster_add(&m->roster, t, &s);
-	if (r != 0)
-		return r;
-	m->changed_s = clock_wall_s();
-	nameop_on_change(m, t);
-	guests_on_change(m, t);
-	return 0;
+	m->sandbox = text;
+}
+
+int mount_on_ready(struct mount *m, struct torrent *t)
+{
+	ASSERT_LOOP(m->loop);
+	return survey_on_change(m, t) ? 0 : library_on_ready(m, t);
 }
 
 void mount_on_failed(struct mount *m, struct torrent *t)
 {
 	ASSERT_LOOP(m->loop);
-	nameop_on_change(m, t);
-	guests_on_change(m, t);
+	if (!survey_on_change(m, t))
+		library_on_failed(m, t);
+}
+
+bool mount_on_asked(struct mount *m, const uint8_t hash[20])
+{
+	ASSERT_LOOP(m->loop);
+	return sleepers_on_asked(m, hash);
+}
+
+void mount_on_signpost(struct mount *m, struct signpost *s)
+{
+	ASSERT_LOOP(m->loop);
+	nameop_on_signpost(m, s);
 }
 
 /* ---- making ---- */
-
-/* Seconds in a sysctl; 0 when there is none. */
-static uint64_t read_sysctl_s(const char *path)
-{
-	unsigned long long v = 0;
-	FILE *f = fopen(path, "re");
-
-	if (f == NULL)
-		return 0;
-	if (fscanf(f, "%llu", &v) != 1)
-		v = 0;
-	fclose(f);
-	return v;
-}
-
-/* How old a request may become: three quarters of what makes the kernel cut
- * the connection. */
-static uint64_t request_limit_us(void)
-{
-	uint64_t max = read_sysctl_s("/proc/sys/fs/fuse/max_request_timeout");
-	uint64_t s = read_sysctl_s("/proc/sys/fs/fuse/default_request_timeout");
-
-	if (max != 0 && (s == 0 || s > max))
-		s = max;
-	return s != 0 ? s * 750000 : UINT64_MAX;
-}
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -256,27 +311,58 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 
 static int init_fields(struct mount *m, const struct mount_cfg *cfg)
 {
+	int r;
+
 	m->loop = cfg->loop;
 	m->engine = cfg->engine;
+	m->keeper = cfg->keeper;
+	m->is_ro = cfg->is_ro;
 	m->uid = cfg->uid;
 	m->gid = cfg->gid;
 	m->umask = cfg->umask & 0777;
+	if (cfg->no_passthrough)
+		m->passthrough_state = PASSTHROUGH_UNWANTED;
 	m->on_end = cfg->on_end;
 	m->arg = cfg->arg;
-	m->request_limit_us = request_limit_us();
+	m->request_limit_us = requestlimit_us();
 	m->read_timeout_us = (uint64_t)cfg->read_timeout_ms * 1000;
+	m->nudge_us = READOP_NUDGE_MS * UINT64_C(1000);
 	m->lookup_wait_us = min_u64((uint64_t)cfg->lookup_wait_ms * 1000,
 				    m->request_limit_us);
 	m->born_us = loop_now_us(m->loop);
 	m->changed_s = clock_wall_s();
 	TAILQ_INIT(&m->reads);
 	TAILQ_INIT(&m->names);
+	TAILQ_INIT(&m->writes);
+	TAILQ_INIT(&m->again);
 	TAILQ_INIT(&m->guests);
+	TAILQ_INIT(&m->library.ops);
+	TAILQ_INIT(&m->library.wishes);
+	uploads_init(m);
 	LIST_INIT(&m->handles);
 	loop_task_init(&m->up_task, on_up_turn, m);
 	loop_task_init(&m->end_task, on_end_turn, m);
 	m->out = mem_alloc(MOUNT_BUFFER_BYTES);
-	return m->out != NULL ? roster_init(&m->roster) : ENOMEM;
+	m->next_fh = m->born_us;
+	if (cfg->held != NULL) {
+		m->on_detach = cfg->held->on_detach;
+		m->is_resumed = cfg->held->fuse_fd >= 0;
+	}
+	r = m->out != NULL ? hmap_new(sizeof(uint64_t), &m->twins) : ENOMEM;
+	if (r == 0)
+		r = hmap_new(sizeof(uint64_t), &m->by_fh);
+	if (r == 0)
+		r = notes_new(cfg->held != NULL ? cfg->held->notes_fd : -1,
+			      &m->notes);
+	if (r == 0)
+		r = warmth_init(m);
+	if (r == 0)
+		r = sleepers_init(m);
+	if (r == 0)
+		r = verify_init(m);
+	if (r == 0)
+		r = roster_init(&m->roster);
+	return r != 0 ? r : library_load(m);
 }
 
 /* What every mount gets comes last: of two options that contradict each other
@@ -295,8 +381,10 @@ static int new_session(struct mount *m, const struct mount_cfg *cfg)
 			r = fuse_opt_add_arg(&args, user);
 	}
 	if (r == 0)
-		r = fuse_opt_add_arg(&args, "-oro,nosuid,nodev,default_"
+		r = fuse_opt_add_arg(&args, "-onosuid,nodev,default_"
 					    "permissions,subtype=shoalfs");
+	if (r == 0 && m->is_ro)
+		r = fuse_opt_add_arg(&args, "-oro");
 	if (r == 0 && cfg->debug)
 		r = fuse_opt_add_arg(&args, "-d");
 	if (r == 0) {
@@ -360,8 +448,6 @@ static int check_point(const char *point, char **resolved, char why[WHY_BYTES])
  * here, for it gives no errno. */
 static int mount_it(struct mount *m, const char *point, char why[WHY_BYTES])
 {
-	int r;
-
 	if (access("/dev/fuse", F_OK) != 0) {
 		snprintf(why, WHY_BYTES, "/dev/fuse: %s (modprobe fuse?)",
 			 err_text(errno));
@@ -371,21 +457,40 @@ static int mount_it(struct mount *m, const char *point, char why[WHY_BYTES])
 		snprintf(why, WHY_BYTES, "the system refused the mount");
 		return EPERM;
 	}
-	r = set_nonblocking(fuse_session_fd(m->se));
+	return 0;
+}
+
+/* Speak through the descriptor; 0, or an errno with why. */
+static int attach(struct mount *m, int fd, char why[WHY_BYTES])
+{
+	int r = set_nonblocking(fd);
+
 	if (r == 0)
-		r = device_attach(m, fuse_session_fd(m->se), NULL);
+		r = device_attach(m, fd, NULL);
 	if (r == 0 && m->point != NULL) {
 		r = mountinfo_open(m->point, &m->info);
 		if (r == ENOENT) {
 			log_warn("%s is not in the list of mounts: a lazy "
 				 "unmount will go unnoticed",
-				 point);
+				 m->point);
 			r = 0;
 		}
 	}
 	if (r != 0)
 		snprintf(why, WHY_BYTES, "%s", err_text(r));
 	return r;
+}
+
+/* The mount of a predecessor, of which nothing is asked: it does not answer. */
+static int take_over(struct mount *m, const struct mount_cfg *cfg,
+		     char why[WHY_BYTES])
+{
+	m->point = mem_strdup(cfg->mountpoint);
+	if (m->point == NULL) {
+		snprintf(why, WHY_BYTES, "%s", err_text(ENOMEM));
+		return ENOMEM;
+	}
+	return attach(m, cfg->held->fuse_fd, why);
 }
 
 /* mount.fuse3 may have mounted already and hand over the descriptor. */
@@ -408,10 +513,16 @@ int mount_new(const struct mount_cfg *cfg, struct mount **out,
 				     : err_text(r));
 		return r;
 	}
-	if (!is_handed_over(cfg->mountpoint))
-		r = check_point(cfg->mountpoint, &m->point, why);
-	if (r == 0)
-		r = mount_it(m, cfg->mountpoint, why);
+	if (m->is_resumed) {
+		r = take_over(m, cfg, why);
+	} else {
+		if (!is_handed_over(cfg->mountpoint))
+			r = check_point(cfg->mountpoint, &m->point, why);
+		if (r == 0)
+			r = mount_it(m, cfg->mountpoint, why);
+		if (r == 0)
+			r = attach(m, fuse_session_fd(m->se), why);
+	}
 	if (r != 0) {
 		mount_free(m);
 		return r;
@@ -453,7 +564,14 @@ void mount_free(struct mount *m)
 	if (m->se != NULL)
 		fuse_session_destroy(m->se);
 	free(m->in.mem); /* libfuse's malloc, which has no other end */
+	library_end(m);
+	verify_end(m);
+	sleepers_end(m);
+	warmth_end(m);
 	roster_fini(&m->roster);
+	hmap_free(m->twins);
+	hmap_free(m->by_fh);
+	notes_free(m->notes);
 	mem_free(m->out);
 	mem_free(m->point);
 	mem_free(m);

@@ -1,4 +1,4 @@
-/* nameop — a lookup of an info-hash in the root.
+/* nameop — a lookup of an info-hash, or of a key, in the root.
  *
  * Only names that are exactly 40 or 64 hex digits come here: what programs look
  * up by themselves (".hidden", "autorun.inf") makes nobody wait, and never
@@ -19,6 +19,7 @@
 #include "core/mem.h"
 #include "core/metainfo.h"
 #include "fs/guests.h"
+#include "fs/keylink.h"
 #include "fs/mount_internal.h"
 #include "fs/node.h"
 #include "net/engine.h"
@@ -27,7 +28,8 @@
 struct nameop {
 	TAILQ_ENTRY(nameop) link;
 	struct mount *m;
-	const struct torrent *torrent; /* what it waits for */
+	const struct torrent *torrent;	 /* what it waits for … */
+	const struct signpost *signpost; /* … or this */
 	fuse_req_t req;
 	struct loop_timer *timer;
 	struct loop_task interrupt;
@@ -48,7 +50,8 @@ static void on_timer(void *arg)
 {
 	struct nameop *op = arg;
 
-	guests_on_timeout(op->m, op->torrent, ETIMEDOUT);
+	if (op->torrent != NULL)
+		guests_on_timeout(op->m, op->torrent, ETIMEDOUT);
 	fuse_reply_err(finish(op), ETIMEDOUT);
 }
 
@@ -64,7 +67,8 @@ static void on_interrupt(fuse_req_t req, void *data)
 	loop_defer(op->m->loop, &op->interrupt);
 }
 
-static void park(struct mount *m, fuse_req_t req TAKES, const struct torrent *t)
+static void park(struct mount *m, fuse_req_t req TAKES, const struct torrent *t,
+		 const struct signpost *s)
 {
 	struct nameop *op = mem_new(struct nameop);
 
@@ -76,6 +80,7 @@ static void park(struct mount *m, fuse_req_t req TAKES, const struct torrent *t)
 	}
 	op->m = m;
 	op->torrent = t;
+	op->signpost = s;
 	op->req = req;
 	loop_task_init(&op->interrupt, on_interrupt_turn, op);
 	TAILQ_INSERT_TAIL(&m->names, op, link);
@@ -123,18 +128,53 @@ void nameop_start(struct mount *m, fuse_req_t req TAKES, const char *name)
 	struct info_hash hash;
 	struct node node;
 	struct torrent *t;
+	struct shown *s = NULL;
 	int r;
 
 	ASSERT_LOOP(m->loop);
 	r = info_hash_parse(&hash, name, strlen(name));
 	if (r == 0)
+		s = roster_by_hash(&m->roster, &hash);
+	if (s != NULL) {
+		node = node_top(s, true);
+		reply(m, req, 0, &node);
+		return;
+	}
+	if (r == 0)
 		r = guests_find(m, &hash, &t);
 	if (r == 0)
 		r = resolve(t, &node);
 	if (r == EAGAIN)
-		park(m, req, t);
+		park(m, req, t, NULL);
 	else
 		reply(m, req, r, &node);
+}
+
+void nameop_start_key(struct mount *m, fuse_req_t req TAKES, const char *name)
+{
+	struct signpost *s;
+	struct node node;
+	int r;
+
+	ASSERT_LOOP(m->loop);
+	r = keylink_use(m, name, &s, &node);
+	if (r == EAGAIN)
+		park(m, req, NULL, s);
+	else
+		reply(m, req, r, &node);
+}
+
+void nameop_on_signpost(struct mount *m, struct signpost *s)
+{
+	struct nameop *op, *next;
+	struct node node;
+	int r = keylink_node(m, s, &node);
+
+	if (r == EAGAIN)
+		return;
+	TAILQ_FOREACH_SAFE (op, &m->names, link, next)
+		if (op->signpost == s)
+			reply(m, finish(op), r, &node);
 }
 
 void nameop_on_change(struct mount *m, const struct torrent *t)
@@ -148,6 +188,15 @@ void nameop_on_change(struct mount *m, const struct torrent *t)
 	TAILQ_FOREACH_SAFE (op, &m->names, link, next)
 		if (op->torrent == t)
 			reply(m, finish(op), r, &node);
+}
+
+void nameop_on_gone(struct mount *m, const struct torrent *t, int err)
+{
+	struct nameop *op, *next;
+
+	TAILQ_FOREACH_SAFE (op, &m->names, link, next)
+		if (op->torrent == t)
+			fuse_reply_err(finish(op), err);
 }
 
 void nameop_end_all(struct mount *m)

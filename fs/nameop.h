@@ -9,6 +9,7 @@
 #include "fs/fuse_api.h"
 
 struct mount;
+struct signpost;
 struct torrent;
 
 /* nameop_start — answer the lookup of `name`, which roster_name_is_hash.
@@ -18,8 +19,18 @@ struct torrent;
  * being looked for. */
 void nameop_start(struct mount *m, fuse_req_t req TAKES, const char *name);
 
+/* nameop_start_key — the same of a name that keylink_name_is: the link; ENOENT
+ * when nobody has put it. */
+void nameop_start_key(struct mount *m, fuse_req_t req TAKES, const char *name);
+
+/* nameop_on_signpost — a look at `s` is over. */
+void nameop_on_signpost(struct mount *m, struct signpost *s);
+
 /* nameop_on_change — `t` was shown, or failed: answer who waits for it. */
 void nameop_on_change(struct mount *m, const struct torrent *t);
+
+/* nameop_on_gone — `t` is going: who waits for it gets `err`. */
+void nameop_on_gone(struct mount *m, const struct torrent *t, int err);
 
 /* nameop_end_all — answer every parked lookup with EIO. */
 void nameop_end_all(struct mount *m);

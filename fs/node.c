@@ -15,10 +15,14 @@
 #include "core/err.h"
 #include "core/metainfo.h"
 #include "fs/inode.h"
+#include "fs/keylink.h"
 #include "fs/mount_internal.h"
+#include "fs/passthrough.h"
 #include "fs/roster.h"
+#include "fs/warmth.h"
 #include "fs/symlink.h"
 #include "fs/tree.h"
+#include "fs/upload.h"
 #include "net/torrent.h"
 
 enum {
@@ -31,15 +35,25 @@ enum {
 };
 
 static const struct {
+	enum node_kind dir;
 	const char *name;
 	enum node_kind kind;
 	uint64_t number;
 } control_files[] = {
-	{"status", NODE_STATUS, INODE_STATUS},
-	{"status.json", NODE_STATUS_JSON, INODE_STATUS_JSON},
+	{NODE_CONTROL, "status", NODE_STATUS, INODE_STATUS},
+	{NODE_CONTROL, "status.json", NODE_STATUS_JSON, INODE_STATUS_JSON},
+	{NODE_CONTROL, "dht", NODE_DHT, INODE_DHT},
+	{NODE_DHT, "id", NODE_DHT_ID, INODE_DHT_ID},
+	{NODE_DHT, "status", NODE_DHT_STATUS, INODE_DHT_STATUS},
+	{NODE_DHT, "status.json", NODE_DHT_STATUS_JSON, INODE_DHT_STATUS_JSON},
+	{NODE_DHT, "table", NODE_DHT_TABLE, INODE_DHT_TABLE},
+	{NODE_DHT, "sample", NODE_DHT_SAMPLE, INODE_DHT_SAMPLE},
 };
 
 enum { N_CONTROL_FILES = sizeof(control_files) / sizeof(control_files[0]) };
+
+/* Where the links of keys begin in a listing of the root. */
+#define KEYLINKS_FROM (UINT64_C(1) << 40)
 
 /* ---- making nodes ---- */
 
@@ -48,6 +62,18 @@ static struct node own_node(enum node_kind kind, uint64_t number)
 	return (struct node){.kind = kind, .number = number};
 }
 
+/* The torrent's directory: all there is to say of it is in its record. */
+static struct node top_node(struct shown *s, bool twin)
+{
+	return (struct node){
+		.kind = NODE_DIR,
+		.number = s->base | (twin ? INODE_TWIN : 0),
+		.shown = s,
+		.ix = TREE_TOP,
+	};
+}
+
+/* The rest needs its tree. */
 static struct node tree_node(struct shown *s, uint32_t ix, bool twin)
 {
 	bool is_dir = tree_is_dir(s->tree, ix);
@@ -67,11 +93,21 @@ static struct node tree_node(struct shown *s, uint32_t ix, bool twin)
 
 struct node node_top(struct shown *s, bool twin)
 {
-	return tree_node(s, TREE_TOP, twin);
+	return top_node(s, twin);
 }
 
-static int find_own(uint64_t number, struct node *out)
+static struct node upload_node(struct upload *u)
 {
+	struct node n = own_node(NODE_UPLOAD, upload_number(u));
+
+	n.upload = u;
+	return n;
+}
+
+static int find_own(const struct mount *m, uint64_t number, struct node *out)
+{
+	struct upload *u;
+
 	switch (number) {
 	case INODE_ROOT:
 		*out = own_node(NODE_ROOT, number);
@@ -79,66 +115,115 @@ static int find_own(uint64_t number, struct node *out)
 	case INODE_CONTROL:
 		*out = own_node(NODE_CONTROL, number);
 		return 0;
-	case INODE_STATUS:
-		*out = own_node(NODE_STATUS, number);
-		return 0;
-	case INODE_STATUS_JSON:
-		*out = own_node(NODE_STATUS_JSON, number);
+	case INODE_IGNORE:
+		*out = own_node(NODE_IGNORE, number);
 		return 0;
 	}
-	return ESTALE;
+	for (unsigned i = 0; i < N_CONTROL_FILES; i++) {
+		if (control_files[i].number != number)
+			continue;
+		*out = own_node(control_files[i].kind, number);
+		return 0;
+	}
+	u = upload_by_number(m, number);
+	if (u == NULL)
+		return ESTALE;
+	*out = upload_node(u);
+	return 0;
 }
 
-int node_find(const struct mount *m, uint64_t number, struct node *out)
+int node_find(struct mount *m, uint64_t number, struct node *out)
 {
 	uint64_t base = inode_base_of(number);
 	struct shown *s;
+	int r;
 
 	if (base == 0)
-		return find_own(number, out);
+		return find_own(m, number, out);
+	if (inode_is_link(number))
+		return keylink_by_number(m, number, out);
 	s = roster_by_base(&m->roster, base);
-	if (s == NULL || !tree_has(s->tree, inode_ix(number)))
+	if (s == NULL)
+		return ESTALE;
+	if (inode_ix(number) == TREE_TOP) {
+		*out = top_node(s, inode_is_twin(number));
+		return 0;
+	}
+	r = warmth_warm(m, s);
+	if (r != 0)
+		return r;
+	if (!tree_has(s->tree, inode_ix(number)))
 		return ESTALE;
 	*out = tree_node(s, inode_ix(number), inode_is_twin(number));
+	if (out->kind == NODE_FILE) /* of which both numbers are good */
+		out->number |= number & INODE_TWIN;
 	return out->number == number ? 0 : ESTALE;
+}
+
+int node_warm(struct mount *m, const struct node *dir)
+{
+	return dir->kind == NODE_DIR ? warmth_warm(m, dir->shown) : 0;
 }
 
 bool node_is_dir(const struct node *n)
 {
 	return n->kind == NODE_ROOT || n->kind == NODE_CONTROL ||
-	       n->kind == NODE_DIR;
+	       n->kind == NODE_DHT || n->kind == NODE_DIR;
+}
+
+bool node_is_link(const struct node *n)
+{
+	return n->kind == NODE_LINK || n->kind == NODE_KEYLINK;
 }
 
 /* ---- names ---- */
 
 static struct node parent_of(const struct node *dir)
 {
+	uint32_t up;
+
+	if (dir->kind == NODE_DHT)
+		return own_node(NODE_CONTROL, INODE_CONTROL);
 	if (dir->kind != NODE_DIR || dir->ix == TREE_TOP)
 		return own_node(NODE_ROOT, INODE_ROOT);
-	return tree_node(dir->shown, tree_parent(dir->shown->tree, dir->ix),
-			 inode_is_twin(dir->number));
+	up = tree_parent(dir->shown->tree, dir->ix);
+	if (up == TREE_TOP)
+		return top_node(dir->shown, inode_is_twin(dir->number));
+	return tree_node(dir->shown, up, inode_is_twin(dir->number));
 }
 
 static int lookup_root(const struct mount *m, const char *name,
 		       struct node *out)
 {
 	struct shown *s;
+	struct upload *u;
 
 	if (strcmp(name, NODE_CONTROL_NAME) == 0) {
 		*out = own_node(NODE_CONTROL, INODE_CONTROL);
 		return 0;
 	}
+	if (strcmp(name, NODE_IGNORE_NAME) == 0) {
+		*out = own_node(NODE_IGNORE, INODE_IGNORE);
+		return 0;
+	}
 	s = roster_by_name(&m->roster, name);
-	if (s == NULL)
-		return ENOENT;
-	*out = node_top(s, false);
+	if (s != NULL) {
+		*out = node_top(s, false);
+		return 0;
+	}
+	u = upload_by_name(m, name);
+	if (u == NULL)
+		return keylink_by_name(m, name, out);
+	*out = upload_node(u);
 	return 0;
 }
 
-static int lookup_control(const char *name, struct node *out)
+static int lookup_control(const struct node *dir, const char *name,
+			  struct node *out)
 {
 	for (unsigned i = 0; i < N_CONTROL_FILES; i++) {
-		if (strcmp(name, control_files[i].name) != 0)
+		if (control_files[i].dir != dir->kind ||
+		    strcmp(name, control_files[i].name) != 0)
 			continue;
 		*out = own_node(control_files[i].kind, control_files[i].number);
 		return 0;
@@ -146,18 +231,21 @@ static int lookup_control(const char *name, struct node *out)
 	return ENOENT;
 }
 
-static int lookup_dir(const struct node *dir, const char *name,
+static int lookup_dir(struct mount *m, const struct node *dir, const char *name,
 		      struct node *out)
 {
 	uint32_t ix;
-	int r = tree_lookup(dir->shown->tree, dir->ix, name, &ix);
+	int r = warmth_warm(m, dir->shown);
+
+	if (r == 0)
+		r = tree_lookup(dir->shown->tree, dir->ix, name, &ix);
 
 	if (r == 0)
 		*out = tree_node(dir->shown, ix, inode_is_twin(dir->number));
 	return r;
 }
 
-int node_lookup(const struct mount *m, const struct node *dir, const char *name,
+int node_lookup(struct mount *m, const struct node *dir, const char *name,
 		struct node *out)
 {
 	if (strlen(name) > NAME_MAX)
@@ -174,30 +262,47 @@ int node_lookup(const struct mount *m, const struct node *dir, const char *name,
 	}
 	if (dir->kind == NODE_ROOT)
 		return lookup_root(m, name, out);
-	if (dir->kind == NODE_CONTROL)
-		return lookup_control(name, out);
-	return lookup_dir(dir, name, out);
+	if (dir->kind == NODE_CONTROL || dir->kind == NODE_DHT)
+		return lookup_control(dir, name, out);
+	return lookup_dir(m, dir, name, out);
 }
 
 /* ---- listing ---- */
 
-static bool list_root(const struct mount *m, uint64_t n, struct node *out,
+/* By age: a torrent's place in the root is its own for good. The links of keys
+ * come behind all of them. */
+static bool list_root(struct mount *m, uint64_t *n, struct node *out,
 		      const char **name)
 {
-	if (n >= m->roster.n)
-		return false;
-	*out = node_top(m->roster.by_age[n], false);
-	*name = m->roster.by_age[n]->name;
+	struct shown *s = roster_from(&m->roster, *n);
+
+	if (*n == 0) { /* where no torrent is */
+		*out = own_node(NODE_IGNORE, INODE_IGNORE);
+		*name = NODE_IGNORE_NAME;
+		return true;
+	}
+	if (s == NULL) {
+		if (*n < KEYLINKS_FROM)
+			*n = KEYLINKS_FROM;
+		return keylink_child(m, *n - KEYLINKS_FROM, out, name);
+	}
+	*n = s->seq;
+	*out = top_node(s, false);
+	*name = s->name;
 	return true;
 }
 
-static bool list_control(uint64_t n, struct node *out, const char **name)
+static bool list_control(const struct node *dir, uint64_t n, struct node *out,
+			 const char **name)
 {
-	if (n >= N_CONTROL_FILES)
-		return false;
-	*out = own_node(control_files[n].kind, control_files[n].number);
-	*name = control_files[n].name;
-	return true;
+	for (unsigned i = 0; i < N_CONTROL_FILES; i++) {
+		if (control_files[i].dir != dir->kind || n-- > 0)
+			continue;
+		*out = own_node(control_files[i].kind, control_files[i].number);
+		*name = control_files[i].name;
+		return true;
+	}
+	return false;
 }
 
 static bool list_dir(const struct node *dir, uint64_t n, struct node *out,
@@ -212,19 +317,26 @@ static bool list_dir(const struct node *dir, uint64_t n, struct node *out,
 	return true;
 }
 
-bool node_child(const struct mount *m, const struct node *dir, uint64_t pos,
+bool node_child(struct mount *m, const struct node *dir, uint64_t *pos,
 		struct node *out, const char **name)
 {
-	if (pos < N_DOTS) {
-		*out = pos == 0 ? *dir : parent_of(dir);
-		*name = pos == 0 ? "." : "..";
+	uint64_t n = *pos - N_DOTS;
+	bool there;
+
+	if (*pos < N_DOTS) {
+		*out = *pos == 0 ? *dir : parent_of(dir);
+		*name = *pos == 0 ? "." : "..";
+		++*pos;
 		return true;
 	}
 	if (dir->kind == NODE_ROOT)
-		return list_root(m, pos - N_DOTS, out, name);
-	if (dir->kind == NODE_CONTROL)
-		return list_control(pos - N_DOTS, out, name);
-	return list_dir(dir, pos - N_DOTS, out, name);
+		there = list_root(m, &n, out, name);
+	else if (dir->kind == NODE_CONTROL || dir->kind == NODE_DHT)
+		there = list_control(dir, n, out, name);
+	else
+		there = list_dir(dir, n, out, name);
+	*pos = n + N_DOTS + 1;
+	return there;
 }
 
 /* ---- attributes ---- */
@@ -239,15 +351,32 @@ uint64_t node_size(const struct node *n)
 	return file_of(n)->len_bytes;
 }
 
-static uint64_t held_of(const struct node *n)
+/* Of a torrent that is not AWAKE only the sum is known: its files have a part
+ * of that by their length. */
+uint64_t node_held(const struct node *n)
 {
-	return torrent_file_held(n->shown->torrent, tree_file(n->ix));
+	const struct shown *s = n->shown;
+
+	if (s->torrent != NULL && torrent_state(s->torrent) == TORRENT_READY)
+		return torrent_file_held(s->torrent, tree_file(n->ix));
+	if (s->held_bytes == 0 || s->size_bytes == 0)
+		return 0;
+	if (s->held_bytes >= s->mi->content_bytes)
+		return node_size(n);
+	return (uint64_t)((double)node_size(n) * (double)s->held_bytes /
+			  (double)s->size_bytes);
+}
+
+bool node_is_whole(const struct node *n)
+{
+	return warmth_is_ready(n->shown) &&
+	       torrent_file_is_whole(n->shown->torrent, tree_file(n->ix));
 }
 
 static void stat_file(const struct node *n, struct stat *st)
 {
 	const struct mi_file *f = file_of(n);
-	blkcnt_t blocks = (blkcnt_t)(held_of(n) / BLOCK_BYTES);
+	blkcnt_t blocks = (blkcnt_t)(node_held(n) / BLOCK_BYTES);
 	bool is_exec = (f->attr & MI_ATTR_EXEC) != 0; /* BEP 47 */
 
 	st->st_mode = S_IFREG | (is_exec ? 0555 : 0444);
@@ -259,6 +388,8 @@ static void stat_file(const struct node *n, struct stat *st)
 
 int node_link(const struct node *n, char *out, size_t room)
 {
+	if (n->kind == NODE_KEYLINK)
+		return keylink_text(n, out, room);
 	return symlink_text(file_of(n), out, room);
 }
 
@@ -278,8 +409,12 @@ static void stat_dir(const struct mount *m, const struct node *n,
 	uint32_t subdirs = n->kind == NODE_ROOT ? m->roster.n : 0;
 
 	if (n->kind == NODE_DIR)
-		subdirs = tree_subdirs(n->shown->tree, n->ix);
+		subdirs = n->ix == TREE_TOP
+				  ? n->shown->n_subdirs
+				  : tree_subdirs(n->shown->tree, n->ix);
 	st->st_mode = S_IFDIR | 0555;
+	if (n->kind == NODE_ROOT && !m->is_ro)
+		st->st_mode |= S_IWUSR; /* torrents are copied into it */
 	st->st_nlink = 2 + (nlink_t)subdirs;
 }
 
@@ -296,12 +431,18 @@ void node_stat(const struct mount *m, const struct node *n, struct stat *st)
 		stat_dir(m, n, st);
 	else if (n->kind == NODE_FILE)
 		stat_file(n, st);
+	else if (n->kind == NODE_UPLOAD)
+		upload_stat(n->upload, st);
 	else
 		st->st_mode = S_IFREG | 0400;
-	if (n->kind == NODE_CONTROL)
+	if (n->kind == NODE_IGNORE) {
+		st->st_mode = S_IFREG | 0444;
+		st->st_mtime = 0;
+	}
+	if (n->kind == NODE_CONTROL || n->kind == NODE_DHT)
 		st->st_mode = S_IFDIR | 0500;
 	st->st_mode &= ~m->umask;
-	if (n->kind == NODE_LINK) /* whose mode nobody looks at */
+	if (node_is_link(n)) /* whose mode nobody looks at */
 		stat_link(n, st);
 	st->st_atime = st->st_mtime;
 	st->st_ctime = st->st_mtime;
@@ -310,17 +451,38 @@ void node_stat(const struct mount *m, const struct node *n, struct stat *st)
 double node_attr_s(const struct node *n)
 {
 	switch (n->kind) {
-	case NODE_ROOT:
+	case NODE_UPLOAD:
 		return 0;
 	case NODE_FILE:
-		return held_of(n) == node_size(n) ? FOR_LONG_S : FOR_SHORT_S;
+		return node_is_whole(n) || node_size(n) == 0 ? FOR_LONG_S
+							     : FOR_SHORT_S;
+	case NODE_ROOT: /* root.h */
 	case NODE_CONTROL:
 	case NODE_STATUS:
 	case NODE_STATUS_JSON:
+	case NODE_DHT:
+	case NODE_DHT_ID:
+	case NODE_DHT_STATUS:
+	case NODE_DHT_STATUS_JSON:
+	case NODE_DHT_TABLE:
+	case NODE_DHT_SAMPLE:
 	case NODE_DIR:
 	case NODE_LINK:
+	case NODE_IGNORE:
+	case NODE_KEYLINK:
 		break;
 	}
+	return FOR_LONG_S;
+}
+
+/* A torrent may be removed: then the kernel forgets all names at once, where it
+ * can. What is copied in becomes something else. */
+static double entry_s(const struct mount *m, const struct node *n)
+{
+	if (n->kind == NODE_UPLOAD || n->kind == NODE_KEYLINK)
+		return 0;
+	if (n->kind == NODE_DIR && n->ix == TREE_TOP && !m->forgets_names)
+		return 0;
 	return FOR_LONG_S;
 }
 
@@ -329,7 +491,11 @@ void node_entry(const struct mount *m, const struct node *n,
 {
 	memset(e, 0, sizeof(*e));
 	e->ino = n->number;
-	e->entry_timeout = FOR_LONG_S;
+	e->entry_timeout = entry_s(m, n);
 	e->attr_timeout = node_attr_s(n);
+	if (passthrough_wants(m, n))
+		e->ino |= INODE_TWIN;
+	else if (m->passthrough_state == PASSTHROUGH_ON && n->kind == NODE_FILE)
+		e->entry_timeout = e->attr_timeout; /* it will have a twin */
 	node_stat(m, n, &e->attr);
 }

@@ -5,9 +5,8 @@
  *
  * What is not here, and why: forget (node numbers need no counting; libfuse
  * acknowledges it), access (the kernel checks modes, default_permissions),
- * flush (nothing to write back), lseek (tools trust holes; the kernel then
- * treats a file as all data), releasedir (nothing was opened), and everything
- * that writes: the kernel answers EROFS for a mount that is `ro`. */
+ * lseek (tools trust holes; the kernel then treats a file as all data),
+ * releasedir (nothing was opened). What writes is in writeops.c. */
 #include "fs/ops.h"
 
 #include <fcntl.h>
@@ -19,13 +18,18 @@
 #include "core/err.h"
 #include "core/metainfo.h"
 #include "fs/fs_limits.h"
+#include "fs/again.h"
 #include "fs/device.h"
 #include "fs/handle.h"
 #include "fs/inode.h"
+#include "fs/keylink.h"
 #include "fs/mount_internal.h"
 #include "fs/nameop.h"
 #include "fs/node.h"
-#include "fs/tree.h"
+#include "fs/passthrough.h"
+#include "fs/root.h"
+#include "fs/warmth.h"
+#include "fs/writeops.h"
 #include "fs/xattr.h"
 #include "net/torrent.h"
 
@@ -47,18 +51,31 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->want &= ~(unsigned)CAPS_OFF;
 	conn->max_background = MOUNT_BACKGROUND;
 	conn->congestion_threshold = MOUNT_BACKGROUND;
+	m->keeps_listings = (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
 	device_on_init(m, conn);
 	loop_defer(m->loop, &m->up_task); /* after the reply has left */
 }
 
-/* The node the kernel speaks of; replies ESTALE itself when there is none. */
-static bool find(fuse_req_t req, fuse_ino_t ino, struct node *n)
+void ops_reply_err(fuse_req_t req, int err)
+{
+	if (err == EAGAIN)
+		again_park(fuse_req_userdata(req), req);
+	else
+		fuse_reply_err(req, err);
+}
+
+bool ops_find(fuse_req_t req, fuse_ino_t ino, struct node *n)
 {
 	int r = node_find(fuse_req_userdata(req), ino, n);
 
 	if (r != 0)
-		fuse_reply_err(req, r);
+		ops_reply_err(req, r);
 	return r == 0;
+}
+
+static bool find(fuse_req_t req, fuse_ino_t ino, struct node *n)
+{
+	return ops_find(req, ino, n);
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -74,12 +91,20 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		nameop_start(m, req, name);
 		return;
 	}
-	r = node_lookup(m, &dir, name, &n);
-	if (r != 0) {
-		fuse_reply_err(req, r);
+	if (dir.kind == NODE_ROOT && keylink_name_is(name)) {
+		nameop_start_key(m, req, name);
 		return;
 	}
+	r = node_lookup(m, &dir, name, &n);
+	if (r != 0) {
+		ops_reply_err(req, r);
+		return;
+	}
+	if (n.shown != NULL && !node_is_dir(&n))
+		m->n_plus = OPS_PLUS_LISTINGS;
 	node_entry(m, &n, &e);
+	if (strcmp(name, ".") == 0)
+		e.ino = parent; /* asked for by its number, and no other */
 	fuse_reply_entry(req, &e);
 }
 
@@ -103,7 +128,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 
 	if (!find(req, ino, &n))
 		return;
-	r = n.kind == NODE_LINK ? node_link(&n, text, sizeof(text)) : EINVAL;
+	r = node_is_link(&n) ? node_link(&n, text, sizeof(text)) : EINVAL;
 	if (r != 0)
 		fuse_reply_err(req, r);
 	else
@@ -118,11 +143,15 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (!find(req, ino, &n))
 		return;
+	if (n.kind == NODE_UPLOAD) {
+		writeops_open(req, &n, fi);
+		return;
+	}
 	if ((fi->flags & O_ACCMODE) != O_RDONLY)
 		r = EROFS;
 	else if (node_is_dir(&n))
 		r = EISDIR;
-	else if (n.kind == NODE_LINK)
+	else if (node_is_link(&n))
 		r = ELOOP;
 	else
 		r = handle_open(fuse_req_userdata(req), &n, &h);
@@ -130,41 +159,73 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, r);
 		return;
 	}
-	fi->fh = (uintptr_t)h;
+	if (n.kind == NODE_FILE && inode_is_twin(n.number)) {
+		passthrough_open(fuse_req_userdata(req), req, h);
+		return;
+	}
+	fi->fh = h->fh;
 	fi->keep_cache = n.kind == NODE_FILE;
+	fi->noflush = 1; /* nothing to write back */
 	fi->direct_io = n.kind != NODE_FILE;
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		handle_close(h); /* the opener was killed: no RELEASE comes */
 }
 
-static struct handle *handle_of(const struct fuse_file_info *fi)
-{
-	return (struct handle *)(uintptr_t)fi->fh;
-}
-
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
-	if (off < 0)
-		fuse_reply_err(req, EINVAL);
+	struct mount *m = fuse_req_userdata(req);
+	struct handle *h = handle_find(m, fi->fh);
+	int r = off < 0 ? EINVAL : 0;
+
+	if (inode_is_upload(ino)) {
+		writeops_read(req, size, off, fi);
+		return;
+	}
+	if (r == 0 && h == NULL)
+		r = handle_adopt(m, ino, fi->fh, &h);
+	if (r == 0)
+		r = handle_dress(h);
+	if (r != 0)
+		ops_reply_err(req, r);
 	else
-		handle_read(handle_of(fi), req, (uint64_t)off, size);
+		handle_read(h, req, (uint64_t)off, size,
+			    (fi->flags & O_DIRECT) != 0);
 }
 
+/* One that we do not know was opened by a predecessor, and not read since; or
+ * this is asked for the second time. */
 static void op_release(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
-	handle_close(handle_of(fi));
+	struct mount *m = fuse_req_userdata(req);
+	struct handle *h = handle_find(m, fi->fh);
+
+	if (inode_is_upload(ino)) {
+		writeops_release(req, fi);
+		return;
+	}
+	if (h != NULL && inode_is_twin(h->number))
+		passthrough_release(m, h->number);
+	if (h != NULL)
+		handle_close(h);
 	fuse_reply_err(req, 0);
 }
 
 /* ---- directories ---- */
 
+/* ENOSYS: nothing has to be opened. From then on the kernel (Linux 5.1) asks
+ * neither this nor releasedir, and keeps every listing (root.c). */
 static void op_opendir(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
+	const struct mount *m = fuse_req_userdata(req);
 	struct node n;
 
+	if (m->keeps_listings) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	if (!find(req, ino, &n))
 		return;
 	if (!node_is_dir(&n)) {
@@ -192,18 +253,39 @@ static size_t add_plain(fuse_req_t req, char *at, size_t room,
 
 	if (node_is_dir(n))
 		st.st_mode = S_IFDIR;
-	else if (n->kind == NODE_LINK)
+	else if (node_is_link(n))
 		st.st_mode = S_IFLNK;
 	return fuse_add_direntry(req, at, room, name, &st, next);
 }
 
-static size_t add_plus(fuse_req_t req, char *at, size_t room,
+/* The name alone of what is no directory: the kernel then makes no inode. */
+static size_t add_bare(fuse_req_t req, char *at, size_t room,
+		       const struct node *n, const char *name, off_t next)
+{
+	struct fuse_entry_param e = {
+		.attr = {
+			.st_ino = n->number & ~INODE_TWIN,
+			.st_mode = node_is_link(n) ? S_IFLNK : S_IFREG,
+		}};
+
+	return fuse_add_direntry_plus(req, at, room, name, &e, next);
+}
+
+static size_t add_full(fuse_req_t req, char *at, size_t room,
 		       const struct node *n, const char *name, off_t next)
 {
 	struct fuse_entry_param e;
 
 	node_entry(fuse_req_userdata(req), n, &e);
 	return fuse_add_direntry_plus(req, at, room, name, &e, next);
+}
+
+static size_t add_some(fuse_req_t req, char *at, size_t room,
+		       const struct node *n, const char *name, off_t next)
+{
+	return n->shown == NULL || node_is_dir(n)
+		       ? add_full(req, at, room, n, name, next)
+		       : add_bare(req, at, room, n, name, next);
 }
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -214,23 +296,27 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct node dir, n;
 	const char *name;
 	size_t used = 0;
+	int r;
 
 	if (!find(req, ino, &dir))
 		return;
-	if (!node_is_dir(&dir)) {
-		fuse_reply_err(req, ENOTDIR);
+	r = node_is_dir(&dir) ? node_warm(m, &dir) : ENOTDIR;
+	if (r != 0) {
+		ops_reply_err(req, r);
 		return;
 	}
 	if (size > MOUNT_BUFFER_BYTES)
 		size = MOUNT_BUFFER_BYTES;
-	for (; node_child(m, &dir, pos, &n, &name); pos++) {
+	while (node_child(m, &dir, &pos, &n, &name)) {
 		size_t len = add(req, (char *)m->out + used, size - used, &n,
-				 name, (off_t)(pos + 1));
+				 name, (off_t)pos);
 
 		if (len > size - used)
 			break;
 		used += len;
 	}
+	if (used == 0 && dir.kind == NODE_ROOT)
+		root_listed(m);
 	fuse_reply_buf(req, (const char *)m->out, used);
 }
 
@@ -240,10 +326,20 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	list(req, ino, size, off, add_plain);
 }
 
+/* The kernel asks so for the beginning of any directory, whatever is to become
+ * of it. Who walks a tree (find) wants the attributes of directories, to go on,
+ * and of files their names; each file that is told of whole costs the kernel
+ * an inode and a name, some two KiB in memory that is not ours. So they come
+ * whole only for as long as files are being looked up by name. */
 static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 			   off_t off, struct fuse_file_info *fi)
 {
-	list(req, ino, size, off, add_plus);
+	struct mount *m = fuse_req_userdata(req);
+	bool is_full = m->n_plus > 0;
+
+	if (is_full && off == 0)
+		m->n_plus--;
+	list(req, ino, size, off, is_full ? add_full : add_some);
 }
 
 /* ---- the rest ---- */
@@ -254,23 +350,15 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	enum { UNIT_BYTES = 4096 };
 	const struct mount *m = fuse_req_userdata(req);
 	struct statvfs sv = {.f_bsize = UNIT_BYTES, .f_frsize = UNIT_BYTES};
-	uint64_t size = 0, held = 0;
+	uint64_t size = m->roster.size_bytes, held = warmth_held_bytes(m);
 
-	for (uint32_t i = 0; i < m->roster.n; i++) {
-		const struct shown *s = m->roster.by_age[i];
-		struct torrent_view v;
-
-		torrent_view(s->torrent, &v);
-		size += v.size_bytes;
-		held += v.held_bytes;
-		sv.f_files += tree_count(s->tree);
-	}
+	sv.f_files = m->roster.n_nodes;
 	if (held > size)
 		held = size;
 	sv.f_blocks = (size + UNIT_BYTES - 1) / UNIT_BYTES;
 	sv.f_bfree = sv.f_blocks - (held + UNIT_BYTES - 1) / UNIT_BYTES;
 	sv.f_bavail = sv.f_bfree;
-	sv.f_flag = ST_RDONLY | ST_NOSUID | ST_NODEV;
+	sv.f_flag = ST_NOSUID | ST_NODEV;
 	sv.f_namemax = 255;
 	fuse_reply_statfs(req, &sv);
 }
@@ -320,6 +408,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.init = op_init,
 	.lookup = op_lookup,
 	.getattr = op_getattr,
+	.setattr = writeops_setattr,
 	.readlink = op_readlink,
 	.open = op_open,
 	.read = op_read,
@@ -330,4 +419,17 @@ const struct fuse_lowlevel_ops ops_table = {
 	.statfs = op_statfs,
 	.getxattr = op_getxattr,
 	.listxattr = op_listxattr,
+	.mknod = writeops_mknod,
+	.mkdir = writeops_mkdir,
+	.unlink = writeops_unlink,
+	.rmdir = writeops_rmdir,
+	.symlink = writeops_symlink,
+	.rename = writeops_rename,
+	.link = writeops_link,
+	.write = writeops_write,
+	.flush = writeops_flush,
+	.create = writeops_create,
+	.setxattr = writeops_setxattr,
+	.removexattr = writeops_removexattr,
+	.fallocate = writeops_fallocate,
 };

@@ -7,6 +7,7 @@
 #ifndef SHOAL_FS_READOP_H
 #define SHOAL_FS_READOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/own.h"
@@ -20,9 +21,18 @@ struct shown;
 /* readop_start — serve [off, off + len) of the file that `h` is open on, which
  * lies within the file. Takes req: whatever happens, it is answered once, with
  * the whole range or with an error. Keeps `h` until then. Parks until the
- * bytes are there, but no longer than DESIGN.md says. */
+ * bytes are there, but no longer than DESIGN.md says. `is_direct`: the reader
+ * opened with O_DIRECT. */
 void readop_start(struct mount *m, struct handle *h, fuse_req_t req TAKES,
-		  uint64_t off_bytes, uint32_t len_bytes);
+		  uint64_t off_bytes, uint32_t len_bytes, bool is_direct);
+
+/* readop_on_ready — the torrent of `s` is READY: reads that wait for it begin.
+ * readop_end_of — every parked read of `s` ends with `err`. */
+void readop_on_ready(struct mount *m, struct shown *s);
+void readop_end_of(struct mount *m, const struct shown *s, int err);
+
+/* readop_let_go — `h`, which no request of the kernel uses any more, ends. */
+void readop_let_go(struct mount *m, const struct handle *h);
 
 /* readop_end_all — answer every parked read of the mount with EIO. */
 void readop_end_all(struct mount *m);

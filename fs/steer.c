@@ -5,7 +5,8 @@
  *      or who runs us.
  *   2. Bytes are read up to the end of a line, the line is decoded
  *      (steer_request.c) and answered (steer_verb.c).
- *   3. While an answer waits to leave nothing more is read.
+ *   3. While an answer waits to leave, or is not known yet (what is added is
+ *      being written down), nothing more is read.
  *
  * Nothing here may hold up the mount: sockets do not block, one request of a
  * connection is served a turn, an answer has a limit, and a connection on
@@ -46,11 +47,16 @@ struct steer_conn {
 	int fd;
 	struct loop_io *io;
 	struct loop_timer *idle;
-	struct loop_task next; /* another line is there already */
+	struct loop_task next;	  /* another line is there already */
+	struct loop_timer *again; /* the same line once more */
+	unsigned n_tries;
+	struct steer_later later;
+	bool is_waiting; /* for `later` or `again` */
 	struct buf in, out;
-	size_t sent;  /* of out */
-	bool is_eof;  /* they say nothing more */
-	bool is_last; /* close when `out` has left */
+	size_t looked_at; /* no line ends in so much of `in` */
+	size_t sent;	  /* of out */
+	bool is_eof;	  /* they say nothing more */
+	bool is_last;	  /* close when `out` has left */
 };
 
 struct steer {
@@ -71,8 +77,10 @@ static void conn_free(struct steer_conn *c)
 	LIST_REMOVE(c, link);
 	c->s->n_conns--;
 	loop_task_cancel(c->s->m->loop, &c->next);
+	steer_later_cancel(&c->later);
 	loop_io_free(c->io);
 	loop_timer_free(c->idle);
+	loop_timer_free(c->again);
 	(void)close(c->fd);
 	buf_fini(&c->in);
 	buf_fini(&c->out);
@@ -117,6 +125,35 @@ static bool flush(struct steer_conn *c)
 	return loop_io_want(c->io, LOOP_READ) == 0;
 }
 
+/* What is ready leaves; with more lines behind it, one a turn. */
+static void send_answer(struct steer_conn *c, int err)
+{
+	if (err == 0 && c->out.len > STEER_ANSWER_MAX) {
+		buf_reset(&c->out);
+		err = steer_refuse("the answer is too long", &c->out);
+	}
+	if (err != 0)
+		conn_free(c);
+	else
+		(void)flush(c);
+}
+
+static void on_later(struct steer_later *later, int err, struct buf *out)
+{
+	struct steer_conn *c = CONTAINER_OF(later, struct steer_conn, later);
+
+	c->is_waiting = false;
+	is_alive(c);
+	if (err == 0) {
+		buf_add(&c->out, out->data, out->len);
+		err = buf_err(&c->out);
+	}
+	loop_defer(c->s->m->loop, &c->next);
+	send_answer(c, err);
+}
+
+/* EINPROGRESS: the answer comes later. EAGAIN: the line is to be tried once
+ * more. */
 static int answer_line(struct steer_conn *c, size_t len)
 {
 	struct steer_request r;
@@ -125,60 +162,92 @@ static int answer_line(struct steer_conn *c, size_t len)
 
 	if (err != 0)
 		return steer_refuse(why, &c->out);
-	err = steer_answer(c->s->m, &r, &c->out);
+	c->later.on_answer = on_later;
+	err = steer_answer(c->s->m, &r, &c->later, &c->out);
 	steer_request_fini(&r);
-	if (err == 0 && c->out.len > STEER_ANSWER_MAX) {
-		buf_reset(&c->out);
-		err = steer_refuse("the answer is too long", &c->out);
-	}
+	if (err == EAGAIN && ++c->n_tries > STEER_TRIES)
+		err = steer_refuse("what it asks for does not come from the "
+				   "disk",
+				   &c->out);
 	return err;
+}
+
+static void serve_line(struct steer_conn *c, size_t len)
+{
+	int err = answer_line(c, len);
+
+	if (err == EAGAIN || err == EINPROGRESS) {
+		c->is_waiting = true;
+		(void)loop_io_want(c->io, 0);
+		is_alive(c);
+	}
+	if (err == EAGAIN) {
+		loop_timer_start(c->again, STEER_AGAIN_MS * UINT64_C(1000));
+		return;
+	}
+	c->n_tries = 0;
+	buf_cut(&c->in, len + 1);
+	if (err == EINPROGRESS)
+		return;
+	loop_defer(c->s->m->loop, &c->next);
+	send_answer(c, err);
 }
 
 /* Answer the first line that is there. */
 static void serve(struct steer_conn *c)
 {
 	const uint8_t *end = NULL;
-	int err = 0;
 
-	if (c->in.len > 0)
-		end = memchr(c->in.data, '\n', c->in.len);
+	if (c->in.len > c->looked_at)
+		end = memchr(c->in.data + c->looked_at, '\n',
+			     c->in.len - c->looked_at);
 	if (end != NULL) {
-		size_t len = (size_t)(end - c->in.data);
-
-		err = answer_line(c, len);
-		buf_cut(&c->in, len + 1);
-		loop_defer(c->s->m->loop, &c->next);
+		c->looked_at = 0;
+		serve_line(c, (size_t)(end - c->in.data));
 	} else if (c->in.len >= STEER_LINE_MAX) {
-		err = steer_refuse("the line is too long", &c->out);
 		c->is_last = true;
+		send_answer(c, steer_refuse("the line is too long", &c->out));
 	} else if (c->is_eof) {
 		conn_free(c);
-		return;
+	} else {
+		c->looked_at = c->in.len;
 	}
-	if (err != 0)
+}
+
+static void on_again(void *arg)
+{
+	struct steer_conn *c = arg;
+
+	c->is_waiting = false;
+	if (loop_io_want(c->io, LOOP_READ) != 0)
 		conn_free(c);
 	else
-		(void)flush(c);
+		serve(c);
 }
 
 static void on_next(void *arg)
 {
 	struct steer_conn *c = arg;
 
-	if (c->out.len == 0)
+	if (c->out.len == 0 && !c->is_waiting)
 		serve(c);
 }
 
 static void on_readable(struct steer_conn *c)
 {
-	uint8_t *room = buf_room(&c->in, STEER_LINE_MAX - c->in.len);
+	size_t most = STEER_LINE_MAX - c->in.len;
+	uint8_t *room;
 	ssize_t n;
+
+	if (most > STEER_READ_BYTES)
+		most = STEER_READ_BYTES;
+	room = buf_room(&c->in, most);
 
 	if (room == NULL) {
 		conn_free(c);
 		return;
 	}
-	n = recv(c->fd, room, STEER_LINE_MAX - c->in.len, 0);
+	n = recv(c->fd, room, most, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0) {
@@ -196,6 +265,8 @@ static void on_conn(void *arg, int fd, unsigned events)
 {
 	struct steer_conn *c = arg;
 
+	if (c->is_waiting)
+		return;
 	if (c->out.len == 0)
 		on_readable(c);
 	else if (flush(c))
@@ -214,12 +285,15 @@ static int conn_new(struct steer *s, int fd)
 	loop_task_init(&c->next, on_next, c);
 	r = loop_timer_new(s->m->loop, on_idle, c, &c->idle);
 	if (r == 0)
+		r = loop_timer_new(s->m->loop, on_again, c, &c->again);
+	if (r == 0)
 		r = loop_io_new(s->m->loop, fd, on_conn, c, &c->io);
 	if (r == 0)
 		r = loop_io_want(c->io, LOOP_READ);
 	if (r != 0) {
 		loop_io_free(c->io);
 		loop_timer_free(c->idle);
+		loop_timer_free(c->again);
 		mem_free(c);
 		return r;
 	}

@@ -14,15 +14,23 @@
 
 static const struct {
 	const char *name;
-	bool has_path, has_torrent, may_have_rate;
+	bool has_path, has_torrent, may_have_rate, has_source, has_key,
+		has_item, has_path_or_round;
 } verbs[STEER_VERBS] = {
-	[STEER_LS] = {"ls", false, false, false},
-	[STEER_STATUS] = {"status", false, false, false},
-	[STEER_WHY] = {"why", true, false, false},
-	[STEER_PEERS] = {"peers", false, true, false},
-	[STEER_PIN] = {"pin", true, false, false},
-	[STEER_UNPIN] = {"unpin", true, false, false},
-	[STEER_LIMIT] = {"limit", false, false, true},
+	[STEER_LS] = {.name = "ls"},
+	[STEER_STATUS] = {.name = "status"},
+	[STEER_WHY] = {.name = "why", .has_path = true},
+	[STEER_PEERS] = {.name = "peers", .has_torrent = true},
+	[STEER_PIN] = {.name = "pin", .has_path = true},
+	[STEER_UNPIN] = {.name = "unpin", .has_path = true},
+	[STEER_VERIFY] = {.name = "verify", .has_path_or_round = true},
+	[STEER_LIMIT] = {.name = "limit", .may_have_rate = true},
+	[STEER_ADD] = {.name = "add", .has_source = true},
+	[STEER_RM] = {.name = "rm", .has_torrent = true},
+	[STEER_KEY] = {.name = "key", .has_key = true},
+	[STEER_PUBLISH] = {.name = "publish",
+			   .has_key = true,
+			   .has_item = true},
 };
 
 static int refuse(char why[STEER_WHY_BYTES], const char *what,
@@ -60,6 +68,14 @@ static int take_text(json_t *root, const char *key, const char **out,
 	return 0;
 }
 
+static int take_source(json_t *root, struct steer_request *r, size_t *n_keys,
+		       char why[STEER_WHY_BYTES])
+{
+	if (json_object_get(root, "metainfo") != NULL)
+		return take_text(root, "metainfo", &r->metainfo, n_keys, why);
+	return take_text(root, "magnet", &r->magnet, n_keys, why);
+}
+
 static int take_rate(json_t *root, struct steer_request *r, size_t *n_keys,
 		     char why[STEER_WHY_BYTES])
 {
@@ -83,6 +99,41 @@ static int take_rate(json_t *root, struct steer_request *r, size_t *n_keys,
 	return 0;
 }
 
+static int take_number(json_t *root, const char *key, int64_t *out,
+		       size_t *n_keys, char why[STEER_WHY_BYTES])
+{
+	const json_t *j = json_object_get(root, key);
+
+	if (!json_is_integer(j) || json_integer_value(j) < 0)
+		return refuse(why, "it takes a number: ", key);
+	*out = json_integer_value(j);
+	++*n_keys;
+	return 0;
+}
+
+static int take_item(json_t *root, struct steer_request *r, size_t *n_keys,
+		     char why[STEER_WHY_BYTES])
+{
+	int err = take_text(root, "value", &r->value, n_keys, why);
+
+	if (err == 0)
+		err = take_text(root, "sig", &r->sig, n_keys, why);
+	if (err == 0)
+		err = take_number(root, "seq", &r->seq, n_keys, why);
+	r->has_cas = json_object_get(root, "cas") != NULL;
+	if (err == 0 && r->has_cas)
+		err = take_number(root, "cas", &r->cas, n_keys, why);
+	return err;
+}
+
+static int take_path_or_round(json_t *root, struct steer_request *r,
+			      size_t *n_keys, char why[STEER_WHY_BYTES])
+{
+	if (json_object_get(root, "round") == NULL)
+		return take_text(root, "path", &r->path, n_keys, why);
+	return take_number(root, "round", &r->round, n_keys, why);
+}
+
 static int take(json_t *root, struct steer_request *r,
 		char why[STEER_WHY_BYTES])
 {
@@ -91,10 +142,18 @@ static int take(json_t *root, struct steer_request *r,
 
 	if (err == 0 && verbs[r->verb].has_path)
 		err = take_text(root, "path", &r->path, &n_keys, why);
+	if (err == 0 && verbs[r->verb].has_path_or_round)
+		err = take_path_or_round(root, r, &n_keys, why);
 	if (err == 0 && verbs[r->verb].has_torrent)
 		err = take_text(root, "torrent", &r->torrent, &n_keys, why);
+	if (err == 0 && verbs[r->verb].has_source)
+		err = take_source(root, r, &n_keys, why);
 	if (err == 0 && verbs[r->verb].may_have_rate)
 		err = take_rate(root, r, &n_keys, why);
+	if (err == 0 && verbs[r->verb].has_key)
+		err = take_text(root, "key", &r->key, &n_keys, why);
+	if (err == 0 && verbs[r->verb].has_item)
+		err = take_item(root, r, &n_keys, why);
 	if (err == 0 && json_object_size(root) != n_keys)
 		err = refuse(why, "more than there is to say to ",
 			     verbs[r->verb].name);

@@ -8,11 +8,23 @@
  *   {"verb": "peers", "torrent": NAME}  by its name in the root, or its hash
  *   {"verb": "pin", "path": PATH}       a directory: all files below it
  *   {"verb": "unpin", "path": PATH}
+ *   {"verb": "verify", "path": PATH}    hash again what is held of it; a number
+ *   {"verb": "verify", "round": N}      how far that is
+ *   {"verb": "add", "magnet": LINK}     or an info-hash in hex; a link of a key
+ *                                       is followed
+ *   {"verb": "add", "metainfo": TEXT}   a .torrent file, in base64
+ *   {"verb": "rm", "torrent": NAME}     or KEY
  *   {"verb": "limit"}                   which there are
  *   {"verb": "limit", "way": "down" or "up", "Bps": N}      N = 0: none
  *
- * PATH is below the mount point, elements joined by '/'. A key that the verb
- * does not have is an error: it was meant to say something. */
+ *   {"verb": "key", "key": KEY}         what it names, as far as that is known
+ *   {"verb": "publish", "key": KEY, "seq": N, "value": HEX, "sig": HEX}
+ *                                       put what was signed; with "cas": N if
+ *                                       that is the seq there is
+ *
+ * KEY is a name as in the root (core/btpk.h). PATH is below the mount point,
+ * elements joined by '/'. A key that the verb does not have is an error: it was
+ * meant to say something. */
 #ifndef SHOAL_FS_STEER_REQUEST_H
 #define SHOAL_FS_STEER_REQUEST_H
 
@@ -27,7 +39,12 @@ enum steer_verb {
 	STEER_PEERS,
 	STEER_PIN,
 	STEER_UNPIN,
+	STEER_VERIFY,
 	STEER_LIMIT,
+	STEER_ADD,
+	STEER_RM,
+	STEER_KEY,
+	STEER_PUBLISH,
 	STEER_VERBS,
 };
 
@@ -36,9 +53,14 @@ enum { STEER_WHY_BYTES = 160 };
 /* Strings point into `json`. */
 struct steer_request {
 	enum steer_verb verb;
-	const char *path, *torrent; /* NULL: not for this verb */
+	const char *path, *torrent;    /* NULL: not for this verb */
+	const char *magnet, *metainfo; /* add: one of them */
 	bool has_rate, is_up;
 	uint64_t Bps;
+	const char *key, *value, *sig;
+	int64_t seq, cas;
+	bool has_cas;
+	int64_t round; /* verify: 0: path */
 	void *json;
 };
 

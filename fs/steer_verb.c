@@ -11,15 +11,25 @@
  *   why     "why": a line, "reads": as in status.json, those of the path
  *   peers   "torrent", "peers": as in status.json
  *   pin, unpin   "files", "size_bytes", "held_bytes": of the path
- *   limit   "down_Bps", "up_Bps": null: none */
+ *   verify  "round": its number; and of one, "done", "pieces" and "bytes" that
+ *           were hashed, and how many of the pieces were "bad"
+ *   limit   "down_Bps", "up_Bps": null: none
+ *   add     "torrent": its name in the root, or until there is one its link's;
+ *           "was_there"
+ *   rm      "torrent": the name it had
+ *           Of a key that is to be followed, or no more, its name
+ *   key, publish  steer_key.c */
 #include <jansson.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "core/btpk.h"
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/magnet.h"
+#include "core/mem.h"
 #include "core/metainfo.h"
 #include "fs/control_internal.h"
 #include "fs/fs_limits.h"
@@ -28,10 +38,16 @@
 #include "fs/node.h"
 #include "fs/readop.h"
 #include "fs/roster.h"
+#include "fs/warmth.h"
+#include "fs/steer_find.h"
 #include "fs/steer_internal.h"
+#include "fs/steer_key.h"
 #include "fs/steer_request.h"
+#include "fs/steer_source.h"
 #include "fs/tree.h"
+#include "fs/verify.h"
 #include "net/engine.h"
+#include "net/signpost.h"
 #include "net/torrent.h"
 
 struct call {
@@ -40,6 +56,8 @@ struct call {
 	struct control_json o;
 	json_t *answer;
 	char why[STEER_WHY_BYTES]; /* not empty: that is the answer */
+	bool is_early;		   /* … unless it is asked again */
+	struct steer_later *later;
 };
 
 __attribute__((format(printf, 2, 3))) static void refuse(struct call *c,
@@ -54,68 +72,14 @@ __attribute__((format(printf, 2, 3))) static void refuse(struct call *c,
 
 /* ---- who is meant ---- */
 
-static struct torrent *by_hash(const struct mount *m, const char *text)
-{
-	struct info_hash h;
-
-	if (!roster_name_is_hash(text) ||
-	    info_hash_parse(&h, text, strlen(text)) != 0)
-		return NULL;
-	return engine_find(m->engine, &h);
-}
-
-static struct torrent *find_torrent(const struct mount *m, const char *text)
-{
-	struct shown *s = roster_by_name(&m->roster, text);
-	struct torrent *t = s != NULL ? s->torrent : by_hash(m, text);
-
-	if (t != NULL)
-		return t;
-	while ((t = engine_next(m->engine, t)) != NULL)
-		if (torrent_user(t) == NULL &&
-		    strcmp(torrent_name(t), text) == 0)
-			return t;
-	return NULL;
-}
-
-static int step(const struct mount *m, struct node *n, const char *name)
-{
-	struct torrent *t;
-
-	if (n->kind != NODE_ROOT || !roster_name_is_hash(name))
-		return node_lookup(m, n, name, n);
-	t = by_hash(m, name);
-	if (t == NULL || torrent_user(t) == NULL)
-		return ENOENT;
-	*n = node_top(torrent_user(t), true);
-	return 0;
-}
-
-static int look_up(const struct mount *m, const char *path, struct node *out)
-{
-	char name[NAME_MAX + 1];
-	int r = node_find(m, INODE_ROOT, out);
-
-	while (r == 0 && *path != '\0') {
-		size_t len = strcspn(path, "/");
-
-		if (len > NAME_MAX)
-			return ENAMETOOLONG;
-		memcpy(name, path, len);
-		name[len] = '\0';
-		path += len + (path[len] == '/');
-		if (len > 0)
-			r = step(m, out, name);
-	}
-	return r;
-}
-
 static bool find(struct call *c, struct node *n)
 {
-	int r = look_up(c->m, c->r->path, n);
+	int r = steer_look_up(c->m, c->r->path, n);
 
 	if (r == 0 && (n->kind == NODE_ROOT || n->shown != NULL))
 		return true;
+	if (r == EAGAIN)
+		c->is_early = true;
 	refuse(c, "%.100s: %s", c->r->path,
 	       r != 0 ? err_text(r) : "no part of a torrent");
 	return false;
@@ -127,8 +91,20 @@ struct files {
 	struct call *c;
 	void (*fn)(struct files *f, const struct node *n);
 	uint64_t n, size_bytes, held_bytes;
+	struct bits pieces; /* verify's */
 	int err;
 };
+
+/* Whether its files are pinned, only a torrent that is open can say. */
+static int be_ready(struct mount *m, const struct node *n)
+{
+	int r;
+
+	if (n->kind == NODE_ROOT)
+		return 0;
+	r = warmth_wake(m, n->shown);
+	return r != 0 ? r : warmth_is_ready(n->shown) ? 0 : EAGAIN;
+}
 
 static void each(struct files *f, const struct node *n)
 {
@@ -136,18 +112,22 @@ static void each(struct files *f, const struct node *n)
 	struct node kid;
 	uint64_t pos = 2; /* behind "." and ".." */
 
+	if (n->kind != NODE_ROOT && n->shown == NULL)
+		return; /* what the root has besides torrents */
+	f->err = be_ready(f->c->m, n);
+	if (f->err != 0)
+		return;
 	if (n->kind == NODE_FILE) {
 		f->n++;
 		f->size_bytes += node_size(n);
-		f->held_bytes +=
-			torrent_file_held(n->shown->torrent, tree_file(n->ix));
+		f->held_bytes += node_held(n);
 		f->fn(f, n);
 		return;
 	}
 	if (n->kind == NODE_LINK)
 		return;
 	/* As deep as METAINFO_MAX_DEPTH. */
-	for (; f->err == 0 && node_child(f->c->m, n, pos, &kid, &name); pos++)
+	while (f->err == 0 && node_child(f->c->m, n, &pos, &kid, &name))
 		each(f, &kid);
 }
 
@@ -171,12 +151,70 @@ static void pin(struct call *c)
 		return;
 	each(&f, &n);
 	if (f.err != 0) {
+		c->is_early = f.err == EAGAIN;
 		refuse(c, "%.100s: %s", c->r->path, err_text(f.err));
 		return;
 	}
 	control_put_int(&c->o, c->answer, "files", f.n);
 	control_put_int(&c->o, c->answer, "size_bytes", f.size_bytes);
 	control_put_int(&c->o, c->answer, "held_bytes", f.held_bytes);
+}
+
+/* ---- verify ---- */
+
+static void mark_one(struct files *f, const struct node *n)
+{
+	const struct metainfo *mi = n->shown->mi;
+	const struct mi_file *file = &mi->files[tree_file(n->ix)];
+	uint64_t first = file->off_bytes / mi->piece_bytes, last;
+
+	if (file->len_bytes == 0)
+		return;
+	if (f->pieces.data == NULL)
+		f->err = bits_init(&f->pieces, mi->n_pieces);
+	last = (file->off_bytes + file->len_bytes - 1) / mi->piece_bytes;
+	for (; f->err == 0 && first <= last; first++)
+		bits_set(&f->pieces, (uint32_t)first);
+}
+
+static void verify_begun(struct call *c)
+{
+	struct files f = {.c = c, .fn = mark_one};
+	struct node n;
+	uint64_t id;
+
+	if (!find(c, &n))
+		return;
+	if (n.kind != NODE_ROOT && n.ix != TREE_TOP)
+		each(&f, &n);
+	if (f.err == 0)
+		f.err = verify_start(c->m, n.shown, &f.pieces, &id);
+	bits_fini(&f.pieces);
+	if (f.err != 0) {
+		c->is_early = f.err == EAGAIN;
+		refuse(c, "%.100s: %s", c->r->path, err_text(f.err));
+		return;
+	}
+	control_put_int(&c->o, c->answer, "round", id);
+}
+
+static void verify(struct call *c)
+{
+	struct verify_view v;
+
+	if (c->r->round == 0) {
+		verify_begun(c);
+		return;
+	}
+	if (!verify_view(c->m, (uint64_t)c->r->round, &v)) {
+		refuse(c, "there is no such round");
+		return;
+	}
+	control_put_int(&c->o, c->answer, "round", (uint64_t)c->r->round);
+	control_put(&c->o, c->answer, "done", json_boolean(v.is_done));
+	control_put_int(&c->o, c->answer, "pieces", v.sums.pieces);
+	control_put_int(&c->o, c->answer, "bytes", v.sums.bytes);
+	control_put_int(&c->o, c->answer, "bad", v.sums.bad);
 }
 
 /* ---- why ---- */
@@ -225,6 +263,8 @@ static const char *why_quiet(const struct node *n)
 	uint32_t ix = tree_file(n->ix);
 	const char *why;
 
+	if (!warmth_is_ready(n->shown))
+		return "nothing: nobody uses its torrent";
 	if (torrent_file_held(t, ix) == node_size(n))
 		return "nothing: all of it is held";
 	if (!torrent_is_pinned(t, ix))
@@ -252,19 +292,23 @@ static void why_path(struct call *c, const struct node *n)
 
 static void why(struct call *c)
 {
-	struct torrent *t = find_torrent(c->m, c->r->path);
+	struct torrent *t = NULL;
+	const char *what;
 	struct node n;
 
-	if (t == NULL || torrent_user(t) != NULL) {
+	if (steer_find_shown(c->m, c->r->path) == NULL)
+		t = steer_find_torrent(c->m, c->r->path);
+	if (t == NULL) {
 		if (find(c, &n))
 			why_path(c, &n);
 		return;
 	}
+	what = torrent_state(t) == TORRENT_FAILED ? torrent_why(t)
+						  : torrent_meta_why(t);
 	control_put(
 		&c->o, c->answer, "why",
-		control_text_value(torrent_state(t) == TORRENT_FAILED
-					   ? torrent_why(t)
-					   : control_state(torrent_state(t))));
+		control_text_value(
+			what != NULL ? what : control_state(torrent_state(t))));
 	control_put(&c->o, c->answer, "reads", json_array());
 }
 
@@ -272,11 +316,21 @@ static void why(struct call *c)
 
 static void ls(struct call *c)
 {
+	const struct roster *r = &c->m->roster;
 	const struct torrent *t = NULL;
 	json_t *all = json_array();
 
+	for (uint32_t i = 0; i < r->n; i++) {
+		const struct shown *s = r->by_age[i];
+
+		control_push(&c->o, all,
+			     s->torrent != NULL
+				     ? control_json_brief(&c->o, s->torrent)
+				     : control_json_asleep(&c->o, s));
+	}
 	while ((t = engine_next(c->m->engine, t)) != NULL)
-		control_push(&c->o, all, control_json_brief(&c->o, t));
+		if (torrent_user(t) == NULL)
+			control_push(&c->o, all, control_json_brief(&c->o, t));
 	control_put(&c->o, c->answer, "torrents", all);
 }
 
@@ -291,10 +345,16 @@ static void status(struct call *c)
 
 static void peers(struct call *c)
 {
-	const struct torrent *t = find_torrent(c->m, c->r->torrent);
+	const struct shown *s = steer_find_shown(c->m, c->r->torrent);
+	const struct torrent *t =
+		s != NULL ? s->torrent
+			  : steer_find_torrent(c->m, c->r->torrent);
 
 	if (t == NULL) {
-		refuse(c, "no torrent %.100s", c->r->torrent);
+		refuse(c,
+		       s != NULL ? "%.100s: nobody uses it, so it has no peers"
+				 : "no torrent %.100s",
+		       c->r->torrent);
 		return;
 	}
 	control_put(&c->o, c->answer, "torrent",
@@ -320,10 +380,130 @@ static void limit(struct call *c)
 	put_limit(c, "up_Bps", ENGINE_UP);
 }
 
+/* ---- adding and removing ---- */
+
+/* The answer comes when what was done to a key is durable. */
+static void settle_key(struct call *c, const struct btpk *b)
+{
+	struct steer_later *later = c->later;
+	int r = steer_later_settle(later, c->m, b);
+
+	if (r == ENOENT) {
+		control_put(&c->o, c->answer, "torrent",
+			    control_text_value(later->key));
+		if (!later->is_removal)
+			control_put(&c->o, c->answer, "was_there",
+				    json_boolean(later->was_there));
+	} else if (r != 0) {
+		c->is_early = r == EAGAIN;
+		refuse(c, "%s", err_text(r));
+	}
+}
+
+/* Followed from now on. False: refused. */
+static bool follow(struct call *c, const struct btpk *b)
+{
+	struct signpost *s;
+	int r = signpost_keep(c->m->engine, b, &s);
+
+	c->later->was_there = r == EEXIST;
+	if (r == 0 || r == EEXIST)
+		return true;
+	refuse(c, r == EBUSY ? "too many keys are known" : "%s", err_text(r));
+	return false;
+}
+
+static void unfollow(struct call *c, const struct btpk *b)
+{
+	struct signpost *s = signpost_find(c->m->engine, b);
+	int r = s != NULL ? signpost_drop(s) : ENOENT;
+
+	c->later->was_there = false;
+	if (r == 0) {
+		settle_key(c, b);
+		return;
+	}
+	c->is_early = r == EAGAIN;
+	refuse(c, "no key %.100s is known", c->r->torrent);
+}
+
+/* A link may name a key, a torrent, or both. True: there is a torrent to add.
+ */
+static bool add_key(struct call *c, const struct magnet *m)
+{
+	if (!follow(c, &m->btpk))
+		return false;
+	if (!magnet_names_torrent(m)) {
+		settle_key(c, &m->btpk);
+		return false;
+	}
+	/* Before the torrent is: the store does one after the other. */
+	(void)signpost_settle(c->m->engine, NULL);
+	return true;
+}
+
+static void add(struct call *c)
+{
+	struct library_source src = {0};
+	int r = steer_source(c->m, c->r, &src, c->why);
+
+	c->later->is_removal = false;
+	if (r == 0 && src.magnet != NULL && src.magnet->has_key &&
+	    !add_key(c, src.magnet)) {
+		library_source_fini(&src);
+		return;
+	}
+	if (r == 0)
+		r = library_add(c->m, &src, RECORD_BY_CONTROL, steer_later_done,
+				c->later, &c->later->op);
+	if (r != 0 && c->why[0] == '\0')
+		refuse(c, "%s", err_text(r));
+	library_source_fini(&src);
+}
+
+/* By its name in the root, its hash, or of one whose metadata is not there the
+ * name of its link; a key by its name. */
+static void rm(struct call *c)
+{
+	struct library_target what = {
+		.shown = steer_find_shown(c->m, c->r->torrent)};
+	struct btpk b;
+	int r = ENOENT;
+
+	c->later->is_removal = true;
+	if (btpk_parse(&b, c->r->torrent) == 0) {
+		unfollow(c, &b);
+		return;
+	}
+	if (what.shown == NULL)
+		what.wished = steer_find_torrent(c->m, c->r->torrent);
+	if (what.shown != NULL || what.wished != NULL)
+		r = library_remove(c->m, what, steer_later_done, c->later,
+				   &c->later->op);
+	if (r != 0)
+		refuse(c,
+		       r == ENOENT ? "no torrent %.100s"
+				   : "%.100s: it is just being removed",
+		       c->r->torrent);
+}
+
+static void keys(struct call *c)
+{
+	const char *why = c->r->verb == STEER_PUBLISH
+				  ? steer_publish(c->m, c->r, &c->o, c->answer)
+				  : steer_key(c->m, c->r, &c->o, c->answer);
+
+	if (why != NULL)
+		refuse(c, "%s", why);
+}
+
 static void (*const verbs[STEER_VERBS])(struct call *c) = {
-	[STEER_LS] = ls,       [STEER_STATUS] = status, [STEER_WHY] = why,
-	[STEER_PEERS] = peers, [STEER_PIN] = pin,	[STEER_UNPIN] = pin,
-	[STEER_LIMIT] = limit,
+	[STEER_LS] = ls,	 [STEER_STATUS] = status,
+	[STEER_WHY] = why,	 [STEER_PEERS] = peers,
+	[STEER_PIN] = pin,	 [STEER_UNPIN] = pin,
+	[STEER_VERIFY] = verify, [STEER_LIMIT] = limit,
+	[STEER_ADD] = add,	 [STEER_RM] = rm,
+	[STEER_KEY] = keys,	 [STEER_PUBLISH] = keys,
 };
 
 /* ---- answers ---- */
@@ -341,17 +521,22 @@ int steer_refuse(const char *why_not, struct buf *out)
 }
 
 int steer_answer(struct mount *m, const struct steer_request *r,
-		 struct buf *out)
+		 struct steer_later *later, struct buf *out)
 {
-	struct call c = {.m = m, .r = r, .o = {.m = m}};
+	struct call c = {.m = m, .r = r, .o = {.m = m}, .later = later};
 	int err;
 
 	c.answer = json_object();
 	control_put(&c.o, c.answer, "ok", json_true());
 	verbs[r->verb](&c);
-	err = c.why[0] != '\0'
-		      ? steer_refuse(c.why, out)
-		      : control_json_dump(&c.o, c.answer, JSON_COMPACT, out);
+	if (later->op != NULL || later->wait.saving != NULL)
+		err = EINPROGRESS;
+	else if (c.is_early)
+		err = EAGAIN;
+	else
+		err = c.why[0] != '\0' ? steer_refuse(c.why, out)
+				       : control_json_dump(&c.o, c.answer,
+							   JSON_COMPACT, out);
 	json_decref(c.answer);
 	return err;
 }

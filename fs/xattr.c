@@ -3,8 +3,10 @@
  *   infohash  every node of a torrent: v1's if there is one, in hex
  *   infohash_v2  v2's, if there is one
  *   held      files and the torrent's directory: bytes verified and kept
- *   pieces    the same: "held/all"; a file's are those that it has bytes in
+ *   pieces    the same, while it is awake: "held/all"; a file's are those that
+ *             it has bytes in
  *   pin       a pinned file: "1"
+ *   down, up  the torrent's directory: payload bytes that came and went, ever
  *   why       a file some reader waits on: what for
  *   control   the mount point: where its control socket is
  *
@@ -21,8 +23,10 @@
 #include "fs/readop.h"
 #include "fs/mount_internal.h"
 #include "fs/roster.h"
+#include "fs/warmth.h"
 #include "fs/steer.h"
 #include "fs/tree.h"
+#include "net/engine.h"
 #include "net/torrent.h"
 
 static bool is_top(const struct node *n)
@@ -37,7 +41,7 @@ static int get_infohash(const struct mount *m, const struct node *n,
 
 	if (n->shown == NULL)
 		return ENODATA;
-	buf_add_str(out, torrent_id_hex(&n->shown->mi->id, hex));
+	buf_add_str(out, torrent_id_hex(&n->shown->id, hex));
 	return 0;
 }
 
@@ -46,27 +50,22 @@ static int get_infohash_v2(const struct mount *m, const struct node *n,
 {
 	char hex[TORRENT_HEX_BYTES];
 
-	if (n->shown == NULL || n->shown->mi->id.v2.len == 0)
+	if (n->shown == NULL || n->shown->id.v2.len == 0)
 		return ENODATA;
-	buf_add_str(out, info_hash_hex(&n->shown->mi->id.v2, hex));
+	buf_add_str(out, info_hash_hex(&n->shown->id.v2, hex));
 	return 0;
 }
 
 static int get_held(const struct mount *m, const struct node *n,
 		    struct buf *out)
 {
-	struct torrent_view v;
-	uint64_t held;
-
-	if (n->kind == NODE_FILE) {
-		held = torrent_file_held(n->shown->torrent, tree_file(n->ix));
-	} else if (is_top(n)) {
-		torrent_view(n->shown->torrent, &v);
-		held = v.held_bytes;
-	} else {
+	if (n->kind == NODE_FILE)
+		buf_addf(out, "%llu", (unsigned long long)node_held(n));
+	else if (is_top(n))
+		buf_addf(out, "%llu",
+			 (unsigned long long)warmth_held(n->shown));
+	else
 		return ENODATA;
-	}
-	buf_addf(out, "%llu", (unsigned long long)held);
 	return 0;
 }
 
@@ -92,12 +91,14 @@ static int get_pieces(const struct mount *m, const struct node *n,
 {
 	struct torrent_view v;
 
+	if (n->kind != NODE_FILE && !is_top(n))
+		return ENODATA;
+	if (!warmth_is_ready(n->shown))
+		return ENODATA;
 	if (n->kind == NODE_FILE) {
 		add_file_pieces(n, out);
 		return 0;
 	}
-	if (!is_top(n))
-		return ENODATA;
 	torrent_view(n->shown->torrent, &v);
 	buf_addf(out, "%u/%u", v.held_pieces, v.n_pieces);
 	return 0;
@@ -118,10 +119,33 @@ static int get_why(const struct mount *m, const struct node *n, struct buf *out)
 
 static int get_pin(const struct mount *m, const struct node *n, struct buf *out)
 {
-	if (n->kind != NODE_FILE ||
+	if (n->kind != NODE_FILE || !warmth_is_ready(n->shown) ||
 	    !torrent_is_pinned(n->shown->torrent, tree_file(n->ix)))
 		return ENODATA;
 	buf_add_str(out, "1");
+	return 0;
+}
+
+static int get_down(const struct mount *m, const struct node *n,
+		    struct buf *out)
+{
+	struct traffic t;
+
+	if (!is_top(n))
+		return ENODATA;
+	engine_traffic(m->engine, &n->shown->id, &t);
+	buf_addf(out, "%llu", (unsigned long long)t.down_bytes);
+	return 0;
+}
+
+static int get_up(const struct mount *m, const struct node *n, struct buf *out)
+{
+	struct traffic t;
+
+	if (!is_top(n))
+		return ENODATA;
+	engine_traffic(m->engine, &n->shown->id, &t);
+	buf_addf(out, "%llu", (unsigned long long)t.up_bytes);
 	return 0;
 }
 
@@ -144,6 +168,8 @@ static const struct {
 	{"user.shoalfs.held", get_held},
 	{"user.shoalfs.pieces", get_pieces},
 	{"user.shoalfs.pin", get_pin},
+	{"user.shoalfs.down", get_down},
+	{"user.shoalfs.up", get_up},
 	{"user.shoalfs.why", get_why},
 	{"user.shoalfs.control", get_control},
 };

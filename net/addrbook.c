@@ -371,6 +371,10 @@ void addrbook_on_end(struct addrbook *b, struct cand *c, enum addrbook_end why,
 		c->is_turned = was_turned;
 		wait_until(b, c, now_us);
 		return;
+	case ADDRBOOK_AGAIN:
+		c->failures = 0;
+		wait_until(b, c, now_us);
+		return;
 	case ADDRBOOK_OTHER:
 		c->is_turned = true;
 		c->side = c->side == TORRENT_V1 ? TORRENT_V2 : TORRENT_V1;

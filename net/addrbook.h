@@ -75,6 +75,7 @@ enum addrbook_end {
 	ADDRBOOK_NEVER,	 /* banned, or ourselves */
 	ADDRBOOK_FORGET, /* it must not be known */
 	ADDRBOOK_PLAIN,	 /* it hung up on what went with our handshake */
+	ADDRBOOK_AGAIN,	 /* to be met anew, in another way: due at once */
 	ADDRBOOK_OTHER,	 /* it hung up on our hash: due at once, by the other */
 };
 

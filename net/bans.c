@@ -1,17 +1,14 @@
 /* bans — a set of addresses.
  *
- * An entry is an addr_key; a whole host has port 0, which no peer can have.
- * A liar comes back from another port, so his host is banned, and an IPv6 host
- * is its /64: whoever has one address of it has all. On loopback a host is
- * everybody (test swarms, several clients of one machine), so there it is the
- * port; and so fe80::/64 is everybody on the line, so there it is the address.
+ * An entry is an addr_key; a whole host (addr_host) has port 0, which no peer
+ * can have. A liar comes back from another port, so his host is banned. On
+ * loopback a host is everybody (test swarms, several clients of one machine),
+ * so there it is the port.
  *
  * Limit: past NET_BANS_MAX nothing is added: a swarm that makes us ban
  * thousands is hostile as a whole, and what still protects is that each of
  * its bytes is verified. */
 #include "net/bans.h"
-
-#include <string.h>
 
 #include "core/err.h"
 #include "core/hmap.h"
@@ -63,26 +60,16 @@ void bans_add_port(struct bans *b, const struct addr *a)
 	add(b, a);
 }
 
-static struct addr host_of(const struct addr *a)
-{
-	struct addr host = *a;
-
-	addr_set_port(&host, 0);
-	if (a->sa.sa_family == AF_INET6 && !addr_is_link_local(a))
-		memset(host.in6.sin6_addr.s6_addr + 8, 0, 8);
-	return host;
-}
-
 void bans_add_host(struct bans *b, const struct addr *a)
 {
-	struct addr host = addr_is_loopback(a) ? *a : host_of(a);
+	struct addr host = addr_host(a);
 
 	add(b, &host);
 }
 
 bool bans_has(const struct bans *b, const struct addr *a)
 {
-	struct addr host = host_of(a);
+	struct addr host = addr_host(a);
 	uint8_t key[ADDR_KEY_BYTES];
 
 	addr_key(a, key);

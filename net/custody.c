@@ -24,15 +24,20 @@
  * bring it by drops. So a piece is held CUSTODY_HOLD_MS for suspicion, then
  * only the second rule counts.
  *
+ * To look at a piece is to look at all its blocks, so it is done when something
+ * came to be known, and each CUSTODY_LOOK_MS: peers come and go.
+ *
  * A piece that a read waits for goes first, else the order is that in which
  * they became whole.
  *
  * A piece of several segments is staged as it comes and hashed as it goes
- * (cache/pieces.h): nothing of it can be held, and it is never here, but for
- * the trust that its senders earn.
+ * (cache/pieces.h), but for the segment that makes it whole: as long as that is
+ * not handed over there is no verdict, and so it is held as any other piece,
+ * for the memory of one segment.
  *
  * Invariants
- *   1 held       whole_us != 0, in `held`, its memory is there, of one segment
+ *   1 held       whole_us != 0, in `held`, the memory of its last segment is
+ *                there
  *   2 handed     is_handed, not in `held`; its senders do not change
  *   3 n_handed   of a peer: pieces that are handed and in which it has a part
  */
@@ -96,7 +101,7 @@ static void hand_over(struct intake *in, struct intake_piece *ip)
 		if (at.peer != NULL)
 			at.peer->n_handed++;
 	ip->is_handed = true;
-	pieces_filled(in->sw->t->ps, ip->ix, 0);
+	pieces_filled(in->sw->t->ps, ip->ix, ip->last_bytes);
 }
 
 static uint64_t held_until_us(const struct intake_piece *ip)
@@ -136,11 +141,9 @@ bool custody_is_likely(struct intake *in, const struct intake_piece *ip)
 }
 
 /* Because of this one, who has a part in it. */
-static bool makes_wait(const struct intake *in, const struct intake_piece *ip,
-		       const struct peer *p, bool is_fair)
+static bool makes_wait(const struct intake *in, const struct peer *p,
+		       bool is_alone, bool is_fair)
 {
-	bool is_alone = custody_is_alone(in, ip);
-
 	if (p == NULL)
 		return is_fair && !is_alone && in->n_suspects > 0;
 	if (is_fair && p->n_accused > (is_alone ? 1 : 0))
@@ -152,29 +155,33 @@ static bool makes_wait(const struct intake *in, const struct intake_piece *ip,
 static bool must_wait(struct intake *in, const struct intake_piece *ip,
 		      uint64_t now_us)
 {
-	bool is_fair = now_us < held_until_us(ip);
+	bool is_fair = now_us < held_until_us(ip), is_alone;
 	struct part at;
 
 	if (ip->is_suspect)
 		return false;
+	is_alone = custody_is_alone(in, ip);
 	first_part(in, &at);
 	while (next_part(in, ip, &at))
-		if (makes_wait(in, ip, at.peer, is_fair))
+		if (makes_wait(in, at.peer, is_alone, is_fair))
 			return true;
 	return false;
 }
 
-void custody_on_whole(struct intake *in, struct intake_piece *ip)
+void custody_on_whole(struct intake *in, struct intake_piece *ip,
+		      uint32_t at_bytes)
 {
 	uint64_t now_us = loop_now_us(in->sw->loop);
 
 	ip->whole_us = now_us;
+	ip->last_bytes = at_bytes;
 	if (!must_wait(in, ip, now_us)) {
 		hand_over(in, ip);
 		return;
 	}
 	ip->is_held = true;
 	TAILQ_INSERT_TAIL(&in->held, ip, held);
+	in->has_news = true;
 }
 
 /* Handed pieces are hashed, or given up because they cannot be staged. */
@@ -189,6 +196,7 @@ static void take_back(struct intake *in, struct intake_piece *ip)
 		if (at.peer != NULL)
 			at.peer->n_handed--;
 	ip->is_handed = false;
+	in->has_news = true;
 }
 
 void custody_leave(struct intake *in, struct intake_piece *ip)
@@ -196,6 +204,7 @@ void custody_leave(struct intake *in, struct intake_piece *ip)
 	if (ip->is_held)
 		TAILQ_REMOVE(&in->held, ip, held);
 	ip->is_held = false;
+	in->has_news = true;
 	take_back(in, ip);
 }
 
@@ -222,6 +231,12 @@ static bool is_urgent(const struct intake *in, const struct intake_piece *ip)
 	return picker_class(in->sw->picker, ip->ix) == WANT_URGENT;
 }
 
+void custody_let_go(struct intake *in, struct intake_piece *ip)
+{
+	custody_leave(in, ip);
+	hand_over(in, ip);
+}
+
 static void run(struct intake *in, uint64_t now_us, bool urgent_only)
 {
 	struct intake_piece *ip, *next;
@@ -230,8 +245,7 @@ static void run(struct intake *in, uint64_t now_us, bool urgent_only)
 		if ((urgent_only && !is_urgent(in, ip)) ||
 		    must_wait(in, ip, now_us))
 			continue;
-		custody_leave(in, ip);
-		hand_over(in, ip);
+		custody_let_go(in, ip);
 	}
 }
 
@@ -241,10 +255,15 @@ uint64_t custody_run(struct intake *in, uint64_t now_us)
 
 	if (TAILQ_EMPTY(&in->held))
 		return UINT64_MAX;
+	if (!in->has_news && now_us < in->look_us)
+		return in->look_us;
 	run(in, now_us, true);
 	run(in, now_us, false);
+	in->has_news = false;
+	in->look_us = now_us + (uint64_t)CUSTODY_LOOK_MS * 1000;
 	TAILQ_FOREACH (ip, &in->held, held)
-		if (held_until_us(ip) > now_us)
-			return held_until_us(ip);
-	return UINT64_MAX;
+		if (held_until_us(ip) > now_us &&
+		    held_until_us(ip) < in->look_us)
+			in->look_us = held_until_us(ip);
+	return in->look_us;
 }

@@ -7,8 +7,9 @@
  *
  * Limits, in the order of asking: SWARM_DIALS_MAX who are not late,
  * SWARM_HALF_OPEN_MAX with the late, SWARM_PEERS_MAX in all, the engine's
- * connections (crowd.c), the paces of hosts and sources (dialpace.c), by which
- * a candidate is put off.
+ * connections (crowd.c), the paces of hosts and sources (dialpace.c) and the
+ * bans of those who broke the protocol (offences.c), by which a candidate is
+ * put off.
  *
  * Making way. A swarm can be full of peers of whom nothing comes: by chance, or
  * because somebody wants it so. When a reader waits, or a window, and there is
@@ -35,6 +36,7 @@
 #include "net/engine_internal.h"
 #include "net/fetch.h"
 #include "net/net_limits.h"
+#include "net/offences.h"
 #include "net/peer.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
@@ -167,7 +169,10 @@ static void dial(struct swarm *sw, struct cand *c, uint64_t now_us)
 	const struct addr *a = addrbook_addr(c);
 	enum addrbook_from from = addrbook_source(c);
 	uint64_t when_us = dialpace_when_us(sw->e->dials, a, from, now_us);
+	uint64_t banned_us = offences_until_us(&sw->e->offences, a, now_us);
 
+	if (banned_us > when_us)
+		when_us = banned_us;
 	if (bans_has(sw->e->bans, a))
 		addrbook_on_end(sw->book, c, ADDRBOOK_NEVER, now_us);
 	else if (when_us > now_us)

@@ -15,8 +15,6 @@
  * one address (a seedbox, a university) are its usual business, so some are
  * dialled at once. What trackers make us dial counts for gossip too.
  *
- * An IPv6 host is its /64: whoever has one address of it has all.
- *
  * Limit: DIAL_HOSTS_MAX hosts with a running clock; when they are too many, all
  * sources' clocks have run for minutes, and nobody else is dialled but by name.
  */
@@ -107,11 +105,8 @@ static void set_back(uint64_t *clock_us, const struct pace *p)
 
 static void key_of(const struct addr *a, uint8_t key[ADDR_KEY_BYTES])
 {
-	struct addr host = *a;
+	struct addr host = addr_host(a);
 
-	addr_set_port(&host, 0);
-	if (host.sa.sa_family == AF_INET6)
-		memset(host.in6.sin6_addr.s6_addr + 8, 0, 8);
 	addr_key(&host, key);
 }
 

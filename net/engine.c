@@ -4,6 +4,7 @@
  *
  *   engine ─┬─ http, udp tracker, listener, incoming ── strangers
  *           ├─ mainline ── dht node, datagrams
+ *           ├─ signposts, errands
  *           ├─ piece_mem, bans, dialpace, pace, throttle
  *           └─ torrents ─┬─ pieces (by the husk), fetch, reads, metafetch
  *                        ├─ trackers
@@ -26,6 +27,7 @@
 
 #include "cache/pieces.h"
 #include "cache/store.h"
+#include "cache/store_tally.h"
 #include "core/err.h"
 #include "core/hmap.h"
 #include "core/magnet.h"
@@ -36,6 +38,7 @@
 #include "net/dialpace.h"
 #include "net/crowd.h"
 #include "net/engine_internal.h"
+#include "net/errand_internal.h"
 #include "net/giveway.h"
 #include "net/http.h"
 #include "net/incoming.h"
@@ -43,6 +46,7 @@
 #include "net/mainline.h"
 #include "net/net_limits.h"
 #include "net/pace.h"
+#include "net/signpost.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/throttle.h"
@@ -172,7 +176,11 @@ static int make_parts(struct engine *e)
 	if (r == 0)
 		r = http_new(e->cfg.loop, &e->web);
 	if (r == 0)
+		http_keep(e->web, HTTP_KEPT_MAX);
+	if (r == 0)
 		r = udp_tracker_new(e->cfg.loop, e->cfg.names, &e->udp);
+	if (r == 0)
+		r = account_init(e);
 	if (r == 0)
 		r = bans_new(&e->bans);
 	if (r == 0)
@@ -187,6 +195,8 @@ static int make_parts(struct engine *e)
 		r = incoming_new(e, &e->incoming);
 	if (r == 0)
 		r = loop_timer_new(e->cfg.loop, announce_stopped, e, &e->limit);
+	if (r == 0)
+		r = signposts_new(e, &e->signposts);
 	return r;
 }
 
@@ -203,6 +213,7 @@ int engine_new(const struct engine_cfg *cfg, struct engine **out, char why[160])
 	e->cfg.peers = NULL; /* ours are in e->peers */
 	TAILQ_INIT(&e->torrents);
 	TAILQ_INIT(&e->leaving);
+	TAILQ_INIT(&e->errands);
 	giveway_init(e);
 	loop_task_init(&e->stopped, announce_stopped, e);
 	loop_task_init(&e->room, crowd_on_room, e);
@@ -226,6 +237,21 @@ int engine_new(const struct engine_cfg *cfg, struct engine **out, char why[160])
 struct mainline *engine_dht(const struct engine *e)
 {
 	return e->mainline;
+}
+
+enum engine_doubts engine_doubts(const struct engine *e)
+{
+	struct store_stats stats;
+
+	store_stats(e->cfg.store, &stats);
+	if (stats.is_made_anew)
+		return ENGINE_DOUBTS_ALL;
+	return stats.was_open ? ENGINE_DOUBTS_SOME : ENGINE_SURE;
+}
+
+bool engine_is_seeding(const struct engine *e)
+{
+	return !e->cfg.no_seed;
 }
 
 uint16_t engine_port(const struct engine *e)
@@ -396,6 +422,12 @@ void engine_remove(struct engine *e, struct torrent *t TAKES)
 	loop_defer(e->cfg.loop, &e->reap);
 }
 
+void engine_traffic(const struct engine *e, const struct torrent_id *id,
+		    struct traffic *out)
+{
+	(void)store_traffic(e->cfg.store, id, out);
+}
+
 /* ---- the end ---- */
 
 static void release(struct engine *e)
@@ -445,6 +477,9 @@ static void stop_all(struct engine *e)
 	e->incoming = NULL;
 	TAILQ_FOREACH (t, &e->torrents, link)
 		torrent_stop(t, ESHUTDOWN);
+	signposts_free(e->signposts);
+	e->signposts = NULL;
+	errand_end_all(e);
 	if (e->mainline != NULL)
 		mainline_save(e->mainline);
 	mainline_free(e->mainline);
@@ -490,6 +525,7 @@ void engine_free(struct engine *e)
 	udp_tracker_free(e->udp);
 	http_free(e->web);
 	http_free(e->http);
+	account_fini(e);
 	bans_free(e->bans);
 	dialpace_free(e->dials);
 	pace_free(e->pace);

@@ -11,12 +11,14 @@
 #include "core/addr.h"
 #include "core/metainfo.h"
 #include "core/own.h"
+#include "core/traffic.h"
 #include "net/torrent.h"
 
 struct blk_pool;
 struct engine;
 struct loop;
 struct magnet;
+struct signpost;
 struct store;
 struct workers;
 
@@ -24,6 +26,13 @@ struct engine_ops {
 	/* The torrent is READY, or FAILED; once for each. */
 	void (*on_ready)(void *arg, struct torrent *t);
 	void (*on_failed)(void *arg, struct torrent *t);
+	/* A peer wants a torrent that the engine does not have, by the 20
+	 * bytes of the wire. True: it will be added, and is worth the wait.
+	 * May be NULL; may add it. */
+	bool (*on_asked)(void *arg, const uint8_t hash[20]);
+	/* A key was looked up, or names another torrent (net/signpost.h); may
+	 * be NULL. */
+	void (*on_signpost)(void *arg, struct signpost *s);
 };
 
 struct engine_cfg {
@@ -58,6 +67,14 @@ int engine_new(const struct engine_cfg *cfg, struct engine **out,
 	       char why[160]);
 uint16_t engine_port(const struct engine *e);
 
+/* engine_doubts — how much of what the store holds may be wrong after this
+ * start: as struct store_stats has it. */
+enum engine_doubts { ENGINE_SURE, ENGINE_DOUBTS_SOME, ENGINE_DOUBTS_ALL };
+enum engine_doubts engine_doubts(const struct engine *e);
+
+/* engine_is_seeding — peers get what they ask for. */
+bool engine_is_seeding(const struct engine *e);
+
 /* What to add: either a metainfo or a magnet. */
 struct engine_source {
 	struct metainfo *mi;   /* taken */
@@ -78,6 +95,28 @@ int engine_add(struct engine *e, struct engine_source src,
  * What the store has of it stays. */
 void engine_remove(struct engine *e, struct torrent *t TAKES);
 
+/* engine_leave — as engine_remove (`t` may be NULL: it is not in the engine);
+ * `done` runs when the store has let go of it, so that it may be added anew,
+ * and, if it is to be forgotten, with store_remove's answer: when what it had
+ * there is gone. STYLE habit 21; on ENOMEM the torrent stays.
+ * engine_leave_forget — it is to be forgotten after all, and that is whom to
+ * tell. engine_leave_cancel — nobody is told. */
+struct engine_leave;
+enum engine_data {
+	ENGINE_KEEP_DATA,
+	/* … and trackers are not told that we are gone, for we come again when
+	 * a peer asks (on_asked). */
+	ENGINE_SLEEP_DATA,
+	ENGINE_FORGET_DATA,
+};
+typedef void engine_left_fn(void *arg, int err);
+int engine_leave(struct engine *e, struct torrent *t TAKES,
+		 const struct torrent_id *id, enum engine_data data,
+		 engine_left_fn *done, void *arg, struct engine_leave **out);
+void engine_leave_forget(struct engine_leave *l, engine_left_fn *done,
+			 void *arg);
+void engine_leave_cancel(struct engine_leave *l);
+
 /* engine_find — by either hash, v2's also cut to 20 bytes; NULL. engine_next
  * walks: NULL begins and ends.
  */
@@ -88,6 +127,12 @@ struct torrent *engine_next(const struct engine *e, const struct torrent *t);
  * itself; NULL: there is none. Lends until engine_stop. */
 struct mainline;
 struct mainline *engine_dht(const struct engine *e);
+
+/* engine_traffic — what was sent and received of a torrent, awake or not, or
+ * (NULL) of all that there ever were, over all runs: as far as it is written
+ * down, so that it never goes back. */
+void engine_traffic(const struct engine *e, const struct torrent_id *id,
+		    struct traffic *out);
 
 enum engine_way { ENGINE_DOWN, ENGINE_UP };
 

@@ -5,23 +5,28 @@
 
 #include "core/loop.h"
 #include "core/queue.h"
+#include "net/account.h"
 #include "net/engine.h"
 #include "net/handshake.h"
+#include "net/offences.h"
 
 struct bans;
 struct dialpace;
+struct errand;
 struct hmap;
 struct http;
 struct incoming;
 struct listener;
 struct mainline;
 struct pace;
+struct signposts;
 struct piece_mem;
 struct swarm;
 struct throttle;
 struct udp_tracker;
 
 TAILQ_HEAD(torrent_list, torrent);
+TAILQ_HEAD(errand_list, errand);
 
 /* giveway.c's: the swarms with a background to fetch. */
 struct giveway {
@@ -40,6 +45,9 @@ struct engine {
 	struct incoming *incoming;
 	struct listener *listener;
 	struct mainline *mainline; /* NULL: no DHT */
+	struct errand_list errands;
+	unsigned n_errands;
+	struct signposts *signposts; /* NULL: all is over */
 	struct bans *bans;
 	struct dialpace *dials;
 	struct pace *pace;    /* the limit on what comes in */
@@ -52,6 +60,8 @@ struct engine {
 	bool is_crowded;  /* somebody found no room (crowd.c) … */
 	struct loop_task room;
 	struct giveway giveway;
+	struct offences offences;
+	struct accounts accounts;
 	bool is_moving; /* a connection makes room for another torrent's */
 
 	/* Pieces that were opened and are not gone: while one is left, `mem`
@@ -67,6 +77,9 @@ struct engine {
 
 /* engine_on_gone — the pieces of a torrent are gone. */
 void engine_on_gone(struct engine *e);
+
+/* engine_on_closed — the store has let go of a torrent that leaves. */
+void engine_on_closed(struct engine_leave *l);
 
 /* engine_on_told — a torrent's trackers have been told: it may be freed. */
 void engine_on_told(struct engine *e);

@@ -26,7 +26,7 @@
 #include "core/core_limits.h"
 #include "net/net_limits.h"
 
-enum { METADATA_BLOCKS_MAX = METAINFO_MAX_BYTES / EXT_METADATA_BLOCK };
+enum { METADATA_BLOCKS_MAX = METAINFO_WIRE_BYTES / EXT_METADATA_BLOCK };
 
 static int decode(struct benc *doc, struct span body, unsigned flags)
 {
@@ -130,7 +130,7 @@ int ext_decode_handshake(struct span body, struct ext_handshake *out)
 	*out = (struct ext_handshake){0};
 	read_ids(&doc, out);
 	out->metadata_bytes = get_number(&doc, BENC_ROOT, "metadata_size",
-					 METAINFO_MAX_BYTES);
+					 METAINFO_WIRE_BYTES);
 	out->reqq = get_number(&doc, BENC_ROOT, "reqq", EXT_REQQ_MAX);
 	out->listen_port =
 		(uint16_t)get_number(&doc, BENC_ROOT, "p", UINT16_MAX);
@@ -197,7 +197,7 @@ static int read_metadata(const struct benc *doc, struct span body,
 	if (out->type != EXT_METADATA_DATA)
 		return 0;
 	out->total_bytes =
-		get_number(doc, BENC_ROOT, "total_size", METAINFO_MAX_BYTES);
+		get_number(doc, BENC_ROOT, "total_size", METAINFO_WIRE_BYTES);
 	out->data = span_of(body.ptr + doc->len, body.len - doc->len);
 	if (out->data.len == 0 || out->data.len > EXT_METADATA_BLOCK)
 		return EBADMSG;

@@ -1,33 +1,24 @@
 /* fetch — demand, piece by piece.
  *
- * Only what is read or pinned is fetched: a piece is wanted while at least one
- * read is parked on it (urgent), one cursor's window covers it (read-ahead) or
- * it is pinned (background). Looking at a torrent costs no payload.
- *
- * Happy path: a read adds itself to each piece it misses, a cursor to each
- * piece of its window; the counts make the class, which goes to the picker, and
- * the swarm is kicked. Verified: the read takes itself out; the window's count
- * stays, so that a piece that gets lost is fetched again.
+ * A piece is wanted while at least one read is parked on it (urgent), one
+ * cursor's window covers it (read-ahead) or it is pinned (background). The
+ * counts make the class, which goes to the picker, and the swarm is kicked.
+ * Verified: the read takes itself out; the window's count stays, so that a
+ * piece that gets lost is fetched again.
  *
  * Parts. Of a v2 torrent a read wants its own blocks and no more, if that is
  * worth a question (is_worth_it): where a piece comes within LEAF_WORTH_US at
  * the rate of the moment, the whole of it is as good, and the loop has fewer
  * leaves to hash. The question (hashget) leaves with the first block's request.
- * If nobody answers it, the piece is wanted whole (fetch_on_no_leaves). What
- * else of the piece is fetched is for windows to say.
+ * If nobody answers it, the piece is wanted whole (fetch_on_no_leaves).
  *
- * Deadlines. Urgent pieces are due when their first read began. A window piece
- * is due when its reader may get there (cursor.c), as long as it is in some
- * window, so moving a window touches only the pieces at its two ends.
+ * Due: when the first read began, or a window's reader may come (cursor.c).
  *
- * Pins. A whole torrent may be pinned, so they are a count a piece, and the
- * picker keeps those that are missing without a list. A pinned piece that gets
- * lost is wanted again. The store may have no room: it would be fetched and
- * lost for ever. So all pins of the torrent rest after a loss, for a time that
- * doubles with each; pinning something ends that.
+ * Pins are a count a piece. A pinned piece that gets lost is wanted again, but
+ * the torrent's pins rest after a loss, longer each time: there may be no room.
  *
- * Nobody wants it any more: outstanding requests are cancelled; what has
- * arrived stays while memory allows (intake_unwant, intake_reclaim). */
+ * Nobody wants it any more: requests are cancelled, what has arrived stays
+ * while memory allows (intake_unwant, intake_reclaim). */
 #include "net/fetch.h"
 
 #include "cache/pieces.h"
@@ -231,7 +222,7 @@ static struct pick_range range_of(const struct fetch_part *part, uint32_t n)
 static unsigned ranges_of(const struct fetch *f, const struct want *w,
 			  struct pick_range *ranges)
 {
-	uint32_t n_blocks = blocks_of(metainfo_piece_bytes(f->t->mi, w->ix));
+	uint32_t n_blocks = blocks_of(metainfo_body_bytes(f->t->mi, w->ix));
 	const struct fetch_part *part;
 	unsigned n = 0, max = PICKER_RANGES_MAX / 2;
 
@@ -592,6 +583,15 @@ uint64_t fetch_progress_us(const struct fetch *f, uint32_t piece_ix)
 	const struct want *w = find(f, piece_ix);
 
 	return w == NULL ? 0 : w->progress_us;
+}
+
+uint64_t fetch_due_us(const struct fetch *f, uint32_t piece_ix)
+{
+	const struct want *w = find(f, piece_ix);
+
+	if (w == NULL)
+		return UINT64_MAX;
+	return w->n_reads > 0 ? 0 : w->window_us;
 }
 
 bool fetch_is_hungry(const struct fetch *f)

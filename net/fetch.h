@@ -84,6 +84,10 @@ void fetch_on_block(struct fetch *f, uint32_t piece_ix, uint32_t n_arrived,
 		    uint64_t now_us);
 uint64_t fetch_progress_us(const struct fetch *f, uint32_t piece_ix);
 
+/* fetch_due_us — when a reader will want the piece: 0: one waits for it;
+ * UINT64_MAX: none is known. */
+uint64_t fetch_due_us(const struct fetch *f, uint32_t piece_ix);
+
 /* fetch_is_hungry — some wanted piece is not held. */
 bool fetch_is_hungry(const struct fetch *f);
 

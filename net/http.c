@@ -171,6 +171,11 @@ static void set_multi(struct http *h)
 				(long)HTTP_CONNECTIONS_MAX);
 }
 
+void http_keep(struct http *h, unsigned n)
+{
+	(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)n);
+}
+
 int http_new(struct loop *loop, struct http **out)
 {
 	struct http *h;

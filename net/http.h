@@ -27,6 +27,11 @@ struct loop;
  * 0, ENOMEM, or EIO when libcurl would not start. */
 int http_new(struct loop *loop, struct http **out);
 
+/* http_keep — keep so many connections open that nobody uses now. Without it
+ * libcurl keeps four times as many as are used, and so closes those of a burst
+ * that ends. */
+void http_keep(struct http *h, unsigned n);
+
 /* http_free — gets under way are cancelled. Not from inside a `done`. NULL is
  * fine. */
 void http_free(struct http *h);

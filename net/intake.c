@@ -11,8 +11,8 @@
  *   3. A block is whole: the picker is told, copies elsewhere are cancelled,
  *      the sender is noted.
  *   4. The last block of a segment came: nobody writes into its memory any
- *      more, and it is handed over, to be hashed or to be staged; a piece of
- *      one segment at once or in its turn (custody.c).
+ *      more, and it is handed over, to be hashed or to be staged; the one that
+ *      makes the piece whole at once or in its turn (custody.c).
  *   5. Verified: the record goes. Bad: intake_verdict.c.
  *
  * Invariants
@@ -147,7 +147,7 @@ static void forget_segment(struct intake *in, const struct intake_piece *ip,
 			   uint32_t i)
 {
 	uint32_t at = i * ip->segment_blocks * WIRE_BLOCK_BYTES;
-	uint32_t len = metainfo_piece_bytes(in->sw->t->mi, ip->ix) - at;
+	uint32_t len = metainfo_body_bytes(in->sw->t->mi, ip->ix) - at;
 	const uint8_t *place = pieces_place(pieces_of(in), ip->ix, at);
 	struct peer *p;
 
@@ -157,6 +157,16 @@ static void forget_segment(struct intake *in, const struct intake_piece *ip,
 		len = ip->segment_blocks * WIRE_BLOCK_BYTES;
 	TAILQ_FOREACH (p, &in->sw->peers, link)
 		peerio_forget_dst(p->io, place, len);
+}
+
+/* Of blocks [i, end) those that came, and go with their memory. What is right
+ * has served its reader, and the store keeps it. */
+static void count_loss(struct intake *in, const struct intake_piece *ip,
+		       uint32_t i, uint32_t end)
+{
+	for (; i < end && i < ip->n_blocks; i++)
+		if (ip->sender[i].id != 0 && !intake_is_right(in, ip, i))
+			in->sw->waste_bytes += WIRE_BLOCK_BYTES;
 }
 
 static void cancel_everywhere(struct intake *in, uint32_t piece_ix)
@@ -185,15 +195,14 @@ void intake_abandon(struct intake *in, struct intake_piece *ip)
 /* Of a staged piece, what is in memory and not full. False: nothing is. */
 static bool shut(struct intake *in, struct intake_piece *ip)
 {
-	uint32_t before = ip->n_arrived, i;
+	uint32_t n = ip->segment_blocks, i;
 	bool any = false;
 
 	if (intake_segments(ip) == 1)
 		return false;
 	for (i = 0; i < intake_segments(ip); i++)
-		any = any ||
-		      picker_is_hot(in->sw->picker, ip->ix,
-				    i * ip->segment_blocks * WIRE_BLOCK_BYTES);
+		any = any || picker_is_hot(in->sw->picker, ip->ix,
+					   i * n * WIRE_BLOCK_BYTES);
 	if (!any)
 		return false;
 	cancel_everywhere(in, ip->ix);
@@ -201,10 +210,9 @@ static bool shut(struct intake *in, struct intake_piece *ip)
 		if (ip->n_missing[i] == 0)
 			continue;
 		forget_segment(in, ip, i);
+		count_loss(in, ip, i * n, (i + 1) * n);
 		intake_empty_segment(ip, i);
 	}
-	in->sw->waste_bytes +=
-		(uint64_t)(before - ip->n_arrived) * WIRE_BLOCK_BYTES;
 	picker_shut(in->sw->picker, ip->ix);
 	pieces_shut(pieces_of(in), ip->ix);
 	return true;
@@ -213,20 +221,16 @@ static bool shut(struct intake *in, struct intake_piece *ip)
 /* Of a long piece, the open segments of which nobody wants more. */
 static bool shut_idle(struct intake *in, struct intake_piece *ip)
 {
-	uint32_t bytes = ip->segment_blocks * WIRE_BLOCK_BYTES, before, i;
+	uint32_t n = ip->segment_blocks, bytes = n * WIRE_BLOCK_BYTES, i;
 	bool any = false;
 
-	for (i = 0;
-	     i < intake_segments(ip) && ip->segment_blocks < ip->n_blocks;
-	     i++) {
+	for (i = 0; i < intake_segments(ip) && n < ip->n_blocks; i++) {
 		if (!picker_is_hot(in->sw->picker, ip->ix, i * bytes) ||
 		    picker_is_busy(in->sw->picker, ip->ix, i * bytes))
 			continue;
-		before = ip->n_arrived;
 		forget_segment(in, ip, i);
+		count_loss(in, ip, i * n, (i + 1) * n);
 		intake_empty_segment(ip, i);
-		in->sw->waste_bytes +=
-			(uint64_t)(before - ip->n_arrived) * WIRE_BLOCK_BYTES;
 		picker_shut_segment(in->sw->picker, ip->ix, i * bytes);
 		pieces_shut_segment(pieces_of(in), ip->ix, i * bytes);
 		any = true;
@@ -279,9 +283,14 @@ bool intake_give_back(struct intake *in, uint32_t piece_ix)
 	if (ip == NULL ||
 	    pieces_state(pieces_of(in), piece_ix) != PIECE_FETCHING)
 		return false;
+	/* Of a long piece that is held little is in memory, and soon none. */
+	if (ip->is_held && intake_segments(ip) > 1) {
+		custody_let_go(in, ip);
+		return false;
+	}
 	if (shut(in, ip))
 		return true;
-	in->sw->waste_bytes += (uint64_t)ip->n_arrived * WIRE_BLOCK_BYTES;
+	count_loss(in, ip, 0, ip->n_blocks);
 	intake_abandon(in, ip);
 	return true;
 }
@@ -411,20 +420,23 @@ static void cancel_copies(struct swarm *sw, uint32_t id,
 			peer_ask_cancel(o, b);
 }
 
+void intake_on_segment(struct intake *in, struct intake_piece *ip,
+		       uint32_t block)
+{
+	forget_segment(in, ip, block / ip->segment_blocks);
+	if (ip->n_arrived == ip->n_blocks)
+		custody_on_whole(in, ip, block * WIRE_BLOCK_BYTES);
+	else
+		pieces_filled(pieces_of(in), ip->ix, block * WIRE_BLOCK_BYTES);
+}
+
 static void count_block(struct intake *in, struct intake_piece *ip,
 			uint32_t block)
 {
-	uint32_t i = block / ip->segment_blocks;
-
 	ip->n_arrived++;
 	ip->came_us = loop_now_us(in->sw->loop);
-	if (--ip->n_missing[i] > 0)
-		return;
-	forget_segment(in, ip, i);
-	if (intake_segments(ip) == 1)
-		custody_on_whole(in, ip);
-	else
-		pieces_filled(pieces_of(in), ip->ix, block * WIRE_BLOCK_BYTES);
+	if (--ip->n_missing[block / ip->segment_blocks] == 0)
+		intake_on_segment(in, ip, block);
 }
 
 /* The bytes are at `dst` and the block is missing: it is ours. */

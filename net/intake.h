@@ -35,7 +35,8 @@ struct intake_piece {
 	struct intake_sender *sender;
 	uint32_t segment_blocks;
 	uint32_t *n_missing;
-	uint64_t came_us; /* when it was begun, or last got a block */
+	uint64_t came_us;  /* when it was begun, or last got a block */
+	uint32_t n_filled; /* of those that arrived, from the store */
 
 	bool is_suspect;
 	uint32_t only_peer; /* the one peer that is asked; 0: a suspect piece
@@ -46,6 +47,7 @@ struct intake_piece {
 	/* custody.c's */
 	TAILQ_ENTRY(intake_piece) held;
 	bool is_held, is_handed;
+	uint32_t last_bytes; /* where the block was that made it whole */
 	uint64_t whole_us;
 };
 
@@ -58,8 +60,13 @@ struct intake {
 	bool is_short;	 /* a piece could not be opened for want of memory, */
 	bool is_lacking; /* some piece is whole and its v2 hash is not known */
 	bool is_nomem;	 /* and nobody will say when there is some again; */
+	bool has_filled; /* some piece got blocks of the store's in this pass */
+	bool has_held_back; /* some piece was not begun in it: others bring it
+			     */
 	enum want_class short_for;	 /* the best such piece's */
 	TAILQ_HEAD(, intake_piece) held; /* whole, custody.c's */
+	bool has_news;			 /* that may let one of them go … */
+	uint64_t look_us; /* … or the time to look all the same */
 	uint64_t mark;
 };
 
@@ -117,6 +124,13 @@ void intake_find_hashes(struct intake *in);
 
 /* intake_on_failed — it cannot be staged: give it up. */
 void intake_on_failed(struct intake *in, uint32_t piece_ix);
+
+/* intake_on_brought — nothing more of it is needed: give it up. */
+void intake_on_brought(struct intake *in, uint32_t piece_ix);
+
+/* intake_on_segment — all of the segment of this block came. */
+void intake_on_segment(struct intake *in, struct intake_piece *ip,
+		       uint32_t block);
 
 /* intake_is_right — the leaf of block `i` was verified. */
 bool intake_is_right(const struct intake *in, const struct intake_piece *ip,

@@ -45,6 +45,7 @@ void intake_empty_segment(struct intake_piece *ip, uint32_t i)
 	ip->n_arrived -= n - ip->n_missing[i];
 	ip->n_missing[i] = n;
 	memset(ip->holder + b, 0, n * sizeof(*ip->holder));
+	memset(ip->sender + b, 0, n * sizeof(*ip->sender));
 }
 
 static int make_records(struct intake_piece *ip)
@@ -74,7 +75,7 @@ struct intake_piece *intake_piece_new(struct intake *in, uint32_t ix)
 	if (ip == NULL)
 		return NULL;
 	ip->ix = ix;
-	ip->n_blocks = n_blocks(metainfo_piece_bytes(in->sw->t->mi, ix));
+	ip->n_blocks = n_blocks(metainfo_body_bytes(in->sw->t->mi, ix));
 	ip->segment_blocks = n_blocks(pieces_segment_bytes(in->sw->t->ps, ix));
 	if (make_records(ip) != 0 || hmap_put(in->by_ix, &ix, ip) != 0) {
 		intake_piece_free(ip);

@@ -4,7 +4,12 @@
  * does not: where it is known which block is wrong, its sender lied and is
  * banned, and that block alone is fetched again; where it is not, blame.c finds
  * out. A block whose leaf is right stays, whoever brought it and whatever
- * becomes of its piece. */
+ * becomes of its piece.
+ *
+ * What can be taken back. A block whose segment is in memory, alone. Of a long
+ * piece what is full is staged, and stays there until the piece is judged; if
+ * it is wrong the segments that are not believed are given up, and the others
+ * stay (empty_staged). */
 #include "net/intake.h"
 
 #include "cache/pieces.h"
@@ -14,6 +19,7 @@
 #include "net/blame.h"
 #include "net/custody.h"
 #include "net/hashget.h"
+#include "net/intake_joint.h"
 #include "net/intake_piece.h"
 #include "net/peer.h"
 #include "net/slots.h"
@@ -42,15 +48,24 @@ bool intake_is_right(const struct intake *in, const struct intake_piece *ip,
 	return pieces_is_right(pieces_of(in), ip->ix, i * WIRE_BLOCK_BYTES, 1);
 }
 
+static struct wire_block nth_block(const struct intake *in,
+				   const struct intake_piece *ip, uint32_t i)
+{
+	uint32_t at = i * WIRE_BLOCK_BYTES;
+	uint32_t left = metainfo_body_bytes(in->sw->t->mi, ip->ix) - at;
+
+	return (struct wire_block){
+		.piece_ix = ip->ix,
+		.begin_bytes = at,
+		.len_bytes = left < WIRE_BLOCK_BYTES ? left : WIRE_BLOCK_BYTES,
+	};
+}
+
 /* What was proven needs no belief. */
 static void disbelieve(struct intake *in, struct intake_piece *ip, uint32_t i)
 {
-	uint32_t len = metainfo_piece_bytes(in->sw->t->mi, ip->ix);
-	struct wire_block b = {.piece_ix = ip->ix,
-			       .begin_bytes = i * WIRE_BLOCK_BYTES};
+	struct wire_block b = nth_block(in, ip, i);
 
-	len -= b.begin_bytes;
-	b.len_bytes = len < WIRE_BLOCK_BYTES ? len : WIRE_BLOCK_BYTES;
 	if (picker_is_missing(in->sw->picker, &b) || intake_is_right(in, ip, i))
 		return;
 	picker_take_back(in->sw->picker, &b);
@@ -62,21 +77,32 @@ static void disbelieve(struct intake *in, struct intake_piece *ip, uint32_t i)
 	in->sw->waste_bytes += b.len_bytes;
 }
 
+/* The block that was not staged yet can be replaced: its segment lacks another,
+ * or is the last one of a piece that is held. */
+static bool is_at_hand(const struct intake *in, const struct intake_piece *ip,
+		       uint32_t i)
+{
+	if (ip->n_missing[i / ip->segment_blocks] > 0)
+		return true;
+	return ip->is_held && pieces_place(pieces_of(in), ip->ix,
+					   i * WIRE_BLOCK_BYTES) != NULL;
+}
+
 void intake_disbelieve(struct intake *in, const struct intake_sender *from)
 {
 	struct intake_piece *ip;
 	uint32_t i;
 
+	in->has_news = true;
 	LIST_FOREACH (ip, &in->pieces, link) {
-		/* What is full is staged, or the hash will tell; but what is
-		 * held is not hashed yet. */
-		bool any = ip->is_held && !custody_is_likely(in, ip);
-
+		/* What is being hashed its hash will tell of, and of what is
+		 * likely to be right. */
+		if (ip->is_held && custody_is_likely(in, ip))
+			continue;
 		for (i = 0; i < ip->n_blocks; i++)
-			if ((any ||
-			     ip->n_missing[i / ip->segment_blocks] > 0) &&
-			    ip->sender[i].id != 0 &&
-			    intake_is_same(&ip->sender[i], from))
+			if (ip->sender[i].id != 0 &&
+			    intake_is_same(&ip->sender[i], from) &&
+			    is_at_hand(in, ip, i))
 				disbelieve(in, ip, i);
 	}
 }
@@ -86,7 +112,7 @@ void intake_disbelieve(struct intake *in, const struct intake_sender *from)
 /* Who sent it has given us something. */
 static void credit(struct intake *in, const struct intake_piece *ip)
 {
-	uint32_t left = metainfo_piece_bytes(in->sw->t->mi, ip->ix), i;
+	uint32_t left = metainfo_body_bytes(in->sw->t->mi, ip->ix), i;
 	struct peer *p = NULL;
 
 	for (i = 0; i < ip->n_blocks; i++) {
@@ -117,22 +143,63 @@ void intake_on_verified(struct intake *in, uint32_t piece_ix)
 	picker_drop(in->sw->picker, piece_ix);
 }
 
-/* Only what a convict brought of it: the others may well be right, and unless
- * it was staged they are still there. */
+/* A segment of a staged piece that was wrong is filled anew. */
+static void empty_staged(struct intake *in, struct intake_piece *ip,
+			 uint32_t segment)
+{
+	uint32_t first = segment * ip->segment_blocks;
+	uint32_t end = first + ip->segment_blocks;
+
+	if (end > ip->n_blocks)
+		end = ip->n_blocks;
+	in->sw->waste_bytes += (uint64_t)(end - first) * WIRE_BLOCK_BYTES;
+	intake_empty_segment(ip, segment);
+	picker_empty(in->sw->picker, ip->ix, first * WIRE_BLOCK_BYTES);
+	pieces_empty(pieces_of(in), ip->ix, first * WIRE_BLOCK_BYTES);
+}
+
+/* Block `i` of a piece that was wrong, and what cannot be told from it. */
+static void give_up(struct intake *in, struct intake_piece *ip, uint32_t i)
+{
+	if (intake_segments(ip) == 1)
+		disbelieve(in, ip, i);
+	else if (ip->n_missing[i / ip->segment_blocks] == 0)
+		empty_staged(in, ip, i / ip->segment_blocks);
+}
+
+/* Only what a convict brought of it: the others may well be right, and they are
+ * still there. */
 static bool take_out_convicts(struct intake *in, struct intake_piece *ip)
 {
 	bool had_any = false;
 	uint32_t i;
 
-	if (ip->is_suspect || pieces_place(pieces_of(in), ip->ix, 0) == NULL)
+	if (ip->is_suspect)
 		return false;
 	for (i = 0; i < ip->n_blocks; i++) {
-		if (!blame_is_convict(in, &ip->sender[i]))
+		if (ip->sender[i].id == 0 || intake_is_right(in, ip, i) ||
+		    !blame_is_convict(in, &ip->sender[i]))
 			continue;
-		disbelieve(in, ip, i);
+		give_up(in, ip, i);
 		had_any = true;
 	}
 	return had_any;
+}
+
+/* What we put into it ourselves is suspect first. False: nothing, or it is
+ * proven. */
+static bool take_out_filled(struct intake *in, struct intake_piece *ip)
+{
+	uint32_t i, n_before = ip->n_arrived;
+
+	if (ip->n_filled == 0)
+		return false;
+	ip->n_filled = 0;
+	pieces_doubt_kept(pieces_of(in), ip->ix);
+	for (i = 0; i < ip->n_blocks; i++)
+		if (intake_is_filled(ip, i) && !intake_is_right(in, ip, i))
+			give_up(in, ip, i);
+	return ip->n_arrived < n_before;
 }
 
 /* All of it again, but for what is known to be right. */
@@ -140,17 +207,13 @@ static void restart(struct intake *in, struct intake_piece *ip)
 {
 	uint32_t i;
 
-	if (intake_segments(ip) == 1) {
-		for (i = 0; i < ip->n_blocks; i++)
-			disbelieve(in, ip, i);
-		return;
-	}
-	in->sw->waste_bytes += metainfo_piece_bytes(in->sw->t->mi, ip->ix);
-	picker_restart(in->sw->picker, ip->ix);
-	for (i = 0; i < intake_segments(ip); i++)
-		intake_empty_segment(ip, i);
 	for (i = 0; i < ip->n_blocks; i++)
-		ip->sender[i] = (struct intake_sender){.id = 0};
+		if (!intake_is_right(in, ip, i))
+			give_up(in, ip, i);
+	/* Every block is, and all together are not: then nothing is. */
+	for (i = 0; i < ip->n_blocks && ip->n_arrived == ip->n_blocks; i++)
+		if (intake_segments(ip) > 1)
+			give_up(in, ip, i);
 }
 
 void intake_on_bad(struct intake *in, uint32_t piece_ix)
@@ -162,7 +225,7 @@ void intake_on_bad(struct intake *in, uint32_t piece_ix)
 	log_debug("%s: piece %u is wrong", torrent_name(in->sw->t), piece_ix);
 	custody_on_hashed(in, ip, false);
 	swarm_kick(in->sw);
-	if (take_out_convicts(in, ip))
+	if (take_out_filled(in, ip) || take_out_convicts(in, ip))
 		return;
 	blame_on_bad(in, ip);
 	restart(in, ip);
@@ -177,12 +240,14 @@ void intake_on_bad_leaf(struct intake *in, uint32_t piece_ix, uint32_t at_bytes)
 	if (ip == NULL)
 		return;
 	liar = ip->sender[i];
+	if (intake_is_filled(ip, i)) {
+		pieces_doubt_kept(pieces_of(in), piece_ix);
+		liar.id = 0;
+	}
 	log_debug("%s: block %u of piece %u is wrong", torrent_name(in->sw->t),
 		  i, piece_ix);
-	/* A segment that is full was handed over: the piece's own verdict
-	 * brings it back. */
-	if (intake_segments(ip) == 1 ||
-	    ip->n_missing[i / ip->segment_blocks] > 0)
+	/* What was handed over the piece's own verdict brings back. */
+	if (intake_segments(ip) == 1 || is_at_hand(in, ip, i))
 		disbelieve(in, ip, i);
 	if (liar.id != 0)
 		blame_on_bad_leaf(in, &liar, piece_ix);
@@ -212,6 +277,26 @@ void intake_on_failed(struct intake *in, uint32_t piece_ix)
 		return;
 	}
 	in->sw->waste_bytes += (uint64_t)ip->n_arrived * WIRE_BLOCK_BYTES;
+	intake_abandon(in, ip);
+	swarm_kick(in->sw);
+}
+
+void intake_on_brought(struct intake *in, uint32_t piece_ix)
+{
+	struct intake_piece *ip = intake_find(in, piece_ix);
+	uint32_t i;
+
+	if (ip == NULL) {
+		pieces_abandon(pieces_of(in), piece_ix);
+		return;
+	}
+	for (i = 0; i < ip->n_blocks; i++) {
+		struct wire_block b = nth_block(in, ip, i);
+
+		if (!picker_is_missing(in->sw->picker, &b) &&
+		    !intake_is_right(in, ip, i))
+			in->sw->waste_bytes += b.len_bytes;
+	}
 	intake_abandon(in, ip);
 	swarm_kick(in->sw);
 }

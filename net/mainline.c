@@ -79,12 +79,27 @@ void mainline_settle(struct mainline *m)
 				 next_us > now_us ? next_us - now_us : 0);
 }
 
+/* The node wakes up several times a minute, whatever happens. */
+static void mark_traffic(struct mainline *m)
+{
+	uint64_t now_us = mainline_now_us(m);
+	struct dht_stats s;
+
+	if (now_us - m->mark[0].us < MAINLINE_MARK_MS * UINT64_C(1000))
+		return;
+	dht_node_stats(m->node, &s);
+	m->mark[1] = m->mark[0];
+	m->mark[0] = (struct traffic_mark){now_us, s.in_bytes, s.out_bytes};
+}
+
 static void on_wake(void *arg)
 {
 	struct mainline *m = arg;
 
 	dht_node_wake(m->node, mainline_now_us(m));
 	note_network(m);
+	mainline_note_growth(m);
+	mark_traffic(m);
 	mainline_settle(m);
 }
 
@@ -221,7 +236,8 @@ void mainline_save(struct mainline *m)
 
 	dht_node_save(m->node, &b);
 	if (buf_err(&b) == 0 && b.len > 0)
-		(void)store_keep_note(m->cfg.store, NOTE, buf_span(&b));
+		(void)store_keep_note(m->cfg.store, NOTE, buf_span(&b), NULL,
+				      NULL);
 	buf_fini(&b);
 }
 
@@ -267,6 +283,7 @@ static int make_node(struct mainline *m)
 		.hasher = m->hasher,
 		.has = {[DHT_IPV4] = datagrams_has(m->io, AF_INET),
 			[DHT_IPV6] = datagrams_has(m->io, AF_INET6)},
+		.answer_Bps = MAINLINE_ANSWER_BPS,
 	};
 
 	rng_bytes(cfg.seed, sizeof(cfg.seed));
@@ -322,6 +339,7 @@ int mainline_new(const struct mainline_cfg *cfg, struct mainline **out)
 		mainline_free(m);
 		return r;
 	}
+	m->mark[0].us = m->mark[1].us = mainline_now_us(m);
 	load(m);
 	mainline_settle(m);
 	loop_timer_start(m->save, MAINLINE_SAVE_MS * UINT64_C(1000));
@@ -349,12 +367,22 @@ void mainline_free(struct mainline *m)
 	mem_free(m);
 }
 
+static uint64_t rate(uint64_t bytes, uint64_t us)
+{
+	return us > 0 ? bytes * 1000000 / us : 0;
+}
+
 void mainline_view(const struct mainline *m, struct mainline_view *out)
 {
+	uint64_t age_us;
+
 	*out = (struct mainline_view){
 		.port = m->cfg.port,
 		.seeks = m->n_seeks,
 		.running = m->n_hurried + m->n_calm_running,
 	};
 	dht_node_stats(m->node, &out->node);
+	age_us = mainline_now_us(m) - m->mark[1].us;
+	out->in_Bps = rate(out->node.in_bytes - m->mark[1].in_bytes, age_us);
+	out->out_Bps = rate(out->node.out_bytes - m->mark[1].out_bytes, age_us);
 }

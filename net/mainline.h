@@ -81,7 +81,9 @@ struct seek {
 	uint64_t due_us;
 	uint64_t begun_us; /* the last search; 0: none yet */
 	unsigned hurries;  /* in a row */
-	bool is_wanted;	   /* hurried while it ran */
+	unsigned thins;	   /* announces in a row that too few nodes took */
+	bool is_wanted;	   /* hurried while it ran … */
+	bool is_news;	   /* … or shown: then without a pause */
 	bool was_hurried;  /* the search that runs */
 };
 
@@ -92,6 +94,10 @@ void mainline_add(struct mainline *m, struct seek *s);
  * search as is decent (SEEK_HURRY_MS, doubling). */
 void mainline_hurry(struct seek *s);
 
+/* mainline_show — it is hidden no more: announced at once, whenever it was
+ * looked for last. */
+void mainline_show(struct seek *s);
+
 /* mainline_remove — its callbacks do not run any more. Also of one that was
  * never added. */
 void mainline_remove(struct seek *s);
@@ -100,7 +106,8 @@ void mainline_remove(struct seek *s);
 
 struct mainline_view {
 	uint16_t port;
-	unsigned seeks, running; /* info-hashes; searches under way */
+	unsigned seeks, running;  /* info-hashes; searches under way */
+	uint64_t in_Bps, out_Bps; /* of the last ten to twenty seconds */
 	struct dht_stats node;
 };
 

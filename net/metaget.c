@@ -290,7 +290,7 @@ int metaget_on_peer(struct metaget *mg, uint32_t peer, uint32_t size_bytes)
 	struct mg_peer *p = find_peer(mg, peer);
 	struct mg_peer *grown;
 
-	if (size_bytes == 0 || size_bytes > METAINFO_MAX_BYTES)
+	if (size_bytes == 0 || size_bytes > METAINFO_WIRE_BYTES)
 		return EPROTO;
 	if (p) {
 		p->size_bytes = size_bytes;

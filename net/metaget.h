@@ -22,7 +22,7 @@ void metaget_free(struct metaget *mg);
 
 /* metaget_on_peer — a peer that speaks ut_metadata claims a size; a second
  * claim replaces his first. 0, EPROTO (the size is 0 or past
- * METAINFO_MAX_BYTES), or ENOMEM, past METAGET_PEERS_MAX too. */
+ * METAINFO_WIRE_BYTES), or ENOMEM, past METAGET_PEERS_MAX too. */
 int metaget_on_peer(struct metaget *mg, uint32_t peer, uint32_t size_bytes);
 void metaget_on_peer_gone(struct metaget *mg, uint32_t peer);
 

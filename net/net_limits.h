@@ -5,16 +5,19 @@
 
 enum {
 	/* ---- one connection ---- */
+	/* Who asked for a torrent that is being woken: a slow disk, and less
+	 * than libtorrent waits for a handshake's answer. */
+	INCOMING_WAIT_MS = 8000,
 	PEERIO_HANDSHAKE_MS = 10000, /* connect and handshake together */
 	PEERIO_SILENCE_MS = 150000,  /* BEP 3: keep-alives every two minutes */
 	PEERIO_KEEPALIVE_MS = 100000,
 	PEERIO_STUCK_MS = 60000,
 	PEERIO_MSG_MAX = 1 << 20,     /* a bitfield of 2^21 pieces is 256 KiB */
 	PEERIO_BLOCK_MAX = 128 << 10, /* what we send or accept in one PIECE */
-	PEERIO_READ_BYTES = 1 << 20,  /* one readv */
+	PEERIO_READ_BYTES = 256 << 10, /* one readv */
 	PEERIO_READ_SLOTS = 64,
 	PEERIO_STAGE_BYTES = 64 << 10, /* behind it, for what is not expected */
-	PEERIO_TURN_BYTES = 1 << 20,   /* read in one turn: others wait */
+	PEERIO_TURN_BYTES = 256 << 10, /* read in one turn: others wait */
 	PEERIO_EXT_MAX = 256 << 10,    /* an EXTENDED message */
 	PEERIO_OUT_MAX = 4 << 20, /* queued control bytes before we give up */
 	PEERIO_NOTSENT_BYTES = 256 << 10, /* TCP_NOTSENT_LOWAT: what is beyond
@@ -27,6 +30,12 @@ enum {
 	PROBE_HOSTS_MAX = 256,	 /* remembered for wrong info-hashes */
 	PROBE_BURST = 16,	 /* of one host, then he is not heard … */
 	PROBE_EVERY_MS = 30000,	 /* … but for one each */
+
+	OFFENCE_HOSTS_MAX = 256, /* remembered for broken messages */
+	OFFENCE_BURST = 4,	 /* of one host, then he is banned … */
+	OFFENCE_BAN_MS = 600000, /* … for so long, doubling … */
+	OFFENCE_BAN_MAX_MS = 14400000,
+	OFFENCE_FORGET_MS = 1800000, /* … until he kept to the rules so long */
 
 	/* ---- requests ---- */
 	PEER_OPENING_MAX = 8 << 10, /* a set that goes with our handshake … */
@@ -53,6 +62,7 @@ enum {
 	CUSTODY_FIRST = 1, /* pieces hashed at a time, of one unknown, … */
 	CUSTODY_EARN = 8,  /* … one more for so many that were right */
 	CUSTODY_HOLD_MS = 2000, /* for those who are suspect, to be cleared */
+	CUSTODY_LOOK_MS = 20,	/* whether one may go, at the latest */
 
 	/* ---- a torrent's peers ---- */
 	SWARM_PEERS_MAX = 64, /* connected, a torrent */
@@ -171,21 +181,55 @@ enum {
 	MAINLINE_BOOT_MAX_MS = 600000,
 	MAINLINE_SMALL_MS = 2000, /* since the first contact: that is all */
 	MAINLINE_SAVE_MS = 300000,
+	MAINLINE_ANSWER_BPS = 8000, /* as libtorrent's nodes: 30 a second */
+	MAINLINE_MARK_MS = 10000,   /* rates are of one to two such times */
 	MAINLINE_NAMES_MAX = 64,
-	SEEKS_HURRIED_MAX = 32,	 /* searches at a time, somebody waits … */
-	SEEKS_CALM_MAX = 4,	 /* … or nobody does */
-	SEEK_CALM_PER_S = 40,	 /* messages a second for all of the latter */
+	SEEKS_HURRIED_MAX = 32, /* searches at a time, somebody waits … */
+	SEEKS_CALM_MAX = 4,	/* … or nobody does */
+	SEEK_CALM_PER_S = 40,	/* messages a second for all of the latter */
+	SEEK_HURRY_PER_S = 25,	/* … and for all of the former, in the mean of
+				   so many: a minute's */
+	SEEK_HURRY_BURST = 1500,
 	SEEK_EVERY_MS = 1200000, /* announced again: peers are kept for 30 min
 				  */
-	SEEK_HURRY_MS = 5000,	 /* looked for again, doubling … */
+	SEEK_THIN_MS = 10000,	 /* … or after so long, doubling, when too few
+				    nodes took it; so many times, … */
+	SEEK_THINS = 7,
+	SEEK_GROWN_MIN = 4, /* … and when we know this many nodes, and twice
+			       that, and so on, up to these */
+	SEEK_GROWN_MAX = 64,
+	SEEK_HURRY_MS = 5000, /* looked for again, doubling … */
 	SEEK_HURRY_MAX_MS = 60000,
 	TORRENT_FRUITLESS = 2, /* searches for one that was only named */
-	SEEK_RETRY_MS = 1000,  /* when a search could not begin */
+	TORRENT_BAD_MAX = 8,  /* pieces of which is known how often they lied */
+	SEEK_RETRY_MS = 1000, /* when a search could not begin */
+	ERRANDS_MAX = 64,     /* items got or put at a time */
+	ERRAND_DEADLINE_MAX_MS = 120000,
+	SIGNPOSTS_MAX = 128,	    /* keys that are known, remembered … */
+	SIGNPOSTS_STRANGE_MAX = 32, /* … and looked for, not known */
+	SIGNPOST_SAVED_TOKENS = 4096,
+	SIGNPOST_AGAIN_MS = 4000, /* a second try, if it is so soon */
+	SIGNPOST_ENOUGH = 4, /* answers that count, though others are silent */
+	SIGNPOST_LOOK_MS = 12000,
+	SIGNPOST_OFFER_MS = 20000,
+	SIGNPOST_STAND_MS = 3000,   /* an answer that was no */
+	SIGNPOST_LINGER_MS = 30000, /* one that leads nowhere */
+	SIGNPOST_FRESH_MS = 30000,  /* no look at a use */
+	SIGNPOST_POLL_MS = 300000,  /* looked at again, while it is used … */
+	SIGNPOST_USED_MS = 1800000, /* … which is so long after a use, … */
+	SIGNPOST_IDLE_MS = 3600000, /* … and else */
+	SIGNPOST_RETRY_MS = 30000,  /* kept, and not known yet */
+	SIGNPOST_WAKE_MS = 30000,   /* after the store gave it back */
+	SIGNPOST_PUT_MS = 3600000,  /* BEP 44: once an hour */
+	SIGNPOST_MEND_MS = 120000,  /* sooner, when nodes have it not */
+	SIGNPOST_SAVE_MS = 1000,    /* changes are gathered for so long */
+	SIGNPOST_KEEP_S = 30 * 86400, /* unused, then forgotten */
 
 	/* ---- HTTP ---- */
 	HTTP_REDIRECTS_MAX = 5,
 	HTTP_HEADERS_MAX = 32 << 10, /* of one answer */
 	HTTP_CONNECTIONS_MAX = 64,
+	HTTP_KEPT_MAX = 16,	     /* of them, web seeds' that are idle */
 	HTTP_REFUSAL_MAX = 64,	     /* bytes kept of what explains a status */
 	HTTP_WAIT_MAX_S = 3600,	     /* a server's wish to be left alone */
 	HTTP_RANGE_READ = 256 << 10, /* handed on at a time */

@@ -40,6 +40,7 @@
 #include "net/intake.h"
 #include "net/metafetch.h"
 #include "net/net_limits.h"
+#include "net/offences.h"
 #include "net/opening.h"
 #include "net/pace.h"
 #include "net/picker.h"
@@ -49,6 +50,7 @@
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
+#include "net/upgrade.h"
 #include "net/upload.h"
 
 enum { METER_SPAN_US = 4000000 };
@@ -112,6 +114,7 @@ int peer_dial(struct swarm *sw, struct cand *c)
 	if (p == NULL)
 		return ENOMEM;
 	p->side = side;
+	p->said_v2 = ours.has_v2;
 	r = peerio_dial(sw->loop, &p->addr, &ours, &ops, p, &p->io);
 	if (r != 0) {
 		peer_free(p);
@@ -178,6 +181,9 @@ static enum peer_end come_up(struct peer *p, const struct handshake *hs)
 	p->has_fast = hs->has_fast;
 	p->has_ext = hs->has_ext;
 	p->has_dht = hs->has_dht;
+	p->knows_v2 = hs->has_v2;
+	if (upgrade_is_due(p)) /* it was on its way when the other hash came */
+		return PEER_END_UPGRADE;
 	other = find_same(sw, p, hs->peer_id);
 	if (other != NULL) {
 		why = settle_duplicate(p, other);
@@ -246,6 +252,24 @@ bool peer_was_unknown(const struct peer *p)
 	       addrbook_can_turn(p->cand);
 }
 
+/* What no right client does. Whatever else ends a connection may happen to
+ * anybody. */
+static void note_offence(const struct peer *p)
+{
+	uint64_t now_us = loop_now_us(p->sw->loop), until_us;
+	struct offences *o = &p->sw->e->offences;
+	char text[ADDR_TEXT_BYTES];
+
+	if (p->end != PEER_END_PROTOCOL && p->end != PEER_END_TOO_LONG)
+		return;
+	if (!offences_on(o, &p->addr, now_us))
+		return;
+	until_us = offences_until_us(o, &p->addr, now_us);
+	log_debug("%s: %s broke the protocol again, banned for %u min",
+		  torrent_name(p->sw->t), addr_format(&p->addr, text),
+		  (unsigned)((until_us - now_us) / 60000000));
+}
+
 void peer_end(struct peer *p, enum peer_end why)
 {
 	char text[ADDR_TEXT_BYTES];
@@ -259,6 +283,7 @@ void peer_end(struct peer *p, enum peer_end why)
 	p->end = why;
 	log_debug("%s: peer %s ends: %s", torrent_name(p->sw->t),
 		  addr_format(&p->addr, text), peerio_end_text(why));
+	note_offence(p);
 	upload_forget(p);
 	hashserve_forget(p);
 	peer_uncount(p);
@@ -480,6 +505,7 @@ static void io_on_payload(void *arg, uint32_t bytes)
 
 	peer_ask_on_payload(p, bytes, now_us);
 	p->sw->down_bytes += bytes;
+	account_note(p->sw);
 	rate_line_on_bytes(&p->sw->line, bytes, now_us);
 	rate_meter_add(&p->sw->down, bytes, now_us);
 }

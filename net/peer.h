@@ -96,7 +96,12 @@ void peer_ask_block(struct peer *p, const struct wire_block *b,
 
 /* peer_ask_nudge — behind the last block that a read waits for: a few bytes
  * that nobody needs, so that a sender who waits for our ACK before it sends the
- * rest of a segment (Nagle) has something to fill it with. */
+ * rest of a segment (Nagle) has something to fill it with. It leaves a little
+ * later than what it is to push, for some senders read with many threads, and
+ * what is short is there first: peer_ask_plan_nudge, of each block that is
+ * asked for, sets nudge_us, or clears it, for what is behind a block that
+ * nobody waits for needs none. */
+void peer_ask_plan_nudge(struct peer *p, bool is_urgent, uint64_t now_us);
 void peer_ask_nudge(struct peer *p, uint64_t now_us);
 
 enum peer_ask_was {

@@ -49,6 +49,7 @@ enum {
 	/* More than a segment, and seldom two. */
 	NUDGE_BYTES = 1500,
 	NUDGE_RTT_US = 5000, /* of whom is nearer nothing is gained */
+	NUDGE_SHARE = 16,    /* it leaves that part of a delay later */
 };
 
 static struct peer_ask *at(struct peer *p, uint32_t i)
@@ -209,11 +210,20 @@ static bool needs_no_nudge(const struct peer *p)
 	       strncmp(p->client, "shoalfs", 7) == 0;
 }
 
+void peer_ask_plan_nudge(struct peer *p, bool is_urgent, uint64_t now_us)
+{
+	p->nudge_us = is_urgent && !needs_no_nudge(p)
+			      ? now_us + p->window.delay_us / NUDGE_SHARE
+			      : 0;
+}
+
 void peer_ask_nudge(struct peer *p, uint64_t now_us)
 {
 	struct wire_block b;
 
-	if (p->asks.n == 0 || needs_no_nudge(p) || make_room(&p->asks) != 0)
+	p->nudge_us = 0;
+	if (p->asks.n == 0 || needs_no_nudge(p) ||
+	    p->out_bytes >= window_now(p) || make_room(&p->asks) != 0)
 		return;
 	b = at(p, p->asks.n - 1)->block;
 	if (b.len_bytes <= NUDGE_BYTES)

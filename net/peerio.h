@@ -51,6 +51,7 @@ enum peer_end {
 	PEER_END_LIMIT,	    /* too many connections */
 	PEER_END_SILENT,    /* it gave nothing, and its place was needed */
 	PEER_END_PRIVATE,   /* gossip told of it; the torrent is private */
+	PEER_END_UPGRADE,   /* to be dialled again, on v2's side (BEP 52) */
 	PEER_END_NOMEM,
 	PEER_END_STOPPING, /* torrent or program ends */
 	PEER_END_N,

@@ -39,6 +39,8 @@ const char *peerio_end_text(enum peer_end why)
 		return "gave nothing, and made way";
 	case PEER_END_PRIVATE:
 		return "heard of from peers, but the torrent is private";
+	case PEER_END_UPGRADE:
+		return "to be dialled again for BitTorrent v2";
 	case PEER_END_NOMEM:
 		return "no memory";
 	case PEER_END_STOPPING:

@@ -419,6 +419,11 @@ void peerio_rx_plan(struct peerio_rx *rx, struct peerio_plan *plan)
 	assert(!is_over(rx));
 	plan->n_iov = plan->n_slots = plan->next = 0;
 	plan->total = plan->rest = plan->stage_used = 0;
+	if (rx->state == RX_HANDSHAKE) {
+		/* No more: who it is meant for may have to be woken first. */
+		add_area(plan, plan->stage, HANDSHAKE_BYTES - rx->hdr_len);
+		return;
+	}
 	if (add_current(rx, plan))
 		add_predictions(rx, plan);
 	if (plan->stage_used < sizeof(plan->stage))

@@ -339,14 +339,13 @@ void picker_drop(struct picker *p, uint32_t piece_ix)
 	free_piece(p, pp);
 }
 
-void picker_restart(struct picker *p, uint32_t piece_ix)
+void picker_empty(struct picker *p, uint32_t piece_ix, uint32_t at_bytes)
 {
 	struct pick_piece *pp = picker_find(p, piece_ix);
+	uint32_t i = at_bytes / WIRE_BLOCK_BYTES;
 
-	if (!pp || !pp->blocks)
-		return;
-	for (uint32_t i = 0; i < pp->n_blocks; i = picker_segment_end(pp, i))
-		empty_segment(p, pp, i);
+	if (pp && pp->blocks)
+		empty_segment(p, pp, i - i % pp->segment_blocks);
 }
 
 void picker_shut(struct picker *p, uint32_t piece_ix)
@@ -391,7 +390,8 @@ void picker_close(struct picker *p, uint32_t piece_ix)
 		set_in_background(p, piece_ix, is_wanted);
 		return;
 	}
-	picker_restart(p, piece_ix);
+	for (uint32_t i = 0; i < pp->n_blocks; i = picker_segment_end(pp, i))
+		empty_segment(p, pp, i);
 	close_records(pp);
 }
 
@@ -487,6 +487,17 @@ static void note_arrival(struct pick_piece *pp, const struct pick_block *pb)
 	seg->n_arrived++;
 	if (seg->is_open && seg->n_free + seg->n_asked == 0)
 		pp->n_hot--;
+}
+
+bool picker_fill(struct picker *p, struct pick_piece *pp, uint32_t i)
+{
+	struct wire_block b = picker_block(pp, i);
+
+	if (!p->cfg.fill || !p->cfg.fill(p->cfg.arg, &b))
+		return false;
+	note_arrival(pp, &pp->blocks[i]);
+	pp->blocks[i].has_arrived = true;
+	return true;
 }
 
 enum picker_arrival picker_on_arrived(struct picker *p, uint32_t peer_id,

@@ -53,8 +53,17 @@ typedef uint32_t picker_segment_fn(void *arg, uint32_t piece_ix);
 /* The length in bytes of a piece. */
 typedef uint32_t picker_len_fn(void *arg, uint32_t piece_ix);
 
+/* May the piece be begun now? False: others bring it (net/intake_joint.c). */
+typedef bool picker_begin_fn(void *arg, uint32_t piece_ix);
+
+/* A free block is about to be asked for: true, it is at hand, and was put into
+ * its place; it has arrived. */
+typedef bool picker_fill_fn(void *arg, const struct wire_block *b);
+
 struct picker_cfg {
 	picker_open_fn *open;
+	picker_begin_fn *begin; /* NULL: always */
+	picker_fill_fn *fill;	/* NULL: never */
 	picker_segment_fn *segment;
 	picker_len_fn *len;
 	void *arg;
@@ -111,9 +120,9 @@ bool picker_is_open(const struct picker *p, uint32_t piece_ix);
 /* picker_drop — forget the piece and its blocks (done, or abandoned). */
 void picker_drop(struct picker *p, uint32_t piece_ix);
 
-/* picker_restart — its bytes were wrong: every block is free again, and every
- * segment must be opened anew. */
-void picker_restart(struct picker *p, uint32_t piece_ix);
+/* picker_empty — the bytes of the segment of byte `at` were wrong: every block
+ * is free again, and it must be opened anew. */
+void picker_empty(struct picker *p, uint32_t piece_ix, uint32_t at_bytes);
 
 /* picker_close — its bytes are given back: all its blocks are free and its
  * demand is what it was; without demand it is forgotten. */

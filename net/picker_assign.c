@@ -6,6 +6,7 @@
  *   2. Each free block is asked of the one chosen, or waits for his window. At
  *      most WAITING_MAX blocks of a piece wait in one pass: beyond that nobody
  *      who has room is of use.
+ *      One that is at hand already (picker_fill_fn) is asked of nobody.
  *   3. A block that only doubtful peers owe is asked of a proven one as if it
  *      were free, or of a new one; when it is out PICKER_COPIES_MAX times
  *      already, instead of the one asked first. Where one of them was proven
@@ -115,6 +116,11 @@ static unsigned choose(struct pick_pass *ps, uint32_t len, enum want_class c,
 	return picker_choose_any(ps, len, us);
 }
 
+bool picker_may_begin(const struct picker *p, uint32_t piece_ix)
+{
+	return p->cfg.begin == NULL || p->cfg.begin(p->cfg.arg, piece_ix);
+}
+
 static void ask_free_part(struct pick_pass *ps, struct pick_piece *pp,
 			  struct pick_part *part, unsigned *n_waiting,
 			  bool *is_full)
@@ -131,7 +137,8 @@ static void ask_free_part(struct pick_pass *ps, struct pick_piece *pp,
 			i = picker_segment_end(pp, i);
 			continue;
 		}
-		if (b->has_arrived || b->n_out > 0) {
+		if (b->has_arrived || b->n_out > 0 ||
+		    picker_fill(ps->p, pp, i)) {
 			i++;
 			continue;
 		}
@@ -350,7 +357,8 @@ static void assign_class(struct pick_pass *ps, enum want_class c)
 		if (ps->n == ps->max || pp->class < c ||
 		    (c == WANT_WINDOW && ps->room == 0))
 			break;
-		if (c < pp->class && pp->parts == &pp->whole)
+		if ((c < pp->class && pp->parts == &pp->whole) ||
+		    (!pp->blocks && !picker_may_begin(ps->p, pp->ix)))
 			continue;
 		if (picker_free_as(pp, c) < pp->n_blocks ||
 		    (pp->n_asked > 0 &&

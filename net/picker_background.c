@@ -43,7 +43,7 @@ static uint32_t any_new(struct pick_pass *ps)
 		if (ix == UINT32_MAX)
 			continue;
 		picker_find_candidates(ps, ix);
-		if (somebody_takes_it(ps))
+		if (somebody_takes_it(ps) && picker_may_begin(ps->p, ix))
 			return ix;
 	}
 	return UINT32_MAX;
@@ -63,7 +63,7 @@ static uint32_t next_new(struct pick_pass *ps, uint32_t *at, uint32_t level)
 		if (rarity_level(rare, ix) >= level)
 			return UINT32_MAX;
 		picker_find_candidates(ps, ix);
-		if (somebody_takes_it(ps))
+		if (somebody_takes_it(ps) && picker_may_begin(ps->p, ix))
 			return ix;
 	}
 	return level == UINT32_MAX && *at < rarity_count(rare) ? any_new(ps)

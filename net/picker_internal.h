@@ -109,6 +109,11 @@ static inline bool picker_segment_is_hot(const struct pick_segment *seg)
 	return seg->is_open && seg->n_free + seg->n_asked > 0;
 }
 
+/* picker_may_begin — is it open, or may it be? picker_fill — free block `i` is
+ * at hand, and has arrived. */
+bool picker_may_begin(const struct picker *p, uint32_t piece_ix);
+bool picker_fill(struct picker *p, struct pick_piece *pp, uint32_t i);
+
 /* picker_comes_before — the order of the list of wanted pieces. */
 bool picker_comes_before(const struct pick_piece *a,
 			 const struct pick_piece *b);

@@ -123,6 +123,40 @@ uint32_t picker_free_as(const struct pick_piece *pp, enum want_class c)
 	return pp->n_blocks;
 }
 
+bool picker_is_coming(const struct picker *p, uint32_t piece_ix, uint32_t first,
+		      uint32_t end, bool is_at_work)
+{
+	const struct pick_piece *pp = picker_find(p, piece_ix);
+
+	if (!pp || !pp->blocks || pp->class == WANT_NONE)
+		return false;
+	is_at_work |= pp->n_asked > 0;
+	for (uint32_t i = first; i < end && i < pp->n_blocks; i++)
+		if (!pp->blocks[i].has_arrived &&
+		    (!is_at_work || !picker_is_as(pp, i, WANT_BACKGROUND)))
+			return false;
+	return true;
+}
+
+void picker_wanted(const struct picker *p, uint32_t piece_ix, uint32_t *first,
+		   uint32_t *end)
+{
+	const struct pick_piece *pp = picker_find(p, piece_ix);
+
+	*first = 0;
+	*end = UINT32_MAX;
+	if (!pp || pp->parts == &pp->whole)
+		return;
+	*first = pp->n_blocks;
+	*end = 0;
+	for (unsigned k = 0; k < pp->n_parts; k++) {
+		if (pp->parts[k].first < *first)
+			*first = pp->parts[k].first;
+		if (pp->parts[k].end > *end)
+			*end = pp->parts[k].end;
+	}
+}
+
 bool picker_is_as(const struct pick_piece *pp, uint32_t i, enum want_class c)
 {
 	for (unsigned k = 0; k < pp->n_parts; k++) {

@@ -6,8 +6,6 @@
  * later: behind one address there are honest peers too, and some of them come
  * for a torrent that was removed here.
  *
- * An IPv6 host is its /64: whoever has one address of it has all.
- *
  * Limit: PROBE_HOSTS_MAX hosts. When there are more, the one that probed least
  * is forgotten, so that a crowd does not wash a busy one out. */
 #include "net/probes.h"
@@ -19,11 +17,8 @@ enum { EVERY_US = PROBE_EVERY_MS * 1000 };
 
 static void key_of(const struct addr *a, uint8_t key[ADDR_KEY_BYTES])
 {
-	struct addr host = *a;
+	struct addr host = addr_host(a);
 
-	addr_set_port(&host, 0);
-	if (host.sa.sa_family == AF_INET6)
-		memset(host.in6.sin6_addr.s6_addr + 8, 0, 8);
 	addr_key(&host, key);
 }
 

@@ -4,8 +4,13 @@
  * are announced again and again, in the order of their turns. Calm ones have a
  * budget of messages, so that a library of thousands is announced slowly and
  * not in a storm: each search is paid for when it ends, with what it sent; the
- * next begins when that is earned. Hurried ones have no budget, but a place:
- * SEEKS_HURRIED_MAX at a time.
+ * next begins when that is earned. Hurried ones have a place, SEEKS_HURRIED_MAX
+ * at a time, and a budget that nobody meets who looks at some names: a minute's
+ * messages are there at once, and then SEEK_HURRY_PER_S.
+ *
+ * An announce that too few nodes took comes again soon, each time later
+ * (SEEK_THIN_MS, doubling), and whenever we know twice as many nodes as before:
+ * who is mounted in an empty network is found when it fills.
  *
  * Failure modes: a search that cannot start comes again after SEEK_RETRY_MS.
  *
@@ -75,6 +80,8 @@ static void wait_calmly(struct seek *s)
 	struct mainline *m = s->m;
 	uint64_t every_us = SEEK_EVERY_MS * UINT64_C(1000);
 
+	if (s->thins > 0 && s->thins <= SEEK_THINS)
+		every_us = SEEK_THIN_MS * UINT64_C(1000) << (s->thins - 1);
 	/* Spread, or all that were added together would come together. */
 	s->due_us = mainline_now_us(m) + every_us * 3 / 4 +
 		    rng_u64() % (every_us / 2);
@@ -83,19 +90,65 @@ static void wait_calmly(struct seek *s)
 
 static void wait_hurriedly(struct seek *s)
 {
-	s->due_us = s->begun_us == 0 ? mainline_now_us(s->m)
-				     : s->begun_us + hurry_us(s);
+	s->due_us = s->begun_us == 0 || s->is_news ? mainline_now_us(s->m)
+						   : s->begun_us + hurry_us(s);
+	s->is_news = false;
 	enter(s, SEEK_HURRIED);
 }
 
-/* A calm search has to be paid for, in time. */
-static void pay(struct mainline *m, unsigned n_messages)
+/* Those of `calm` that begin now, and not when their turn would come: they keep
+ * their order, and the budget still lets them go one by one. */
+static void renew(struct mainline *m, bool only_thin)
 {
 	uint64_t now_us = mainline_now_us(m);
+	struct seek *last = NULL, *s, *next;
 
-	if (m->paid_us < now_us)
-		m->paid_us = now_us;
-	m->paid_us += n_messages * (UINT64_C(1000000) / SEEK_CALM_PER_S);
+	TAILQ_FOREACH_SAFE (s, &m->calm, link, next) {
+		if (s->due_us > now_us) {
+			if (s->begun_us == 0 || s->is_hidden ||
+			    (only_thin && s->thins == 0))
+				continue;
+			s->due_us = now_us;
+			TAILQ_REMOVE(&m->calm, s, link);
+			if (last != NULL)
+				TAILQ_INSERT_AFTER(&m->calm, last, s, link);
+			else
+				TAILQ_INSERT_HEAD(&m->calm, s, link);
+		}
+		last = s;
+	}
+	mainline_look_soon(m);
+}
+
+void mainline_note_growth(struct mainline *m)
+{
+	for (int f = 0; f < DHT_FAMILIES; f++) {
+		uint32_t n = dht_node_contacts(m->node, (enum dht_family)f);
+
+		if (n <= m->grown[f] || n < SEEK_GROWN_MIN)
+			continue;
+		/* A network that was not there at all is everybody's news. */
+		renew(m, m->grown[f] > 0);
+		m->grown[f] = n < SEEK_GROWN_MAX ? 2 * n - 1 : UINT32_MAX;
+	}
+}
+
+/* A search has to be paid for, in time. */
+static void pay(uint64_t *paid_us, uint64_t now_us, unsigned n_messages,
+		unsigned per_s)
+{
+	if (*paid_us < now_us)
+		*paid_us = now_us;
+	*paid_us += n_messages * (UINT64_C(1000000) / per_s);
+}
+
+/* Hurried ones have a minute's credit. */
+static uint64_t hurry_from_us(const struct mainline *m)
+{
+	const uint64_t burst_us =
+		SEEK_HURRY_BURST * UINT64_C(1000000) / SEEK_HURRY_PER_S;
+
+	return m->hurry_paid_us > burst_us ? m->hurry_paid_us - burst_us : 0;
 }
 
 static void on_peers(void *arg, const struct addr *peers, size_t n)
@@ -116,12 +169,18 @@ static void on_search_end(void *arg, const struct dht_outcome *outcome)
 		  outcome->n_asked, outcome->n_answered, outcome->n_peers,
 		  outcome->n_stored);
 	s->search = NULL;
-	if (s->was_hurried)
+	s->thins = !s->is_hidden && (outcome->is_thin || outcome->n_stored == 0)
+			   ? s->thins + 1
+			   : 0;
+	if (s->was_hurried) {
 		m->n_hurried--;
-	else
+		pay(&m->hurry_paid_us, mainline_now_us(m), outcome->n_asked,
+		    SEEK_HURRY_PER_S);
+	} else {
 		m->n_calm_running--;
-	if (!s->was_hurried)
-		pay(m, outcome->n_asked);
+		pay(&m->paid_us, mainline_now_us(m), outcome->n_asked,
+		    SEEK_CALM_PER_S);
+	}
 	if (s->is_wanted)
 		wait_hurriedly(s);
 	else
@@ -200,7 +259,7 @@ void mainline_on_turn(void *arg)
 
 	if (m->found_us == 0)
 		return; /* note_network looks again */
-	next_us = run_list(m, &m->hurried, 0);
+	next_us = run_list(m, &m->hurried, hurry_from_us(m));
 	calm_us = m->found_us + MAINLINE_SMALL_MS * UINT64_C(1000);
 	if (is_settled(m))
 		calm_us = run_list(m, &m->calm, m->paid_us);
@@ -216,8 +275,8 @@ void mainline_add(struct mainline *m, struct seek *s)
 	s->state = SEEK_NONE;
 	s->search = NULL;
 	s->begun_us = 0;
-	s->hurries = 0;
-	s->is_wanted = s->was_hurried = false;
+	s->hurries = s->thins = 0;
+	s->is_wanted = s->is_news = s->was_hurried = false;
 	s->due_us = mainline_now_us(m);
 	m->n_seeks++;
 	enter(s, SEEK_CALM);
@@ -233,12 +292,30 @@ void mainline_hurry(struct seek *s)
 	if (s->begun_us != 0 && mainline_now_us(m) - s->begun_us >
 					SEEK_HURRY_MAX_MS * UINT64_C(2000))
 		s->hurries = 0;
-	s->hurries++;
+	if (s->begun_us != 0)
+		s->hurries++;
 	if (s->state == SEEK_RUNNING) {
 		s->is_wanted = true;
 		return;
 	}
 	wait_hurriedly(s);
+	mainline_look_soon(m);
+}
+
+void mainline_show(struct seek *s)
+{
+	struct mainline *m = s->m;
+
+	if (m == NULL || !s->is_hidden)
+		return;
+	s->is_hidden = false;
+	s->hurries = 0;
+	if (s->state == SEEK_RUNNING) {
+		s->is_news = s->is_wanted = true;
+		return;
+	}
+	s->due_us = mainline_now_us(m);
+	enter(s, SEEK_HURRIED);
 	mainline_look_soon(m);
 }
 

@@ -43,6 +43,7 @@
 #include "net/gossip.h"
 #include "net/hashget.h"
 #include "net/intake.h"
+#include "net/intake_joint.h"
 #include "net/named.h"
 #include "net/net_limits.h"
 #include "net/opening.h"
@@ -54,6 +55,7 @@
 #include "net/slots.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
+#include "net/upgrade.h"
 #include "net/upload.h"
 #include "net/webseed.h"
 
@@ -187,6 +189,20 @@ static bool open_segment(void *arg, uint32_t piece_ix, uint32_t at_bytes)
 	return intake_open(sw->intake, piece_ix, at_bytes);
 }
 
+static bool may_begin(void *arg, uint32_t piece_ix)
+{
+	struct swarm *sw = arg;
+
+	return intake_may_begin(sw->intake, piece_ix);
+}
+
+static bool fill_block(void *arg, const struct wire_block *b)
+{
+	struct swarm *sw = arg;
+
+	return intake_fill(sw->intake, b);
+}
+
 static uint32_t segment_len(void *arg, uint32_t piece_ix)
 {
 	const struct swarm *sw = arg;
@@ -198,12 +214,14 @@ static uint32_t piece_len(void *arg, uint32_t piece_ix)
 {
 	const struct swarm *sw = arg;
 
-	return metainfo_piece_bytes(sw->t->mi, piece_ix);
+	return metainfo_body_bytes(sw->t->mi, piece_ix);
 }
 
 int swarm_on_ready(struct swarm *sw)
 {
 	struct picker_cfg cfg = {.open = open_segment,
+				 .begin = may_begin,
+				 .fill = fill_block,
 				 .segment = segment_len,
 				 .len = piece_len,
 				 .arg = sw};
@@ -251,6 +269,7 @@ void swarm_free(struct swarm *sw)
 	loop_task_cancel(sw->loop, &sw->reap);
 	loop_task_cancel(sw->loop, &sw->pass);
 	on_reap(sw);
+	account_settle(sw);
 	while ((ws = TAILQ_FIRST(&sw->webs)) != NULL) {
 		TAILQ_REMOVE(&sw->webs, ws, link);
 		webseed_free(ws);
@@ -318,7 +337,8 @@ static void ask(struct swarm *sw, const struct pick *pick, struct peer **peers,
 		peer_ask_release(before, &pick->block);
 	if (pick->peer_ix < n_peers) {
 		peer_ask_block(peers[pick->peer_ix], &pick->block, now_us);
-		peers[pick->peer_ix]->is_urged = pick->is_urgent;
+		peer_ask_plan_nudge(peers[pick->peer_ix], pick->is_urgent,
+				    now_us);
 	} else {
 		webseed_ask(webs[pick->peer_ix - n_peers], &pick->block);
 	}
@@ -342,7 +362,6 @@ static unsigned assign(struct swarm *sw, uint64_t now_us, uint64_t *late_us)
 		if (p->n_accused == 0 &&
 		    swarm_describe(sw, p, now_us, &desc[n_peers]))
 			peers[n_peers++] = p;
-		p->is_urged = false;
 	}
 	TAILQ_FOREACH (ws, &sw->webs, link)
 		if (webseed_describe(ws, &desc[n_peers + n_webs]))
@@ -354,11 +373,8 @@ static unsigned assign(struct swarm *sw, uint64_t now_us, uint64_t *late_us)
 		for (i = 0; i < n; i++)
 			ask(sw, &picks[i], peers, webs, n_peers, now_us);
 	} while (n == PICKS);
-	for (i = 0; i < n_peers; i++) {
+	for (i = 0; i < n_peers; i++)
 		peers[i]->has_room = desc[i].room > 0;
-		if (peers[i]->is_urged && peers[i]->has_room)
-			peer_ask_nudge(peers[i], now_us);
-	}
 	*late_us = pace_next_late_us(sw);
 	webseed_flush(sw);
 	return n_peers + parole_assign(sw, now_us, late_us);
@@ -368,9 +384,12 @@ static void find_late(struct swarm *sw, uint64_t now_us)
 {
 	struct peer *p;
 
-	TAILQ_FOREACH (p, &sw->peers, link)
+	TAILQ_FOREACH (p, &sw->peers, link) {
 		if (peer_ask_late_us(p) <= now_us)
 			peer_ask_on_late(p, now_us);
+		if (p->nudge_us > 0 && p->nudge_us <= now_us)
+			peer_ask_nudge(p, now_us);
+	}
 }
 
 static void set_wake(struct swarm *sw, uint64_t late_us, uint64_t now_us)
@@ -394,9 +413,13 @@ static void set_wake(struct swarm *sw, uint64_t late_us, uint64_t now_us)
 			wake_us = us;
 		if (doubt_us > now_us && doubt_us < wake_us)
 			wake_us = doubt_us;
+		if (p->nudge_us > 0 && p->nudge_us < wake_us)
+			wake_us = p->nudge_us;
 		if (p->hold_until_us > now_us && p->hold_until_us < wake_us)
 			wake_us = p->hold_until_us;
 	}
+	if (intake_look_us(sw->intake, now_us) < wake_us)
+		wake_us = intake_look_us(sw->intake, now_us);
 	if (sw->intake->is_nomem && wake_us > now_us + NOMEM_RETRY_US)
 		wake_us = now_us + NOMEM_RETRY_US;
 	if (wake_us == UINT64_MAX)
@@ -424,11 +447,13 @@ static void on_pass(void *arg)
 	find_late(sw, now_us);
 	giveway_begin_pass(sw, now_us);
 	sw->intake->is_nomem = false;
+	sw->intake->has_held_back = false;
 	do {
 		sw->intake->is_short = false;
 		sw->intake->short_for = WANT_NONE;
 		n_peers = assign(sw, now_us, &late_us);
 	} while (sw->intake->is_short && reclaim_for(sw));
+	intake_on_filled(sw->intake);
 	intake_find_hashes(sw->intake);
 	hashget_run(sw->t->hashget); /* behind the requests for blocks */
 	fetch_ask_again(sw->t->fetch);
@@ -495,6 +520,7 @@ void swarm_on_up(struct swarm *sw, struct peer *p)
 		dialpace_on_up(sw->e->dials, &p->addr);
 	}
 	p->is_up = true;
+	upgrade_on_up(p);
 	gossip_on_change(sw);
 	dialer_run(sw);
 }
@@ -514,6 +540,8 @@ static enum addrbook_end book_end(const struct peer *p)
 		return ADDRBOOK_WORKED;
 	case PEER_END_PRIVATE:
 		return ADDRBOOK_FORGET;
+	case PEER_END_UPGRADE:
+		return ADDRBOOK_AGAIN;
 	case PEER_END_USELESS:
 	case PEER_END_DUPLICATE:
 		return ADDRBOOK_IDLE;

@@ -14,6 +14,7 @@
 #include "core/queue.h"
 #include "core/rng.h"
 #include "core/torrent_id.h"
+#include "net/account.h"
 #include "net/choker.h"
 #include "net/ext.h"
 #include "net/handshake.h"
@@ -77,6 +78,7 @@ struct peer {
 	uint64_t since_us;
 	bool is_incoming;
 	enum torrent_side side; /* whose hash was said, then agreed on */
+	bool said_v2, knows_v2; /* BEP 52's bit: ours, and theirs */
 	bool is_connected;	/* we dialled it, and the connection is there */
 	bool is_up;		/* both handshakes are through */
 	bool has_fast, has_ext, has_dht;
@@ -113,10 +115,10 @@ struct peer {
 	struct peer_asks asks;
 	uint32_t out_bytes, n_released;
 	uint64_t paid_bytes; /* pace.c's */
-	bool is_urged;	  /* a read waits for what the last pass asked of it */
-	bool has_room;	  /* the last pass could have asked for more */
-	uint32_t credit;  /* blocks that may come though not in asks */
-	uint32_t unasked; /* blocks that came without any reason */
+	uint64_t nudge_us;   /* when to nudge it; 0: no need */
+	bool has_room;	     /* the last pass could have asked for more */
+	uint32_t credit;     /* blocks that may come though not in asks */
+	uint32_t unasked;    /* blocks that came without any reason */
 	struct rate_window window;
 	uint64_t probe_us;     /* asked at, when nothing was out; 0: none */
 	uint64_t cancel_us;    /* when we last cancelled a block */
@@ -232,7 +234,8 @@ struct swarm {
 	uint64_t round_us, round_up_bytes; /* the choker's last */
 	struct rate_meter down, up;
 	struct rate_line line;
-	uint64_t down_bytes, up_bytes, waste_bytes;
+	uint64_t down_bytes, up_bytes, waste_bytes; /* account_note */
+	struct account account;
 	bool is_running;
 	/* giveway.c's */
 	LIST_ENTRY(swarm) background;

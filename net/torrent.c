@@ -7,15 +7,12 @@
  * A magnet: the store may remember the metadata; if not, the swarm starts
  * first and peers are asked for it.
  *
- * The husk. Jobs of the store and of the hashers go on after pieces_close, and
- * read the metainfo. So metainfo and the word to the engine lie in a small
- * struct of their own, which goes when both the pieces and the torrent are
- * gone. It is made before the store is opened, so that closing needs no
- * memory.
+ * The husk. Jobs go on after pieces_close, and read the metainfo. So it lies in
+ * a small struct, with the word to the engine, that goes when both pieces and
+ * torrent are gone; made before the store is opened: closing needs no memory.
  *
- * Failure modes: the store refuses, or the metadata is malformed: FAILED, with
- * a line for a person. The owner above hears of READY and FAILED by a task,
- * never from inside engine_add. */
+ * Failure modes: the store refuses, or the metadata is malformed: FAILED. The
+ * owner above hears of READY and FAILED by a task, never inside engine_add. */
 #include "net/torrent.h"
 
 #include <stdarg.h>
@@ -38,18 +35,22 @@
 #include "net/hashget.h"
 #include "net/hashkeep.h"
 #include "net/hashserve.h"
+#include "net/incoming.h"
 #include "net/intake.h"
 #include "net/metafetch.h"
 #include "net/net_limits.h"
+#include "net/scrub.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
+#include "net/upgrade.h"
 #include "net/webseed.h"
 
 struct torrent_husk {
 	struct engine *e;
 	struct metainfo *mi;
 	bool has_pieces, has_torrent; /* who still needs it */
+	struct engine_leave *leave;   /* who wants to know; or NULL */
 };
 
 /* ---- what trackers ask and say ---- */
@@ -86,40 +87,6 @@ static const struct announcer_ops announcer_ops = {
 };
 
 /* ---- birth ---- */
-
-static int add_webs(struct torrent *t, enum webseed_kind kind,
-		    char *const *urls, uint32_t n)
-{
-	uint32_t i;
-
-	for (i = 0; i < n; i++)
-		if (webseed_add(t->swarm, kind, urls[i]) != 0)
-			return ENOMEM;
-	return 0;
-}
-
-static int add_web_seeds(struct torrent *t, const struct metainfo *mi)
-{
-	int r = add_webs(t, WEBSEED_FILES, mi->web_seeds, mi->n_web_seeds);
-
-	if (r == 0)
-		r = add_webs(t, WEBSEED_PIECES, mi->http_seeds,
-			     mi->n_http_seeds);
-	return r;
-}
-
-static int add_magnet_hints(struct torrent *t, const struct magnet *m)
-{
-	uint32_t i;
-
-	for (i = 0; i < m->n_trackers; i++)
-		if (announcer_add(t->announcer, m->trackers[i]) == ENOMEM)
-			return ENOMEM;
-	for (i = 0; i < m->n_peers; i++)
-		if (swarm_add_name(t->swarm, m->peers[i]) == ENOMEM)
-			return ENOMEM;
-	return add_webs(t, WEBSEED_FILES, m->web_seeds, m->n_web_seeds);
-}
 
 static int make_name(struct torrent *t, const struct engine_source *src)
 {
@@ -158,9 +125,9 @@ static int make_parts(struct torrent *t, const struct engine_source *src)
 		if (swarm_add_name(t->swarm, e->peers[i]) == ENOMEM)
 			r = ENOMEM;
 	if (r == 0 && src->magnet != NULL)
-		r = add_magnet_hints(t, src->magnet);
+		r = torrent_hint_magnet(t, src->magnet);
 	if (r == 0 && t->mi != NULL)
-		r = add_web_seeds(t, t->mi);
+		r = torrent_hint_web_seeds(t, t->mi);
 	return r;
 }
 
@@ -202,24 +169,6 @@ int torrent_new(struct engine *e, const struct engine_source *src,
 	return 0;
 }
 
-void torrent_add_hints(struct torrent *t, const struct engine_source *src)
-{
-	uint32_t i, k;
-
-	if (t->state == TORRENT_FAILED || t->state == TORRENT_CLOSED)
-		return;
-	t->is_guest = t->is_guest && src->is_guest;
-	/* Hints: what is there already, malformed or too much is left out. */
-	if (src->magnet != NULL)
-		(void)add_magnet_hints(t, src->magnet);
-	for (i = 0; src->mi != NULL && i < src->mi->n_tiers; i++)
-		for (k = 0; k < src->mi->tiers[i].n; k++)
-			(void)announcer_add(t->announcer,
-					    src->mi->tiers[i].urls[k]);
-	if (src->mi != NULL)
-		(void)add_web_seeds(t, src->mi);
-}
-
 /* ---- ends ---- */
 
 static void husk_release(struct torrent_husk *husk)
@@ -236,8 +185,18 @@ static void on_pieces_gone(void *arg)
 	struct engine *e = husk->e;
 
 	husk->has_pieces = false;
+	if (husk->leave != NULL)
+		engine_on_closed(husk->leave);
 	husk_release(husk);
 	engine_on_gone(e);
+}
+
+bool torrent_tell_closed(struct torrent *t, struct engine_leave *l)
+{
+	if (t->husk == NULL || !t->husk->has_pieces)
+		return false;
+	t->husk->leave = l;
+	return true;
 }
 
 static void on_told(void *arg)
@@ -253,11 +212,15 @@ static void on_told(void *arg)
 static void wind_up(struct torrent *t)
 {
 	swarm_stop(t->swarm, PEER_END_STOPPING);
+	account_settle(t->swarm);
 	metafetch_stop(t->meta);
 	hashserve_stop(t->hashserve);
 	hashkeep_stop(t->hashkeep);
 	torrent_seek_stop(t);
-	if (!t->is_told) {
+	scrub_end_all(t);
+	if (!t->is_told && t->is_asleep) {
+		t->is_told = t->is_told_done = true;
+	} else if (!t->is_told) {
 		t->is_told = true;
 		t->e->n_untold++;
 		announcer_stop(t->announcer, on_told, t);
@@ -318,116 +281,7 @@ void torrent_free(struct torrent *t)
 	mem_free(t);
 }
 
-/* ---- pieces ---- */
-
-static void on_verified(void *arg, uint32_t piece_ix)
-{
-	struct torrent *t = arg;
-
-	t->held_bytes += metainfo_piece_bytes(t->mi, piece_ix);
-	fetch_on_verified(t->fetch, piece_ix);
-	swarm_on_verified(t->swarm, piece_ix);
-	if (!t->was_complete && bits_is_full(pieces_have(t->ps))) {
-		t->was_complete = true;
-		torrent_seek_on_complete(t);
-		announcer_completed(t->announcer);
-	}
-}
-
-static void on_bad(void *arg, uint32_t piece_ix)
-{
-	struct torrent *t = arg;
-
-	intake_on_bad(t->swarm->intake, piece_ix);
-}
-
-static void on_stage_failed(void *arg, uint32_t piece_ix, int err)
-{
-	struct torrent *t = arg;
-
-	(void)err;
-	intake_on_failed(t->swarm->intake, piece_ix);
-}
-
-static void on_bad_leaf(void *arg, uint32_t piece_ix, uint32_t at_bytes)
-{
-	struct torrent *t = arg;
-
-	intake_on_bad_leaf(t->swarm->intake, piece_ix, at_bytes);
-}
-
-static void on_lacking(void *arg, uint32_t piece_ix)
-{
-	struct torrent *t = arg;
-
-	(void)piece_ix;
-	t->swarm->intake->is_lacking = true;
-	swarm_kick(t->swarm);
-}
-
-/* There are no bytes that both sides would take for right. */
-static void on_disputed(void *arg, uint32_t piece_ix)
-{
-	torrent_fail(arg,
-		     "the torrent contradicts itself: piece %u is right for "
-		     "one of its two info-hashes and wrong for the other",
-		     piece_ix);
-}
-
-static void on_room(void *arg)
-{
-	struct torrent *t = arg;
-
-	swarm_kick(t->swarm);
-}
-
-static void on_lost(void *arg, uint32_t piece_ix)
-{
-	struct torrent *t = arg;
-
-	t->held_bytes -= metainfo_piece_bytes(t->mi, piece_ix);
-	fetch_on_lost(t->fetch, piece_ix);
-	swarm_on_lost(t->swarm, piece_ix);
-}
-
-static const struct pieces_ops pieces_ops = {
-	.on_verified = on_verified,
-	.on_bad = on_bad,
-	.on_bad_leaf = on_bad_leaf,
-	.on_disputed = on_disputed,
-	.on_lacking = on_lacking,
-	.on_failed = on_stage_failed,
-	.on_room = on_room,
-	.on_lost = on_lost,
-};
-
-/* ---- hashes ---- */
-
-static void on_hashes(void *arg, uint32_t piece_ix, uint32_t n)
-{
-	struct torrent *t = arg;
-
-	for (uint32_t i = 0; i < n && t->state == TORRENT_READY; i++)
-		pieces_on_hashes(t->ps, piece_ix + i);
-	swarm_kick(t->swarm);
-}
-
-static void on_no_hashes(void *arg, uint32_t piece_ix, bool is_leaves)
-{
-	struct torrent *t = arg;
-
-	if (t->state != TORRENT_READY)
-		return;
-	if (is_leaves)
-		fetch_on_no_leaves(t->fetch, piece_ix);
-	else
-		pieces_on_no_hash(t->ps, piece_ix);
-	if (t->state == TORRENT_READY)
-		swarm_kick(t->swarm);
-}
-
-static const struct hashget_ops hash_ops = {.on_known = on_hashes,
-					    .on_hopeless = on_no_hashes};
+/* ---- opening ---- */
 
 static int begin_hashes(struct torrent *t)
 {
@@ -437,15 +291,13 @@ static int begin_hashes(struct torrent *t)
 		return 0;
 	r = layers_new(t->mi, &t->layers);
 	if (r == 0)
-		r = hashget_new(t, &hash_ops, t, &t->hashget);
+		r = hashget_new(t, &torrent_hash_ops, t, &t->hashget);
 	if (r == 0)
 		r = hashserve_new(t, &t->hashserve);
 	if (r == 0)
-		r = hashkeep_new(t, on_hashes, t, &t->hashkeep);
+		r = hashkeep_new(t, torrent_on_hashes, t, &t->hashkeep);
 	return r;
 }
-
-/* ---- opening ---- */
 
 static void start_swarm(struct torrent *t)
 {
@@ -463,7 +315,7 @@ static void count_held(struct torrent *t)
 
 	t->held_bytes = 0;
 	for (; ix < have->n; ix = bits_next(have, ix + 1))
-		t->held_bytes += metainfo_piece_bytes(t->mi, ix);
+		t->held_bytes += metainfo_piece_content(t->mi, ix);
 	t->was_complete = bits_is_full(have);
 	if (t->was_complete)
 		torrent_seek_on_complete(t);
@@ -496,6 +348,7 @@ static void on_open(void *arg, int err, struct pieces *ps)
 	}
 	hashkeep_start(t->hashkeep);
 	start_swarm(t);
+	incoming_on_ready(t->e->incoming, t);
 	loop_defer(t->e->cfg.loop, &t->tell);
 }
 
@@ -507,7 +360,7 @@ static void open_store(struct torrent *t)
 		.store = t->e->cfg.store,
 		.mem = t->e->mem,
 		.mi = t->mi,
-		.ops = &pieces_ops,
+		.ops = &torrent_pieces_ops,
 		.arg = t,
 	};
 	int r;
@@ -584,6 +437,7 @@ void torrent_on_info(struct torrent *t, struct metainfo *mi)
 			 torrent_name(t));
 	gossip_on_metadata(t->swarm);
 	torrent_seek_on_info(t);
+	upgrade_on_learn(t->swarm);
 	open_store(t);
 }
 

@@ -19,6 +19,7 @@
 #include "core/addr.h"
 #include "core/metainfo.h"
 #include "core/own.h"
+#include "core/traffic.h"
 
 struct cursor;
 struct torrent;
@@ -87,6 +88,16 @@ uint64_t torrent_read_progress_us(const struct torrent_read *rd);
  * of the torrent until the next call. */
 const char *torrent_read_why(const struct torrent_read *rd);
 
+/* `fd` is the callee's now, to read from; on an error it is -1. */
+typedef void torrent_blob_fn(void *arg, int err, int fd TAKES);
+
+/* torrent_file_blob — a descriptor of the whole file as it lies on disk, for
+ * who reads it without us (cache/store.h: store_blob). EAGAIN, ENOENT: there
+ * is no such thing, or not yet, and by `done` too. No cancel: `done` runs also
+ * after torrent_close. */
+int torrent_file_blob(struct torrent *t, uint32_t file_ix,
+		      torrent_blob_fn *done, void *arg);
+
 /* ---- read-ahead ---- */
 
 /* A cursor stands for one reader's window: the range that is fetched ahead of
@@ -115,17 +126,25 @@ struct torrent_view {
 	uint64_t size_bytes; /* of all pieces; 0 before READY */
 	uint64_t held_bytes;
 	uint32_t n_pieces, held_pieces;
-	uint64_t hashed_pieces;	       /* since this start */
-	uint64_t down_bytes, up_bytes; /* payload */
+	uint64_t hashed_pieces; /* since this start */
+	uint64_t bad_pieces;	/* found wrong or gone where they were kept */
+	bool is_scrubbed;	/* it is being hashed again (scrub.h) */
+	uint64_t down_bytes, up_bytes; /* payload, since it woke up */
 	uint64_t waste_bytes;	       /* arrived and thrown away */
+	struct traffic traffic;	       /* over all runs: engine_traffic */
 	uint64_t down_Bps, up_Bps;
 	uint32_t rtt_us; /* the fastest peer's; 0: none */
 	uint32_t peers, seeds, unchoked_us, unchoked_them, dialing;
 	uint32_t reads_waiting;
 	uint32_t pinned_files;
+	uint64_t room_bytes; /* of the store, for all; 0: no limit */
 };
 
 void torrent_view(const struct torrent *t, struct torrent_view *out);
+
+/* torrent_meta_why — what the metadata waits for, as torrent_read_why; NULL
+ * when it is not waited for. */
+const char *torrent_meta_why(struct torrent *t);
 
 /* torrent_file_why — what the first piece of the file that is not held waits
  * for, as torrent_read_why; NULL when all of it is held. */
@@ -133,6 +152,9 @@ const char *torrent_file_why(struct torrent *t, uint32_t file_ix);
 
 /* torrent_file_held — verified bytes of one file. */
 uint64_t torrent_file_held(const struct torrent *t, uint32_t file_ix);
+
+/* torrent_file_is_whole — all of it is verified; never true of an empty one. */
+bool torrent_file_is_whole(const struct torrent *t, uint32_t file_ix);
 
 /* torrent_piece_held — is the piece verified and kept? */
 bool torrent_piece_held(const struct torrent *t, uint32_t piece_ix);

@@ -32,7 +32,7 @@
 #include "net/torrent_internal.h"
 
 /* The kernel asks for 512 KiB at a time: with pieces of 16 KiB, 33 parts. */
-enum { STORE_TRIES = 3, NOW_PARTS = 40 };
+enum { STORE_TRIES = 6, NOW_PARTS = 40 };
 
 struct read_piece {
 	struct piece_wait wait;
@@ -466,4 +466,23 @@ uint32_t torrent_read_first_missing(const struct torrent_read *rd)
 struct torrent *torrent_read_torrent(const struct torrent_read *rd)
 {
 	return rd->t;
+}
+
+/* ---- the file itself ---- */
+
+int torrent_file_blob(struct torrent *t, uint32_t file_ix,
+		      torrent_blob_fn *done, void *arg)
+{
+	if (t->state != TORRENT_READY || file_ix >= t->mi->n_files)
+		return ESTALE;
+	if (t->mi->files[file_ix].len_bytes == 0)
+		return ENOENT;
+	return pieces_blob(t->ps, file_ix, done, arg);
+}
+
+uint64_t torrent_due_us(void *arg, uint32_t piece_ix)
+{
+	const struct torrent *t = arg;
+
+	return t->fetch != NULL ? fetch_due_us(t->fetch, piece_ix) : UINT64_MAX;
 }

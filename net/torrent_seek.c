@@ -105,13 +105,13 @@ void torrent_seek_on_info(struct torrent *t)
 		torrent_seek_stop(t);
 		return;
 	}
-	t->seek[TORRENT_V1].is_hidden = t->seek[TORRENT_V2].is_hidden =
-		is_hidden(t);
 	if (!t->swarm->is_running)
 		return;
 	torrent_seek_start(t); /* the other hash may be known now */
-	if (t->is_guest)
-		torrent_seek_hurry(t); /* to be announced */
+	if (is_hidden(t))
+		return;
+	mainline_show(&t->seek[TORRENT_V1]);
+	mainline_show(&t->seek[TORRENT_V2]);
 }
 
 void torrent_seek_hurry(struct torrent *t)

@@ -4,13 +4,13 @@
  * that holds: nobody known, nobody reached, nobody has the piece, all who have
  * it choke us, blocks are on their way. */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cache/extent.h"
 #include "cache/pieces.h"
 #include "cache/store.h"
+#include "cache/store_tally.h"
 #include "core/bits.h"
 #include "core/err.h"
 #include "core/mem.h"
@@ -22,6 +22,7 @@
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 #include "net/webseed.h"
+#include "net/why.h"
 
 /* ---- plain getters ---- */
 
@@ -99,9 +100,12 @@ void torrent_view(const struct torrent *t, struct torrent_view *out)
 {
 	struct swarm *sw = t->swarm;
 	uint64_t now_us = loop_now_us(t->e->cfg.loop);
+	struct store_stats kept;
 
+	store_stats(t->e->cfg.store, &kept);
 	*out = (struct torrent_view){
 		.state = t->state,
+		.room_bytes = kept.limit_bytes,
 		.down_bytes = sw->down_bytes,
 		.up_bytes = sw->up_bytes,
 		.waste_bytes = sw->waste_bytes,
@@ -109,6 +113,7 @@ void torrent_view(const struct torrent *t, struct torrent_view *out)
 		.up_Bps = rate_meter_Bps(&sw->up, now_us),
 		.reads_waiting = t->n_reads,
 		.pinned_files = t->pinned.n_set,
+		.is_scrubbed = !LIST_EMPTY(&t->scrubs),
 	};
 	if (t->fetch != NULL) {
 		out->size_bytes = t->mi->content_bytes;
@@ -118,7 +123,11 @@ void torrent_view(const struct torrent *t, struct torrent_view *out)
 	if (t->ps != NULL && t->state == TORRENT_READY) {
 		out->held_pieces = pieces_have(t->ps)->n_set;
 		out->hashed_pieces = pieces_hashed(t->ps);
+		out->bad_pieces = pieces_bad(t->ps);
 	}
+	if (!store_traffic(t->e->cfg.store, &t->id, &out->traffic))
+		out->traffic = (struct traffic){sw->down_bytes, sw->up_bytes,
+						sw->waste_bytes};
 	view_peers(t, out);
 }
 
@@ -126,6 +135,21 @@ bool torrent_piece_held(const struct torrent *t, uint32_t piece_ix)
 {
 	return t->state == TORRENT_READY &&
 	       bits_has(pieces_have(t->ps), piece_ix);
+}
+
+bool torrent_file_is_whole(const struct torrent *t, uint32_t file_ix)
+{
+	const struct mi_file *f;
+	uint64_t first, last;
+
+	if (t->state != TORRENT_READY || file_ix >= t->mi->n_files)
+		return false;
+	f = &t->mi->files[file_ix];
+	if (f->len_bytes == 0)
+		return false;
+	first = f->off_bytes / t->mi->piece_bytes;
+	last = (f->off_bytes + f->len_bytes - 1) / t->mi->piece_bytes;
+	return bits_next_clear(pieces_have(t->ps), (uint32_t)first) > last;
 }
 
 uint64_t torrent_file_held(const struct torrent *t, uint32_t file_ix)
@@ -210,19 +234,6 @@ void torrent_tracker(const struct torrent *t, uint32_t ix,
 
 /* ---- why ---- */
 
-static const char *say(struct torrent *t, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static const char *say(struct torrent *t, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	(void)vsnprintf(t->text, sizeof(t->text), fmt, args);
-	va_end(args);
-	return t->text;
-}
-
 /* What a failing tracker says, if all that were asked fail. */
 static const char *tracker_trouble(const struct torrent *t)
 {
@@ -242,110 +253,82 @@ static const char *tracker_trouble(const struct torrent *t)
 	return why;
 }
 
-static const char *why_no_peers(struct torrent *t)
+static void count_peer(struct why *w, const struct peer *p)
 {
-	const char *trouble = tracker_trouble(t);
-	unsigned known = addrbook_count(t->swarm->book);
+	unsigned blocks = 0;
 
-	if (t->swarm->n_dialing > 0)
-		return say(t, "connecting to %u of %u known peers",
-			   t->swarm->n_dialing, known);
-	if (known == 0 && trouble != NULL)
-		return say(t, "no peers known; tracker: %s", trouble);
-	if (known == 0 && announcer_count(t->announcer) == 0)
-		return say(t, "no peers known, and no tracker to ask");
-	if (known == 0)
-		return say(t, "no peers known; the trackers name none");
-	if (trouble != NULL)
-		return say(t, "none of %u known peers answers; tracker: %s",
-			   known, trouble);
-	return say(t, "none of %u known peers answers", known);
+	w->n_up++;
+	for (uint32_t i = 0; i < p->asks.n; i++)
+		blocks += p->asks.v[p->asks.head + i].block.piece_ix ==
+			  w->piece_ix;
+	w->n_blocks += blocks;
+	w->n_from += blocks > 0;
+	if (w->is_metadata || p->have.data == NULL ||
+	    !bits_has(&p->have, w->piece_ix))
+		return;
+	w->n_has++;
+	w->n_open += !p->choked_us;
+	w->n_stalled += !p->choked_us && p->is_snubbed;
 }
 
-struct census {
-	unsigned up, has, open, snubbed, blocks, from;
-};
-
-static struct census count_peers(const struct torrent *t, uint32_t ix)
-{
-	struct census c = {0};
-	const struct peer *p;
-	uint32_t i;
-
-	TAILQ_FOREACH (p, &t->swarm->peers, link) {
-		unsigned blocks = 0;
-
-		if (!p->is_up)
-			continue;
-		c.up++;
-		for (i = 0; i < p->asks.n; i++)
-			blocks += p->asks.v[p->asks.head + i].block.piece_ix ==
-				  ix;
-		c.blocks += blocks;
-		c.from += blocks > 0;
-		if (p->have.data == NULL || !bits_has(&p->have, ix))
-			continue;
-		c.has++;
-		c.open += !p->choked_us;
-		c.snubbed += !p->choked_us && p->is_snubbed;
-	}
-	return c;
-}
-
-/* What the web seeds do about a piece; NULL: nothing, as there is none. */
-static const char *why_webs(struct torrent *t, uint32_t ix)
+static void count_webs(struct why *w, const struct torrent *t)
 {
 	const struct webseed *ws;
-	const char *why = NULL;
 
 	TAILQ_FOREACH (ws, &t->swarm->webs, link) {
-		uint32_t n = webseed_blocks(ws, ix);
-
-		if (n > 0)
-			return say(t,
-				   "waiting for %u blocks of piece %u from "
-				   "a web seed",
-				   n, ix);
-		why = ws->why[0] != '\0' ? ws->why : why;
+		w->n_web_blocks += webseed_blocks(ws, w->piece_ix);
+		if (ws->why[0] != '\0')
+			w->web_trouble = ws->why;
 	}
-	return why == NULL ? NULL : say(t, "web seed: %s", why);
+}
+
+/* Of what is known before there is a piece. */
+static struct why facts(const struct torrent *t, bool is_metadata, uint32_t ix)
+{
+	struct why w = {
+		.piece_ix = ix,
+		.is_metadata = is_metadata,
+		.n_known = addrbook_count(t->swarm->book),
+		.n_dialing = t->swarm->n_dialing,
+		.n_trackers = announcer_count(t->announcer),
+		.tracker_trouble = tracker_trouble(t),
+	};
+	const struct peer *p;
+
+	TAILQ_FOREACH (p, &t->swarm->peers, link)
+		if (p->is_up)
+			count_peer(&w, p);
+	return w;
+}
+
+static const char *tell(struct torrent *t, const struct why *w)
+{
+	why_text(w, t->text, sizeof(t->text));
+	return t->text;
+}
+
+static const char *say(struct torrent *t, const char *what, int err)
+{
+	(void)snprintf(t->text, sizeof(t->text), "%s%s", what,
+		       err != 0 ? err_text(err) : "");
+	return t->text;
 }
 
 /* What a piece that is not held waits for. */
-static const char *why_piece(struct torrent *t, uint32_t ix)
+static const char *why_piece(struct torrent *t, uint32_t ix, bool is_resting)
 {
-	struct census c;
+	struct why w = facts(t, false, ix);
+	enum piece_state state = pieces_state(t->ps, ix);
 
-	if (pieces_state(t->ps, ix) == PIECE_CHECKING)
-		return say(t, "piece %u is being checked", ix);
-	c = count_peers(t, ix);
-	if (c.blocks == 0) {
-		const char *why = why_webs(t, ix);
-
-		if (why != NULL)
-			return why;
-	}
-	if (c.up == 0)
-		return why_no_peers(t);
-	if (c.has == 0)
-		return say(t, "none of %u connected peers has piece %u", c.up,
-			   ix);
-	if (c.blocks > 0 && c.open > 0 && c.open == c.snubbed)
-		return say(t, "all %u peers with piece %u have stalled", c.open,
-			   ix);
-	if (c.blocks > 0)
-		return say(t, "waiting for %u blocks of piece %u from %u peers",
-			   c.blocks, ix, c.from);
-	if (c.open == 0)
-		return say(t, "all %u peers with piece %u choke us", c.has, ix);
+	count_webs(&w, t);
+	w.is_checking = state == PIECE_CHECKING;
+	w.n_bad = torrent_n_bad(t, ix);
+	w.keep_err = pieces_keep_err(t->ps);
+	w.is_resting = is_resting;
 	if (pace_is_waiting(t->swarm))
-		return say(t,
-			   "the limit of %" PRIu64 " KiB/s has piece %u wait",
-			   pace_Bps(t->e->pace) >> 10, ix);
-	if (t->swarm->intake != NULL && pieces_state(t->ps, ix) == PIECE_WANTED)
-		return say(t, "piece %u waits for memory or for a peer's turn",
-			   ix);
-	return say(t, "piece %u is about to be asked for", ix);
+		w.limit_Bps = pace_Bps(t->e->pace);
+	w.is_lacking = t->swarm->intake != NULL && state == PIECE_WANTED;
+	return tell(t, &w);
 }
 
 const char *torrent_read_why(const struct torrent_read *rd)
@@ -355,21 +338,22 @@ const char *torrent_read_why(const struct torrent_read *rd)
 	int err;
 
 	if (t->state != TORRENT_READY)
-		return say(t, "the torrent is closed");
+		return say(t, "the torrent is closed", 0);
 	if (ix != UINT32_MAX)
-		return why_piece(t, ix);
+		return why_piece(t, ix, false);
 	err = store_err(t->e->cfg.store);
-	return err != 0 ? say(t, "the store failed: %s", err_text(err))
-			: say(t, "the store is reading");
+	return err != 0 ? say(t, "the store failed: ", err)
+			: say(t, "the store is reading", 0);
 }
 
 const char *torrent_file_why(struct torrent *t, uint32_t file_ix)
 {
 	const struct bits *have;
 	uint32_t first, last;
+	int err;
 
 	if (t->state != TORRENT_READY || file_ix >= t->mi->n_files)
-		return say(t, "the torrent is closed");
+		return say(t, "the torrent is closed", 0);
 	have = pieces_have(t->ps);
 	if (t->mi->files[file_ix].len_bytes == 0)
 		return NULL;
@@ -377,10 +361,17 @@ const char *torrent_file_why(struct torrent *t, uint32_t file_ix)
 	first = bits_next_clear(have, first);
 	if (first > last || first == have->n)
 		return NULL;
-	if (fetch_rests_until_us(t->fetch, loop_now_us(t->e->cfg.loop)) != 0)
-		return say(t, "the store could not keep it, trying again soon");
-	if (store_err(t->e->cfg.store) != 0)
-		return say(t, "the store failed: %s",
-			   err_text(store_err(t->e->cfg.store)));
-	return why_piece(t, first);
+	err = store_err(t->e->cfg.store);
+	if (err != 0)
+		return say(t, "the store failed: ", err);
+	return why_piece(t, first,
+			 fetch_rests_until_us(
+				 t->fetch, loop_now_us(t->e->cfg.loop)) != 0);
+}
+
+const char *torrent_meta_why(struct torrent *t)
+{
+	const struct why w = facts(t, true, UINT32_MAX);
+
+	return t->state == TORRENT_META ? tell(t, &w) : NULL;
 }

@@ -46,10 +46,12 @@
 /* In the socket queue of a peer, under a limit. */
 enum { LIMITED_QUEUE_BYTES = 4 * WIRE_BLOCK_BYTES };
 
-/* Past a file's end. In a torrent of v2 alone files begin at pieces, and the
- * gap before the next belongs to nobody; BEP 52 has requests end with the file,
- * but libtorrent takes the gap for zeros that are part of the piece, and asks
- * for its last block as if it were whole. It gets the zeros.
+/* Zeros. The padding at a piece's end (BEP 47) is known to all, and kept by
+ * nobody. And past a file's end: in a torrent of v2 alone files begin at
+ * pieces, and the gap before the next belongs to nobody; BEP 52 has requests
+ * end with the file, but libtorrent takes the gap for zeros that are part of
+ * the piece, and asks for its last block as if it were whole. It gets the
+ * zeros.
  */
 
 /* Blocks of one piece that lie one behind the other and were asked for in that
@@ -187,13 +189,15 @@ static struct blk *run_blk(struct peer *p, const struct run *run)
 	return blk_new(p->sw->e->cfg.pool, len);
 }
 
-/* Bytes of the run that lie past the end of its file. */
+/* Bytes of the run that lie past the end of what is kept of its piece. */
 static uint32_t gap_bytes(const struct peer *p, const struct run *run)
 {
-	uint32_t len = metainfo_piece_bytes(p->sw->t->mi, run->v[0].piece_ix);
+	uint32_t len = metainfo_body_bytes(p->sw->t->mi, run->v[0].piece_ix);
 	uint32_t end = run->v[0].begin_bytes + run->len_bytes;
 
-	return end > len ? end - len : 0;
+	if (end <= len)
+		return 0;
+	return end - len < run->len_bytes ? end - len : run->len_bytes;
 }
 
 static int read_by_worker(struct peer *p, const struct run *run,
@@ -228,7 +232,7 @@ static void serve(struct peer *p, const struct run *run)
 		(uint64_t)b->piece_ix * t->mi->piece_bytes + b->begin_bytes;
 	uint32_t gap = gap_bytes(p, run);
 	struct blk *data = gap == 0 ? pieces_peek(t->ps, b->piece_ix) : NULL;
-	int r;
+	int r = ENOMEM;
 
 	if (data != NULL) {
 		send_run(p, run, data, b->begin_bytes);
@@ -236,11 +240,12 @@ static void serve(struct peer *p, const struct run *run)
 		return;
 	}
 	data = run_blk(p, run);
-	r = ENOMEM;
 	if (data != NULL) {
 		memset(data->data + run->len_bytes - gap, 0, gap);
-		r = pieces_read_now(t->ps, off, run->len_bytes - gap,
-				    data->data);
+		r = gap == run->len_bytes
+			    ? 0
+			    : pieces_read_now(t->ps, off, run->len_bytes - gap,
+					      data->data);
 	}
 	if (r == 0)
 		send_run(p, run, data, 0);
@@ -337,6 +342,7 @@ void upload_on_sent(struct peer *p, uint32_t bytes)
 
 	p->up_bytes += bytes;
 	p->sw->up_bytes += bytes;
+	account_note(p->sw);
 	rate_meter_add(&p->up, bytes, now_us);
 	rate_meter_add(&p->sw->up, bytes, now_us);
 	slots_on_sent(p, bytes);

@@ -129,6 +129,7 @@ void webseed_on_bytes(struct webseed *ws, uint32_t bytes)
 			     owed_bytes(ws) < ws->window.window_bytes, now_us);
 	rate_meter_add(&ws->down, bytes, now_us);
 	ws->sw->down_bytes += bytes;
+	account_note(ws->sw);
 	rate_meter_add(&ws->sw->down, bytes, now_us);
 }
 
@@ -396,7 +397,7 @@ void webseed_cancel(struct webseed *ws, const struct wire_block *b)
 
 static void cancel_piece(struct webseed *ws, uint32_t piece_ix)
 {
-	uint32_t len = metainfo_piece_bytes(ws->sw->t->mi, piece_ix);
+	uint32_t len = metainfo_body_bytes(ws->sw->t->mi, piece_ix);
 	uint32_t at;
 
 	for (at = 0; at < len; at += WIRE_BLOCK_BYTES) {

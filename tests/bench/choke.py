@@ -4,9 +4,7 @@ shares, beside models of what others do. No sockets, no root; the figures are
 the same on every machine, and a run says by a hash of its trace that it was the
 same run.
 
-  bench choke [--seeds N] [SCENE...]
-  bench choke --trace SCENE POLICY SEED    where one run's time goes
-
+--goals is ours against what it must reach, --trace where one run's time goes.
 `ours` has a limit set (up_limit), so that its weights hold; `ours, flat` has
 none, and the line is shared equally by TCP."""
 
@@ -14,6 +12,11 @@ import os
 import subprocess
 import sys
 
+import trial
+
+USAGE = """bench choke [--seeds N] [SCENE...]
+       bench choke --goals [--seeds N]
+       bench choke --trace SCENE POLICY SEED"""
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, "build", "sim")
@@ -30,7 +33,5 @@ def build():
 
 
 if __name__ == "__main__":
-    if any(arg in ("-h", "--help") for arg in sys.argv[1:]):
-        print(__doc__)
-        sys.exit(0)
+    trial.helped("choke", USAGE, __doc__)
     sys.exit(subprocess.run([build()] + sys.argv[1:]).returncode)

@@ -124,7 +124,7 @@ def shoalfs(bench, seed):
         below = os.path.relpath(content_path(mount, bench.torrent), mount.path)
         with contextlib.closing(Control(mount)) as control:
             until(lambda: control.torrent()["seeds"], 10, "connected")
-            watch = bench.perf(mount.proc.pid)
+            watch = bench.perf(mount.daemon())
             cpu = cpu_seconds(mount.proc.pid)
             began = time.monotonic()
             control.ask(verb="pin", path=below)

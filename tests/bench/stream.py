@@ -40,7 +40,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lab"))
 
 from lab import run, until  # noqa: E402
-from shoal import program  # noqa: E402
+from shoal import daemon_of, program  # noqa: E402
 from swarm import (PEER_PORT, digest, make_torrent,  # noqa: E402
                    start_leech, start_opentracker, start_seed, tracker_url,
                    write_blob)
@@ -92,14 +92,17 @@ def parse():
 
 
 def cpu_seconds(pid):
-    """Of the process, its threads, and its children that ended."""
+    """Of the process, its threads, its children that ended, and its daemon."""
     with open(f"/proc/{pid}/stat") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    daemon = daemon_of(pid)
+    return (sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+            + (cpu_seconds(daemon) if daemon else 0))
 
 
 def memory(pid):
     """(peak of all resident pages, anonymous ones now), in bytes."""
+    pid = daemon_of(pid) or pid
     with open(f"/proc/{pid}/status") as status:
         words = dict(line.split(":", 1) for line in status)
     return tuple(int(words[key].split()[0]) * 1024

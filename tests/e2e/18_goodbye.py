@@ -1,9 +1,11 @@
 """Goal: nothing that hangs elsewhere keeps the daemon. An HTTP tracker answers
 the first announce and is silent about `stopped`, another never answered at
 all, as does a UDP one, and a peer takes the handshake and says nothing; SIGTERM
-ends the daemon with 0 within 5 s. The tracker did hear `stopped`."""
+ends the daemon with 0 within 5 s. The tracker did hear `stopped`. So it ends,
+too, while the metadata of a magnet link is still looked for."""
 
 import http.server
+import os
 import signal
 import socket
 import threading
@@ -71,6 +73,10 @@ def scenario(lab):
     assert code == 0 and seconds < END_SECONDS * SLOW
     assert any("event=stopped" in path for path in Tracker.heard)
     assert not lab.mounted(mount.path)
+
+    waits = Mount(host, f"magnet:?xt=urn:btih:{'5a' * 20}", name="waits")
+    os.listdir(waits.path)
+    assert waits.stop() == 0
     server.shutdown()
     server.server_close()
     silent.close()

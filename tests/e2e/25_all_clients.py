@@ -15,6 +15,7 @@ from swarm import (PIECE, libtorrent, make_torrent, start_leech,
 
 PORT = 7010
 SHARES = len(ALL) + 1
+PATIENCE = 80       # some look for peers by a clock of their own
 
 
 def write_content(root):
@@ -102,7 +103,7 @@ def serve_each(lab, reader, hosts, torrent):
     folders = [lab.mkdir(f"leech-{index}") for index in range(len(ALL))]
     clients = start_all(hosts, torrent, folders.__getitem__)
     for client, folder in zip(clients, folders):
-        client.wait_complete(40)
+        client.wait_complete(PATIENCE)
         assert_whole(folder, torrent)
     status = where.status()["torrents"][0]
     assert status["up_bytes"] >= len(ALL) * torrent.size, status
@@ -136,7 +137,7 @@ def one_swarm(lab, reader, hosts, torrent):
     where = mount(reader, torrent, name="part")
     assert_same(content_path(where, torrent), torrent.path)
     for client, folder in zip(clients, folders):
-        client.wait_complete(40)
+        client.wait_complete(PATIENCE)
         assert_whole(folder, torrent)
     status = where.status()["torrents"][0]
     print(f"swarm: {status['down_bytes']} down, {status['up_bytes']} up, "

@@ -1,12 +1,17 @@
 """Goal: the same file in three torrents, two of v2 alone with pieces of different
 sizes and a hybrid, is fetched once, kept once on disk, and given to others in
-all three, also after a restart."""
+all three, also after a restart; and fetched once when all three are read at
+once, or pinned at once. A hybrid that came by its magnet link shares what it
+fetched, too."""
 
 import os
+import subprocess
+import threading
 
 from lab import run, until
-from shoal import Mount, assert_same, content_path
-from swarm import make_torrent, start_leech, start_seed, write_blob
+from shoal import Mount, assert_same, content_path, program
+from swarm import (make_torrent, start_leech, start_seed, start_seeds,
+                   write_blob)
 
 SIZE = 5_000_003
 SLACK = 64 << 10
@@ -45,6 +50,72 @@ def give(lab, host, mount_host, torrent):
     assert_same(f"{into}/{torrent.name}", torrent.path)
 
 
+def by_magnet(lab, hosts, torrents):
+    """The hybrid's is fetched, and the others have it."""
+    reader, seed, leech = hosts
+    hybrid, others = torrents[2], torrents[:2]
+    source = start_seed(seed, hybrid)
+    mount = Mount(reader, hybrid.magnet(), *(each.file for each in others),
+                  name="magnet",
+                  options=[f"peer={source.address}", f"port={PORT}"])
+    assert_same(content_path(mount, hybrid), hybrid.path)
+    source.stop()
+    for torrent in others:
+        held = lambda name=torrent.name: mount.held(name, name) == SIZE
+        until(held, 10, f"{torrent.name} is held")
+        assert_same(content_path(mount, torrent), torrent.path)
+    for torrent in torrents:
+        give(lab, leech, reader, torrent)
+    assert mount.stop() == 0
+    assert_kept_once(mount)
+
+
+def down(mount):
+    return sum(t["down_bytes"] for t in mount.status()["torrents"])
+
+
+def read_all(mount, torrents):
+    failed = []
+
+    def read(torrent):
+        try:
+            assert_same(content_path(mount, torrent), torrent.path)
+        except Exception as error:      # of a thread: said below
+            failed.append(error)
+    readers = [threading.Thread(target=read, args=(torrent,))
+               for torrent in torrents]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert not failed, failed
+
+
+def pin_all(mount, torrents):
+    for torrent in torrents:
+        subprocess.run([program("shoalctl"), "pin",
+                        content_path(mount, torrent)], check=True, timeout=20)
+    for torrent in torrents:
+        held = lambda name=torrent.name: mount.held(name, name) == SIZE
+        until(held, 20, f"{torrent.name} is held")
+
+
+def at_once(lab, hosts, torrents):
+    """All three are wanted at the same time, and a seed has all three."""
+    reader, seed, _ = hosts
+    source = start_seeds(seed, torrents)
+    for want in (read_all, pin_all):
+        mount = Mount(reader, *(each.file for each in torrents),
+                      name=want.__name__, options=[f"peer={source.address}"])
+        want(mount, torrents)
+        assert SIZE <= down(mount) < SIZE * 1.05, (want.__name__, down(mount))
+        for torrent in torrents:
+            assert_same(content_path(mount, torrent), torrent.path)
+        assert mount.stop() == 0
+        assert_kept_once(mount)
+    source.stop()
+
+
 def scenario(lab):
     reader, seed, leech = lab.hosts("reader", "seed", "leech")
     lab.link(reader, seed, leech)
@@ -59,17 +130,20 @@ def scenario(lab):
         held = lambda name=torrent.name: mount.held(name, name) == SIZE
         until(held, 10, f"{torrent.name} is held")
         assert_same(content_path(mount, torrent), torrent.path)
-    down = sum(t["down_bytes"] for t in mount.status()["torrents"])
-    assert down < SIZE * 1.05, down
+    assert down(mount) < SIZE * 1.05, down(mount)
     give(lab, leech, reader, torrents[1])
     assert mount.stop() == 0
     assert_kept_once(mount)
+    assert sorted(map(len, mount.committed().values())) \
+        == sorted(torrent.pieces for torrent in torrents)
 
     mount = Mount(reader, *sources, options=options)
     for torrent in torrents:
         give(lab, leech, reader, torrent)
     assert mount.stop() == 0
     assert_kept_once(mount)
+    by_magnet(lab, (reader, seed, leech), torrents)
+    at_once(lab, (reader, seed, leech), torrents)
 
 
 if __name__ == "__main__":

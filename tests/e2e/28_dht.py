@@ -1,6 +1,8 @@
-"""Goal: no tracker, no link, no peer named anywhere: `ls MOUNT/<info-hash>` finds
-the swarm in the DHT of libtorrent's nodes, and its files are read. A hash that
-nobody has is an error, soon, holds up nothing else meanwhile, and is not
+"""Goal: no tracker, no link, no peer named anywhere. `ls MOUNT/<info-hash>`, of
+40 digits or 64, finds the swarm in the DHT of libtorrent's nodes, and its files
+are read; when all who had them have left, libtorrent and Transmission find the
+mount there, the only seed. The same where there is nothing but IPv6. A hash
+that nobody has is an error, soon, holds up nothing else meanwhile, and is not
 remembered as absent; a waiting `ls` can be interrupted. What the node knew is
 there after a restart, without the node it began at."""
 
@@ -8,55 +10,12 @@ import os
 import signal
 import time
 
+from clients import Transmission
+from dht_nodes import NODES, Swarm, at, first_nodes, mount_of, settle
 from lab import run, until
-from shoal import Mount, assert_same
-from swarm import PEER_PORT, LtPeer, make_torrent, write_tree
+from shoal import assert_same
 
-PORT = 7010
 NOBODY = "5ca1ab1e" * 5
-NODES = 12
-
-
-def settle(lab, host):
-    """Addresses of networks of their own: nodes trust a /24 but little."""
-    host.nets4 = [f"198.18.{host.index + 16 * at}.1" for at in range(NODES)]
-    host.nets6 = [f"2001:{host.index + 16 * at:x}::1" for at in range(NODES)]
-    for address in host.nets4 + host.nets6:
-        lab.ip("-n", host.name, "addr", "add",
-               f"{address}/{16 if ':' in address else 15}",
-               "dev", "net0", "nodad")
-
-
-def at(host, ipv6, number=0):
-    return f"[{host.nets6[number]}]:{PEER_PORT}" if ipv6 \
-        else f"{host.nets4[number]}:{PEER_PORT}"
-
-
-def libtorrent_node(host, ipv6, dht, *source, listen=None):
-    words = [word for node in dht for word in ("--dht", node)]
-    return LtPeer(host, *source, "--listen", listen or at(host, ipv6),
-                  "--plain", "--no-tracker", *words)
-
-
-def first_nodes(host, torrent, ipv6):
-    """As many nodes as clients want to know before they believe that they are
-    in a network at all: one of libtorrent's for each address."""
-    every = [at(host, ipv6, number) for number in range(NODES)]
-    return libtorrent_node(host, ipv6, every, "--torrent", torrent.file,
-                           "--save", torrent.parent, "--seed",
-                           listen=",".join(every))
-
-
-def seed_of(host, torrent, ipv6, dht):
-    peer = libtorrent_node(host, ipv6, [dht], "--torrent", torrent.file,
-                           "--save", torrent.parent, "--seed")
-    peer.wait("complete", 10)
-    return peer
-
-
-def mount_of(host, ipv6, dht, **others):
-    bind = [f"bind={host.nets6[0]}"] if ipv6 else [f"bind={host.nets4[0]}"]
-    return Mount(host, options=[f"port={PORT}", *bind], dht=dht, **others)
 
 
 def list_hash(mount, name, seconds=60):
@@ -64,12 +23,10 @@ def list_hash(mount, name, seconds=60):
     return mount.host.run(["ls", mount.at(name)], seconds)
 
 
-def reads(mount, torrent, name):
-    found = until(lambda: list_hash(mount, name).returncode == 0, 150,
-                  f"ls {name}")
-    assert found
-    assert_same(mount.at(name) if os.path.isdir(torrent.path)
-                else mount.at(name, torrent.name), torrent.path)
+def reads(mount, swarm):
+    until(lambda: list_hash(mount, swarm.name).returncode == 0, 60,
+          f"ls {swarm.name}")
+    assert_same(mount.at(swarm.name), swarm.torrent.path)
 
 
 def nobody_has_it(mount):
@@ -97,37 +54,59 @@ def nobody_has_it(mount):
     assert list_hash(mount, NOBODY[:-1], 5).returncode == 2
 
 
-def scenario_of(lab, hosts, torrent, name, ipv6):
+def both_ways(lab, hosts, swarms, ipv6, other=None):
+    """The mount finds their seeds, and is found when they are gone."""
     reader, router, far = hosts
-    first = first_nodes(router, make_torrent(write_tree(
-        lab.path(f"r{ipv6:d}", "other"), 7)), ipv6)
     boot = at(router, ipv6)
-    seed = seed_of(far, torrent, ipv6, boot)
-    until(lambda: seed.ask("dht") > 0, 30, "libtorrent's nodes know each other")
-    mount = mount_of(reader, ipv6, [boot])
-    reads(mount, torrent, name)
+    first = first_nodes(lab, router, ipv6)
+    seeds = [swarm.seed(ipv6, boot) for swarm in swarms]
+    mount = mount_of(reader, ipv6, [boot], name=f"mnt{ipv6:d}")
+    for swarm in swarms:
+        reads(mount, swarm)
+    for seed in seeds:
+        seed.stop()
+    leeches = [swarm.leech(ipv6, boot) for swarm in swarms]
+    if other is not None:
+        other.add()
     if not ipv6:
         nobody_has_it(mount)
-    seed.stop()
+    for leech in leeches:
+        leech.wait("complete", 60)
+        leech.stop()
     return first, mount
 
 
-def scenario(lab):
-    hosts = lab.hosts("reader", "router", "far")
-    lab.link(*hosts)
-    for host in hosts:
-        settle(lab, host)
-    torrent = make_torrent(write_tree(lab.path("c", "tree"), 27))
-    first, mount = scenario_of(lab, hosts, torrent, torrent.v1, False)
+def restarts(hosts, mount, swarm):
+    """The table of the last run is enough."""
+    reader, router, far = hosts
     assert mount.stop() == 0
-
-    # The table of the last run is enough; the torrent is another one.
-    more = make_torrent(write_tree(lab.path("d", "tree"), 28))
-    seed = seed_of(hosts[2], more, False, at(hosts[1], False))
-    again = mount_of(hosts[0], False, ["198.18.99.99:1"])
-    reads(again, more, more.v1)
+    seed = swarm.seed(False, at(router, False))
+    again = mount_of(reader, False, ["198.18.99.99:1"], name="mnt0")
+    reads(again, swarm)
     assert again.stop() == 0
     seed.stop()
+
+
+def scenario(lab):
+    hosts = lab.hosts("reader", "router", "far", "other", "other6")
+    lab.link(*hosts)
+    settle(lab, *hosts)
+    *hosts, other, other6 = hosts
+    reader, router, far = hosts
+    one, two = Swarm(lab, 27, "v1", far, 0), Swarm(lab, 28, "v2", far, 1)
+    # They take their time to find the network, so they may begin with that.
+    others = [Transmission(
+        host, one.torrent, lab.fresh_dir("leech"), later=True,
+        dht=[at(router, ipv6, number) for number in range(NODES)])
+        for host, ipv6 in ((other, False), (other6, True))]
+    first, mount = both_ways(lab, hosts, (one, two), False, others[0])
+    first6, mount6 = both_ways(lab, hosts, (one, two), True, others[1])
+    for transmission in others:
+        transmission.wait_complete(90)
+        transmission.stop()
+    assert mount6.stop() == 0
+    first6.stop()
+    restarts(hosts, mount, Swarm(lab, 29, "v1", far, 2))
     first.stop()
 
 

@@ -58,6 +58,31 @@ static void on_end(void *arg, enum mount_end why)
 	k->why = why;
 }
 
+static uint32_t offered, offered_too;
+
+void kernel_offer(uint32_t flags2)
+{
+	offered = flags2;
+}
+
+void kernel_offer_too(uint32_t flags)
+{
+	offered_too = flags;
+}
+
+static const struct keeper *keeper;
+
+void kernel_keep(const struct keeper *kept)
+{
+	keeper = kept;
+}
+
+void kernel_forgo(struct kernel *k, uint64_t unique)
+{
+	assert_int_equal(k->answers[unique], 0);
+	k->answers[unique] = 1;
+}
+
 static void init(struct kernel *k)
 {
 	struct fuse_init_in in = {
@@ -68,7 +93,9 @@ static void init(struct kernel *k)
 			 FUSE_AUTO_INVAL_DATA | FUSE_ASYNC_DIO |
 			 FUSE_PARALLEL_DIROPS | FUSE_EXPLICIT_INVAL_DATA |
 			 FUSE_DO_READDIRPLUS | FUSE_SPLICE_READ |
-			 FUSE_SPLICE_WRITE,
+			 FUSE_SPLICE_WRITE | offered_too |
+			 (offered ? FUSE_INIT_EXT : 0),
+		.flags2 = offered,
 	};
 	const struct fuse_init_out *out = (const void *)k->data;
 	uint64_t u = kernel_send(k, FUSE_INIT, 0, &in, sizeof(in), NULL);
@@ -81,6 +108,8 @@ static void init(struct kernel *k)
 	assert_true(out->flags & FUSE_PARALLEL_DIROPS);
 	assert_true(out->flags & FUSE_EXPLICIT_INVAL_DATA);
 	assert_true(out->flags & FUSE_EXPORT_SUPPORT);
+	assert_int_equal(out->flags2, offered);
+	assert_int_equal(out->unused[0], offered ? 1 : 0);
 	assert_false(out->flags & FUSE_ASYNC_DIO);
 	assert_false(out->flags & FUSE_AUTO_INVAL_DATA);
 	assert_false(out->flags & (FUSE_SPLICE_READ | FUSE_SPLICE_WRITE));
@@ -90,6 +119,7 @@ struct kernel *kernel_new(uint32_t read_timeout_ms, uint32_t lookup_wait_ms)
 {
 	struct kernel *k = mem_new(struct kernel);
 	struct mount_cfg cfg = {
+		.keeper = keeper,
 		.uid = 1000,
 		.gid = 100,
 		.umask = 0022,
@@ -192,7 +222,11 @@ static bool take_one(struct kernel *k, uint64_t *unique)
 		return false;
 	assert_true((size_t)n >= sizeof(h));
 	assert_int_equal(h.len, n);
-	assert_true(h.unique > 0 && h.unique <= k->last);
+	if (h.unique == 0) {
+		k->notified[h.error]++;
+		return take_one(k, unique);
+	}
+	assert_true(h.unique <= k->last);
 	k->answers[h.unique]++;
 	k->err = -h.error;
 	k->len = (size_t)n - sizeof(h);

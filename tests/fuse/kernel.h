@@ -21,6 +21,7 @@ struct kernel {
 	int fd;
 	uint64_t last; /* unique of the last request; they count from 1 */
 	int answers[KERNEL_REQUESTS];
+	int notified[16]; /* by code */
 	/* the last reply taken */
 	int err; /* positive errno */
 	size_t len;
@@ -36,6 +37,18 @@ extern const struct fuse_custom_io kernel_device;
 
 /* kernel_new — a served mount with an engine of fakes, INIT done. */
 struct kernel *kernel_new(uint32_t read_timeout_ms, uint32_t lookup_wait_ms);
+
+/* kernel_offer — flags2 of INIT, in every kernel_new from now on.
+ * kernel_offer_too — more of its flags. */
+void kernel_offer(uint32_t flags2);
+void kernel_offer_too(uint32_t flags);
+
+/* kernel_keep — what is remembered, in every kernel_new from now on; kept.
+ * NULL: nothing. */
+void kernel_keep(const struct keeper *keeper);
+
+/* kernel_forgo — a request that nobody answers, for the mount ends. */
+void kernel_forgo(struct kernel *k, uint64_t unique);
 
 /* kernel_free — every request was answered once. */
 void kernel_free(struct kernel *k);

@@ -51,7 +51,7 @@ static struct fixture setup(void)
 	f.mi = fake_metainfo_new("movie", 0xaa, movie_files, 6);
 	f.t = fake_add(f.k->engine, &f.mi->id);
 	fake_ready(f.t, f.mi);
-	assert_int_equal(mount_show(f.k->m, f.t), 0);
+	assert_int_equal(mount_on_ready(f.k->m, f.t), 0);
 	f.top = inode_base(&f.mi->id);
 	return f;
 }
@@ -110,7 +110,7 @@ static void list(struct kernel *k, uint64_t dir, uint32_t size,
 						"%.*s ", (int)d->namelen,
 						d->name);
 			assert_true(len < LIST_BYTES);
-			assert_true(d->off == in.offset + 1);
+			assert_true(d->off > in.offset);
 			in.offset = d->off;
 			at += FUSE_DIRENT_SIZE(d);
 		}
@@ -214,9 +214,9 @@ static void attributes(void **state)
 	assert_int_equal(kernel_getattr(f.k, f.top | 6, &a), 0);
 	assert_int_equal(a.attr.blocks, 0);
 	assert_int_equal(kernel_getattr(f.k, INODE_ROOT, &a), 0);
-	assert_int_equal(a.attr.mode, S_IFDIR | 0555);
+	assert_int_equal(a.attr.mode, S_IFDIR | 0755);
 	assert_int_equal(a.attr.nlink, 3);
-	assert_int_equal(a.attr_valid, 0);
+	assert_int_equal(a.attr_valid, 3600);
 	assert_int_equal(kernel_getattr(f.k, f.top | 77, &a), ESTALE);
 	teardown(&f);
 }
@@ -229,13 +229,15 @@ static void listings(void **state)
 	char names[LIST_BYTES];
 
 	list(f.k, INODE_ROOT, 4096, names);
-	assert_string_equal(names, ". .. movie ");
+	assert_string_equal(names, ". .. .trackerignore movie ");
 	list(f.k, f.top, 4096, names);
 	assert_string_equal(names, ". .. empty movie.mkv run.sh subs ");
 	list(f.k, f.top, 64, names);
 	assert_string_equal(names, ". .. empty movie.mkv run.sh subs ");
 	list(f.k, INODE_CONTROL, 4096, names);
-	assert_string_equal(names, ". .. status status.json ");
+	assert_string_equal(names, ". .. status status.json dht ");
+	list(f.k, INODE_DHT, 4096, names);
+	assert_string_equal(names, ". .. id status status.json table sample ");
 	teardown(&f);
 }
 
@@ -246,6 +248,7 @@ static void listing_plus(void **state)
 	struct fuse_read_in in = {.size = 4096, .offset = 3};
 	const struct fuse_direntplus *d = (const void *)f.k->data;
 
+	(void)find(&f, f.top, "movie.mkv"); /* who asks for one */
 	kernel_wait(f.k, kernel_send(f.k, FUSE_READDIRPLUS, f.top, &in,
 				     sizeof(in), NULL));
 	assert_int_equal(f.k->err, 0);
@@ -265,9 +268,9 @@ static void root_grows_at_its_end(void **state)
 	char names[LIST_BYTES];
 
 	fake_ready(t, mi);
-	assert_int_equal(mount_show(f.k->m, t), 0);
+	assert_int_equal(mount_on_ready(f.k->m, t), 0);
 	list(f.k, INODE_ROOT, 64, names);
-	assert_string_equal(names, ". .. movie a ");
+	assert_string_equal(names, ". .. .trackerignore movie a ");
 	teardown(&f);
 	fake_metainfo_free(mi);
 }
@@ -288,12 +291,13 @@ static void equal_names(void **state)
 					  movie_files, 1);
 		t = fake_add(f.k->engine, &mi[i]->id);
 		fake_ready(t, mi[i]);
-		assert_int_equal(mount_show(f.k->m, t), 0);
+		assert_int_equal(mount_on_ready(f.k->m, t), 0);
 	}
 	list(f.k, INODE_ROOT, 4096, listed);
-	assert_string_equal(listed, ". .. movie movie [b0b0b0b0] " HEX_A
-				    " [b1b1b1b1] .shoalfs [b2b2b2b2] ");
-	assert_int_equal(mount_show(f.k->m, f.t), EEXIST);
+	assert_string_equal(listed,
+			    ". .. .trackerignore movie movie [b0b0b0b0] " HEX_A
+			    " [b1b1b1b1] .shoalfs [b2b2b2b2] ");
+	assert_int_equal(mount_on_ready(f.k->m, f.t), 0);
 	assert_true(find(&f, INODE_ROOT, "movie") == f.top);
 	assert_true(find(&f, INODE_ROOT, "movie [b0b0b0b0]") ==
 		    inode_base(&mi[0]->id));
@@ -339,8 +343,68 @@ static void hash_is_a_twin(void **state)
 	assert_true(inode_is_twin(subs));
 	assert_true(find(&f, subs, "..") == twin);
 	assert_true(find(&f, subs, "en.srt") == (f.top | 2));
-	assert_int_equal(kernel_lookup(f.k, (f.top | 1) | INODE_TWIN, ".", &e),
-			 ESTALE);
+	teardown(&f);
+}
+
+/* A file that is held when it is looked up has a number of its own for the
+ * kernel to read it by itself; both are good for ever, and st_ino is one. A
+ * torrent that has no blob to give is read through us all the same. */
+static void whole_files_have_a_twin(void **state)
+{
+	struct fixture f;
+	struct fuse_entry_out e;
+	struct fuse_open_out open;
+	uint64_t file, u;
+
+	kernel_offer(1 << 5);
+	f = setup();
+	assert_int_equal(kernel_lookup(f.k, f.top, "movie.mkv", &e), 0);
+	file = e.nodeid;
+	assert_false(inode_is_twin(file));
+	assert_true(e.entry_valid <= 1);
+	fake_hold(f.t, f.mi->total_bytes);
+	assert_int_equal(kernel_lookup(f.k, f.top, "movie.mkv", &e), 0);
+	assert_true(e.nodeid == (file | INODE_TWIN));
+	assert_true(e.attr.ino == file);
+	assert_true(e.entry_valid > 1000);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(kernel_open(f.k, e.nodeid, O_RDONLY, &open),
+				 0);
+		assert_true(open.open_flags & FOPEN_KEEP_CACHE);
+		u = kernel_read_start(f.k, e.nodeid, open.fh, 0, 4096);
+		kernel_wait(f.k, u);
+		assert_int_equal(f.k->len, 4096);
+		kernel_release(f.k, e.nodeid, open.fh);
+	}
+	for (int i = 0; i < 2; i++) {
+		uint64_t number = i == 0 ? file : file | INODE_TWIN;
+
+		assert_int_equal(kernel_lookup(f.k, number, ".", &e), 0);
+		assert_true(e.nodeid == number);
+		assert_true(e.attr.ino == file);
+	}
+	teardown(&f);
+	kernel_offer(0);
+}
+
+/* The kernel goes on with handles that a predecessor gave it; a release of one
+ * that is not known, or was released already, is no error. */
+static void handles_of_a_predecessor(void **state)
+{
+	struct fixture f = setup();
+	uint64_t file = find(&f, f.top, "movie.mkv");
+	uint64_t fh = open_file(&f, file) + 1000000;
+
+	fake_hold(f.t, f.mi->total_bytes);
+	kernel_release(f.k, file, fh - 1000000);
+	kernel_wait(f.k, kernel_read_start(f.k, file, fh, 8192, 4096));
+	assert_bytes(f.k, 8192, 4096);
+	kernel_wait(f.k, kernel_read_start(f.k, file, fh, 0, 4096));
+	assert_bytes(f.k, 0, 4096);
+	kernel_wait(f.k, kernel_read_start(f.k, f.top, fh + 1, 0, 4096));
+	assert_int_equal(f.k->err, ESTALE);
+	kernel_release(f.k, file, fh);
+	kernel_release(f.k, file, fh);
 	teardown(&f);
 }
 
@@ -361,7 +425,7 @@ static void hash_waits_for_metadata(void **state)
 	hex[0] = 'c';
 	assert_int_equal(kernel_lookup(f.k, INODE_ROOT, hex, &e), ENOENT);
 	fake_ready(t, mi);
-	assert_int_equal(mount_show(f.k->m, t), 0);
+	assert_int_equal(mount_on_ready(f.k->m, t), 0);
 	kernel_wait(f.k, u);
 	assert_int_equal(f.k->err, 0);
 	teardown(&f);
@@ -477,7 +541,7 @@ static void opens_cached_and_read_only(void **state)
 	struct fuse_open_out o;
 
 	assert_int_equal(kernel_open(f.k, f.top | 1, O_RDONLY, &o), 0);
-	assert_int_equal(o.open_flags, FOPEN_KEEP_CACHE);
+	assert_int_equal(o.open_flags, FOPEN_KEEP_CACHE | FOPEN_NOFLUSH);
 	assert_int_equal(kernel_open(f.k, f.top | 1, O_RDWR, &o), EROFS);
 	assert_int_equal(kernel_open(f.k, f.top | 1, O_WRONLY, &o), EROFS);
 	assert_int_equal(kernel_open(f.k, f.top, O_RDONLY, &o), EISDIR);
@@ -591,6 +655,69 @@ static void interrupts(void **state)
 	teardown(&f);
 }
 
+/* A read of the kernel's read-ahead that waits is nudged: EINTR, what was asked
+ * of the torrent stays, and the page that is asked for next waits on: it is an
+ * interrupt, the bytes or the deadline, counted from the first request, that
+ * ends it. */
+static void waits_are_nudged(void **state)
+{
+	struct fixture f = setup();
+	uint64_t fh = open_file(&f, f.top | 1), u;
+
+	f.k->m->nudge_us = 5000;
+	f.k->m->read_timeout_us = 200000;
+	u = kernel_read_start(f.k, f.top | 1, fh, 0, 65536);
+	assert_false(kernel_poll(f.k, u));
+	kernel_run(f.k, 10);
+	kernel_wait(f.k, u);
+	assert_int_equal(f.k->err, EINTR);
+	assert_int_equal(fake_reads(f.t), 1);
+	u = kernel_read_start(f.k, f.top | 1, fh, 8192, 4096);
+	assert_false(kernel_poll(f.k, u));
+	assert_int_equal(fake_reads(f.t), 2);
+	kernel_run(f.k, HANDLE_AGAIN_US / 1000 + 5);
+	assert_int_equal(fake_reads(f.t), 1);
+	assert_false(kernel_poll(f.k, u));
+	kernel_run(f.k, 145);
+	kernel_wait(f.k, u);
+	assert_int_equal(f.k->err, EIO);
+	kernel_run(f.k, HANDLE_AGAIN_US / 1000 + 5);
+	u = kernel_read_start(f.k, f.top | 1, fh, 12288, 8192);
+	assert_false(kernel_poll(f.k, u));
+	kernel_run(f.k, 10);
+	assert_false(kernel_poll(f.k, u));
+	kernel_interrupt(f.k, u);
+	kernel_wait(f.k, u);
+	assert_int_equal(f.k->err, EINTR);
+	teardown(&f);
+}
+
+/* With O_DIRECT the error would be the reader's: no nudge. A handle may be
+ * closed while what it asked for is still asked of the torrent. */
+static void who_is_not_nudged(void **state)
+{
+	struct fixture f = setup();
+	uint64_t fh = open_file(&f, f.top | 1), u;
+	struct fuse_read_in in = {
+		.fh = fh, .size = 65536, .flags = O_RDONLY | O_DIRECT};
+
+	f.k->m->nudge_us = 2000;
+	u = kernel_send(f.k, FUSE_READ, f.top | 1, &in, sizeof(in), NULL);
+	assert_false(kernel_poll(f.k, u));
+	kernel_run(f.k, 8);
+	assert_false(kernel_poll(f.k, u));
+	kernel_interrupt(f.k, u);
+	kernel_wait(f.k, u);
+	u = kernel_read_start(f.k, f.top | 1, fh, 0, 65536);
+	assert_false(kernel_poll(f.k, u));
+	kernel_run(f.k, 8);
+	kernel_wait(f.k, u);
+	assert_int_equal(f.k->err, EINTR);
+	kernel_release(f.k, f.top | 1, fh);
+	assert_int_equal(fake_reads(f.t), 0);
+	teardown(&f);
+}
+
 /* Whatever the torrent's error is, a reader gets EIO. */
 static void errors_become_eio(void **state)
 {
@@ -649,7 +776,7 @@ static void window_follows_the_reader(void **state)
 	struct fuse_open_out o;
 
 	fake_ready(t, mi);
-	assert_int_equal(mount_show(k->m, t), 0);
+	assert_int_equal(mount_on_ready(k->m, t), 0);
 	fake_hold(t, mi->total_bytes);
 	assert_int_equal(kernel_open(k, top | 2, O_RDONLY, &o), 0);
 	kernel_wait(k, kernel_read_start(k, top | 2, o.fh, 0, 16384));
@@ -669,31 +796,37 @@ static void window_follows_the_reader(void **state)
 }
 
 /* The first read of a film asks for its tail as well, but not one that begins
- * in its middle; and the tail is let go with the handle. */
+ * in its middle, nor one that finds its bytes here: somebody has looked at it
+ * before. The tail is let go with the handle. */
 static void a_film_is_asked_for_at_both_ends(void **state)
 {
 	static const struct fake_file files[] = {{"film.mkv", 64 << 20, 0}};
 	struct kernel *k = kernel_new(READ_MS, LOOKUP_MS);
 	struct metainfo *mi = fake_metainfo_new("m", 0xcc, files, 1);
 	struct torrent *t = fake_add(k->engine, &mi->id);
-	uint64_t top = inode_base(&mi->id), off, len;
+	uint64_t top = inode_base(&mi->id), off, len, unique;
 	struct fuse_open_out o;
 
 	fake_ready(t, mi);
-	assert_int_equal(mount_show(k->m, t), 0);
-	fake_hold(t, mi->total_bytes);
+	assert_int_equal(mount_on_ready(k->m, t), 0);
 	assert_int_equal(kernel_open(k, top | 1, O_RDONLY, &o), 0);
-	kernel_wait(k, kernel_read_start(k, top | 1, o.fh, 30 << 20, 16384));
-	assert_int_equal(fake_cursors(t), 0);
-	kernel_release(k, top | 1, o.fh);
-	assert_int_equal(kernel_open(k, top | 1, O_RDONLY, &o), 0);
-	kernel_wait(k, kernel_read_start(k, top | 1, o.fh, 0, 16384));
+	unique = kernel_read_start(k, top | 1, o.fh, 0, 16384);
+	kernel_turn(k);
 	assert_int_equal(fake_cursors(t), 2);
 	fake_window(t, &off, &len);
 	assert_int_equal(off, 63 << 20);
 	assert_int_equal(len, 1 << 20);
+	fake_hold(t, mi->total_bytes);
+	kernel_wait(k, unique);
 	kernel_release(k, top | 1, o.fh);
 	assert_int_equal(fake_cursors(t), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(kernel_open(k, top | 1, O_RDONLY, &o), 0);
+		kernel_wait(k, kernel_read_start(k, top | 1, o.fh,
+						 i == 0 ? 0 : 30 << 20, 16384));
+		assert_int_equal(fake_cursors(t), 0);
+		kernel_release(k, top | 1, o.fh);
+	}
 	kernel_free(k);
 	fake_metainfo_free(mi);
 }
@@ -888,7 +1021,7 @@ static void stale_numbers(void **state)
 		FUSE_READDIR, FUSE_READDIRPLUS, FUSE_GETXATTR, FUSE_LISTXATTR};
 	struct fixture f = setup();
 	const uint64_t nodes[] = {0,
-				  5,
+				  100,
 				  UINT64_MAX,
 				  f.top | 0xfffff,
 				  f.top | 5,
@@ -1025,7 +1158,7 @@ static void no_memory_costs_one_request(void **state)
 	teardown(&f);
 }
 
-/* Nor does one in mount_show change what is shown. */
+/* Nor does one in mount_on_ready change what is shown. */
 static void no_memory_shows_nothing(void **state)
 {
 	struct fixture f = setup();
@@ -1038,16 +1171,21 @@ static void no_memory_shows_nothing(void **state)
 	for (uint64_t n = 0; r == ENOMEM; n++) {
 		assert_true(n < 100);
 		list(f.k, INODE_ROOT, 4096, names);
-		assert_string_equal(names, ". .. movie ");
+		assert_string_equal(names, ". .. .trackerignore movie ");
 		mem_fail_after(n, 0);
-		r = mount_show(f.k->m, t);
+		r = mount_on_ready(f.k->m, t);
 		mem_fail_after(UINT64_MAX, 0);
 	}
 	assert_int_equal(r, 0);
 	list(f.k, INODE_ROOT, 4096, names);
-	assert_string_equal(names, ". .. movie a ");
+	assert_string_equal(names, ". .. .trackerignore movie a ");
 	teardown(&f);
 	fake_metainfo_free(mi);
+}
+
+static void on_nothing(void *arg)
+{
+	(void)arg;
 }
 
 /* A mount that cannot be made leaves nothing behind. */
@@ -1055,10 +1193,14 @@ static void no_memory_makes_no_mount(void **state)
 {
 	struct mount_cfg cfg = {0};
 	struct mount *m = NULL;
+	struct loop_timer *timer;
 	uint64_t before;
 	int r = ENOMEM;
 
 	assert_int_equal(loop_new(&cfg.loop), 0);
+	/* What the loop has for the first is not given back. */
+	assert_int_equal(loop_timer_new(cfg.loop, on_nothing, NULL, &timer), 0);
+	loop_timer_free(timer);
 	before = mem_in_use_bytes();
 	for (uint64_t n = 0; r == ENOMEM; n++) {
 		int fds[2];
@@ -1094,6 +1236,8 @@ int main(void)
 		cmocka_unit_test(equal_names),
 		cmocka_unit_test(statfs),
 		cmocka_unit_test(hash_is_a_twin),
+		cmocka_unit_test(whole_files_have_a_twin),
+		cmocka_unit_test(handles_of_a_predecessor),
 		cmocka_unit_test(hash_waits_for_metadata),
 		cmocka_unit_test(hash_does_not_wait_for_ever),
 		cmocka_unit_test(named_hash_is_looked_for),
@@ -1104,6 +1248,8 @@ int main(void)
 		cmocka_unit_test(progress_moves_the_deadline),
 		cmocka_unit_test(kernel_limit_is_firm),
 		cmocka_unit_test(interrupts),
+		cmocka_unit_test(waits_are_nudged),
+		cmocka_unit_test(who_is_not_nudged),
 		cmocka_unit_test(errors_become_eio),
 		cmocka_unit_test(stalled_readers_delay_nobody),
 		cmocka_unit_test(window_follows_the_reader),

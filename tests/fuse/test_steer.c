@@ -69,7 +69,7 @@ static int setup(void **state)
 	f->mi = fake_metainfo_new("movie", 0xaa, files, 3);
 	f->t = fake_add(f->k->engine, &f->mi->id);
 	fake_ready(f->t, f->mi);
-	assert_int_equal(mount_show(f->k->m, f->t), 0);
+	assert_int_equal(mount_on_ready(f->k->m, f->t), 0);
 	f->unknown = fake_add(f->k->engine, &unknown);
 	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/shoal-steer-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
@@ -305,6 +305,33 @@ static void lines_however_they_come(void **state)
 	assert_null(hear(f));
 }
 
+/* A key is added by its link, or by its name as rm has it; twice is no
+ * mistake. */
+static void keys_are_added_and_removed(void **state)
+{
+#define KEY "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+	static const char add[] = "{\"verb\": \"add\", \"magnet\": "
+				  "\"magnet:?xs=urn:btpk:" KEY "\"}";
+	static const char rm[] =
+		"{\"verb\": \"rm\", \"torrent\": \"btpk-" KEY "\"}";
+	struct fixture *f = *state;
+	json_t *j;
+
+	assert_error(f, rm, "no key");
+	for (int i = 0; i < 2; i++) {
+		j = ask(f, add);
+		assert_string_equal(
+			json_string_value(json_object_get(j, "torrent")),
+			"btpk-" KEY);
+		assert_int_equal(json_is_true(json_object_get(j, "was_there")),
+				 i);
+		json_decref(j);
+	}
+	assert_ok(f, rm);
+	assert_error(f, rm, "no key");
+#undef KEY
+}
+
 /* A line without an end is not waited for for ever. */
 static void a_line_has_a_limit(void **state)
 {
@@ -424,6 +451,7 @@ int main(void)
 		T(figures),
 		T(is_found_and_private),
 		T(lines_however_they_come),
+		T(keys_are_added_and_removed),
 		T(a_line_has_a_limit),
 		T(who_does_not_listen_waits_alone),
 		T(connections_have_a_limit),

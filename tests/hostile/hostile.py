@@ -342,7 +342,7 @@ class Victim:
 
     def memory(self):
         """The most memory it has had, in bytes."""
-        with open(f"/proc/{self.mount.proc.pid}/status") as status:
+        with open(f"/proc/{self.mount.daemon()}/status") as status:
             return 1024 * int(re.search(r"VmHWM:\s+(\d+)",
                                         status.read()).group(1))
 

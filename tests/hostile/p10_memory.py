@@ -46,7 +46,8 @@ def limit(lab, pid):
         lab.defer(lambda: remove(group))
         try:
             for leaf, value in ((name, CAP), ("cgroup.procs", pid)):
-                with open(f"{group}/{leaf}", "w") as out:
+                # It is there, or this is no cgroup but a directory above some.
+                with open(f"{group}/{leaf}", "r+") as out:
                     out.write(str(value))
             return True
         except OSError:
@@ -86,8 +87,9 @@ def make_huge(lab, name, fill):
 def serve_requests(line, answer):
     for kind, body in line.messages():
         if kind == REQUEST:
-            data = answer(struct.unpack(">I", body[4:8])[0])
-            if data and not line.send(message(PIECE, body[:8] + data)):
+            begin, size = struct.unpack(">II", body[4:12])
+            data = answer(begin)
+            if data and not line.send(message(PIECE, body[:8] + data[:size])):
                 return
 
 
@@ -117,10 +119,11 @@ def scenario(lab):
     servers = [Server(hosts[2], serve) for _ in range(PEERS)]
     store, is_disk = disk(lab)
     victim = Victim(hosts, bad[0], seed=False, options=[
-        "read_timeout=10", f"store={store}", *(f"peer={server.name}" for server in servers)],
+        "read_timeout=10", f"store={store}",
+        *(f"peer={server.name}" for server in servers)],
         more=[torrent.file for torrent in [*bad[1:], good]])
     print("in a cgroup" if is_disk and
-          limit(lab, victim.mount.proc.pid) else "in no cgroup")
+          limit(lab, victim.mount.daemon()) else "in no cgroup")
     paths = [content_path(victim.mount, torrent) for torrent in bad]
     failed = []
 

@@ -1,6 +1,8 @@
 """Goal: no stream of bytes that a peer may send does harm. What breaks a rule
 ends his connection, for a reason that the log names once; what is only useless
-is passed over, and he is answered afterwards like anybody."""
+is passed over, and he is answered afterwards like anybody. Whose host breaks
+the rules again and again is not heard any more, whatever the port; who keeps to
+them behind the same address stays connected."""
 
 import struct
 
@@ -9,6 +11,7 @@ from lab import run
 
 RULE, LONG = "broke the protocol", "message too long"
 PLAIN = EXT     # speaks no BEP 6
+OFFENCES = 4    # of one host, then it is banned
 
 
 def index(kind, number):
@@ -109,10 +112,35 @@ def is_answered(line):
         for kind, body in line.messages())
 
 
+def repeat(victim, source):
+    """An offender comes back until he is banned; nobody else is."""
+    patient = victim.dial(source=source)
+    assert patient.take(68) and is_answered(patient)
+    for turn in range(OFFENCES):
+        line = victim.dial(size(0xffffffff, EXTENDED), source=source)
+        assert line.closed(5), turn
+        assert victim.ended(line.name) == [LONG], turn
+        line.close()
+    told = [text for text in victim.log() if "banned for 10 min" in text]
+    assert len(told) == 1 and source in told[0], told
+    for _ in range(3):
+        line = victim.dial(source=source)
+        assert line.closed(5) and not line.heard, line.heard
+        line.close()
+    assert is_answered(patient)
+    other = victim.dial()
+    assert other.take(68) and is_answered(other)
+    other.close()
+    patient.close()
+
+
 def scenario(lab):
     victim = Victim(link_hosts(lab), make_film(lab, (1 << 20) + 5))
-    for what, reason, flags, stream in fatal(victim.torrent):
-        line = victim.dial(stream, flags=flags)
+    cases = fatal(victim.torrent)
+    # Each from an address of its own: who does two of them has a record.
+    *addresses, offender = add_addresses(victim.rogue, len(cases) + 1)
+    for source, (what, reason, flags, stream) in zip(addresses, cases):
+        line = victim.dial(stream, flags=flags, source=source)
         assert line.closed(5), what
         assert victim.ended(line.name) == [reason], \
             (what, victim.ended(line.name))
@@ -129,6 +157,7 @@ def scenario(lab):
         assert line.closed(5) and not line.heard, (what, line.heard)
         assert not victim.ended(line.name), what    # nor a line in the log
         line.close()
+    repeat(victim, offender)
     victim.survived()
 
 

@@ -25,7 +25,7 @@ def flood(victim):
 
 
 def descriptors(victim):
-    return len(os.listdir(f"/proc/{victim.mount.proc.pid}/fd"))
+    return len(os.listdir(f"/proc/{victim.mount.daemon()}/fd"))
 
 
 def scenario(lab):

@@ -80,19 +80,34 @@ class Libtorrent(Client):
 
 
 class Transmission(Client):
-    def __init__(self, host, torrent, into, peers=()):
+    """`dht`: the addresses of nodes that it knows from its last run, of one
+    family, and that is the only one it is in then; it wants nine before it believes in them. Without any it has no DHT. With
+    `later` the torrent is not added before add()."""
+
+    def __init__(self, host, torrent, into, peers=(), dht=(), later=False):
         super().__init__(host, torrent)
         home = host.lab.fresh_dir("transmission")
+        settings = transmission_settings(host, into)
+        settings["dht-enabled"] = bool(dht)
+        if dht and family_of(dht[0]) == socket.AF_INET6:
+            settings["bind-address-ipv4"] = "127.0.0.1"
         with open(os.path.join(home, "settings.json"), "w") as out:
-            json.dump(transmission_settings(host, into), out)
+            json.dump(settings, out)
+        if dht:
+            with open(os.path.join(home, "dht.dat"), "wb") as out:
+                out.write(_dht_dat(dht))
         self._session = {}
         self.proc = host.start([need("transmission-daemon"), "--foreground",
                                 "--config-dir", home])
         self._wait(lambda: host.listening(9091, "127.0.0.1"), 20, "RPC")
         # It has no way to be told of a peer: they find it.
         assert not peers, "transmission cannot be told of peers"
-        transmission_rpc(host, self._session, "torrent-add",
-                         filename=torrent.file)
+        if not later:
+            self.add()
+
+    def add(self):
+        transmission_rpc(self.host, self._session, "torrent-add",
+                         filename=self.torrent.file)
 
     def _ask(self, *fields):
         answer = transmission_rpc(self.host, self._session, "torrent-get",
@@ -106,6 +121,21 @@ class Transmission(Client):
     def is_checked(self):
         now = self._ask("status", "recheckProgress")
         return now["status"] in (4, 6)      # downloading, seeding
+
+
+def _dht_dat(nodes):
+    """What Transmission knows of the DHT: an id, and compact addresses."""
+    compact = b""
+    for node in nodes:
+        address, port = node.rsplit(":", 1)
+        compact += socket.inet_pton(family_of(node), address.strip("[]"))
+        compact += int(port).to_bytes(2, "big")
+    name = b"6:nodes6" if family_of(nodes[0]) == socket.AF_INET6 else b"5:nodes"
+    return b"d2:id20:%s%s%d:%se" % (os.urandom(20), name, len(compact), compact)
+
+
+def family_of(node):
+    return socket.AF_INET6 if node.startswith("[") else socket.AF_INET
 
 
 class Aria2(Client):

@@ -7,7 +7,8 @@
  * with one line of JSON; the next is to wait for it.
  *
  *   node HOST:PORT          somebody may be there
- *   find HASH               {"peers": ["HOST:PORT", …]}
+ *   find HASH               {"peers": ["HOST:PORT", …], "first_ms": since it
+ *                           began, if there are any}
  *   announce HASH PORT      {"stored": N}
  *   put VALUE               an immutable item, bencoded: {"target", "stored"}
  *   get HASH                {"value": "…"} or null
@@ -37,6 +38,7 @@ struct driver {
 	struct hasher *hasher;
 	/* the command under way */
 	bool is_busy, is_quitting;
+	uint64_t began_us, first_us; /* 0: no peers yet */
 	char what[16];
 	struct addr peers[512];
 	size_t n_peers;
@@ -107,6 +109,8 @@ static void on_peers(void *arg, const struct addr *peers, size_t n)
 {
 	struct driver *d = arg;
 
+	if (d->first_us == 0)
+		d->first_us = clock_mono_us();
 	for (size_t i = 0; i < n && d->n_peers < 512; i++)
 		d->peers[d->n_peers++] = peers[i];
 }
@@ -147,6 +151,9 @@ static void on_end(void *arg, const struct dht_outcome *o)
 	print_hex(d->key, sizeof(d->key));
 	printf("\", \"seq\": %lld, \"value\": ", (long long)d->seq);
 	print_value(d);
+	if (d->first_us != 0)
+		printf(", \"first_ms\": %.3f",
+		       (double)(d->first_us - d->began_us) / 1e3);
 	printf(", \"peers\": [");
 	for (size_t i = 0; i < d->n_peers; i++)
 		printf("%s\"%s\"", i > 0 ? ", " : "",
@@ -163,6 +170,8 @@ static void start(struct driver *d, struct dht_search_cfg cfg)
 	cfg.on_end = on_end;
 	cfg.arg = d;
 	d->n_peers = 0;
+	d->first_us = 0;
+	d->began_us = clock_mono_us();
 	d->has_item = false;
 	d->seq = 0;
 	if (dht_search_start(d->node, clock_mono_us(), &cfg, NULL) != 0)

@@ -235,6 +235,13 @@ class Lab:
         os.chmod(path, 0o755)
         return path
 
+    def disk(self, name, size):
+        """A fresh directory that is a disk of its own, of so many bytes."""
+        path = self.fresh_dir(name)
+        _mount("tmpfs", path, options=f"size={size},mode=0755")
+        self.defer(_libc.umount2, path.encode(), MNT_DETACH)
+        return path
+
     def defer(self, function, *arguments):
         """Called when the lab is taken down, last one first."""
         self._undo.callback(function, *arguments)

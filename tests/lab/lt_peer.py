@@ -6,8 +6,10 @@ unless --dht.
 It reads commands, one a line, and answers each with one line of JSON:
     status            progress, rates, payload counts, CPU seconds
     have              the indexes of the pieces it holds
+    flush             returns when they are on disk
     peer HOST:PORT    try this peer
     dht               nodes in its routing table
+    announces         announces that it has sent to the DHT
     quit
 """
 
@@ -50,6 +52,11 @@ def parse():
     return parser.parse_args()
 
 
+def is_first(options):
+    """Many nodes in one: they learn of each other who they are."""
+    return "," in options.listen
+
+
 def open_session(options):
     settings = lt.high_performance_seed() if options.seed \
         else lt.default_settings()
@@ -58,11 +65,15 @@ def open_session(options):
         "enable_dht": options.dht is not None, "enable_lsd": False,
         # Nodes named there would be routers, never contacts.
         "dht_bootstrap_nodes": "",
+        # In nobody's table before it is who it will be: restart_dht().
+        "dht_read_only": not is_first(options),
         # All nodes are in one room here.
         "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False,
         "dht_ignore_dark_internet": False,
-        "dht_announce_interval": 5,
-        # One session is many nodes, and each of them may be asked.
+        "dht_announce_interval": 1,
+        # One session is many nodes: they share one budget of bytes, without
+        # which answers are silently not sent, and each of them may be asked.
+        "dht_upload_rate_limit": 1 << 24,
         "dht_block_ratelimit": 1000, "dht_block_timeout": 1,
         "enable_upnp": False, "enable_natpmp": False,
         "enable_outgoing_tcp": not options.utp,
@@ -78,6 +89,7 @@ def open_session(options):
         "min_announce_interval": 1, "tracker_backoff": 1,
         "alert_mask": lt.alert.category_t.status_notification
         | lt.alert.category_t.tracker_notification
+        | lt.alert.category_t.storage_notification
         | lt.alert.category_t.error_notification,
     })
     if options.plain:
@@ -117,10 +129,28 @@ class Peer:
         self.began = time.monotonic()
         self.finished = None
         self.announced = False
+        self.announces = 0      # as of the last time that it was asked
+        self.flushed = False
         self.errors = []
         for peer in options.peer:
             connect(self.handle, peer)
         self.nodes = [node for node in options.dht or () if node]
+        self.nodes_told = 0
+        self.external = set()
+        self.has_id = options.dht is None
+        self.wants = options.listen.count(",") + 1
+
+    def restart_dht(self):
+        """A node takes another id when it learns its address (BEP 42). Who
+        still tells of the old one sends libtorrent's searches round in circles,
+        for half a minute: so it begins once more, as who it is."""
+        late = time.monotonic() - self.began > 5
+        if self.has_id or len(self.external) < self.wants and not late:
+            return
+        self.has_id = True
+        self.session.apply_settings({"enable_dht": False})
+        self.session.apply_settings({"enable_dht": True,
+                                     "dht_read_only": False})
         self.nodes_told = 0
 
     def tell_nodes(self):
@@ -137,11 +167,27 @@ class Peer:
             if isinstance(alert, lt.torrent_finished_alert) \
                     and self.finished is None:
                 self.finished = time.monotonic()
+            if isinstance(alert, lt.session_stats_alert):
+                self.announces = alert.values["dht.dht_announce_peer_out"]
+            if isinstance(alert, lt.external_ip_alert):
+                self.external.add(str(alert.external_address))
             if isinstance(alert, lt.tracker_reply_alert):
                 self.announced = True
+            if isinstance(alert, lt.cache_flushed_alert):
+                self.flushed = True
             if alert.category() & lt.alert.category_t.error_notification:
                 self.errors.append(str(alert))
                 print(alert, file=sys.stderr, flush=True)
+
+    def flush(self):
+        """What is complete may still be on its way to the disk."""
+        self.flushed = False
+        self.handle.flush_cache()
+        until = time.monotonic() + 10
+        while not self.flushed and time.monotonic() < until:
+            self.session.wait_for_alert(100)
+            self.take_alerts()
+        return {"flushed": self.flushed}
 
     def status(self):
         now = self.handle.status()
@@ -168,13 +214,18 @@ class Peer:
         if verb == "have":
             return [index for index, held
                     in enumerate(self.handle.status().pieces) if held]
+        if verb == "flush":
+            return self.flush()
         if verb == "peer":
             connect(self.handle, words[0])
             return {}
         if verb == "dht":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return self.session.status().dht_nodes
+                return self.session.status().dht_nodes if self.has_id else 0
+        if verb == "announces":
+            self.session.post_session_stats()
+            return self.announces
         if verb == "quit":
             return None
         return {"error": f"unknown command {verb}"}
@@ -183,6 +234,7 @@ class Peer:
         while True:
             ready, _, _ = select.select([sys.stdin], [], [], 0.02)
             self.take_alerts()
+            self.restart_dht()
             self.tell_nodes()
             if not ready:
                 continue

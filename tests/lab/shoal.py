@@ -3,12 +3,10 @@
 SHOALFS_BIN is the directory of the programs."""
 
 import contextlib
-import glob
 import json
 import os
-import shutil
-import sqlite3
 
+import kept
 from lab import Skip, until
 from swarm import digest, tree_digest
 
@@ -21,6 +19,15 @@ def program(name="shoalfs"):
     if not folder or not os.access(path, os.X_OK):
         raise Skip(f"{name} is not built (SHOALFS_BIN)")
     return path
+
+
+def daemon_of(pid):
+    """The daemon of a shoalfs in front, which holds the mount; 0: none."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as children:
+            return int((children.read().split() or [0])[0])
+    except OSError:
+        return 0
 
 
 class Mount:
@@ -36,6 +43,7 @@ class Mount:
         os.makedirs(self.path, exist_ok=True)
         words = [f"store={self.store}", *options]
         words += [f"dht_bootstrap={node}" for node in dht] or ["nodht"]
+        self.is_alone = "-d" in sources
         self.proc = host.start([program(), "-f", "-o", ",".join(words),
                                 *sources, self.path])
         self._wait_mounted()
@@ -46,6 +54,11 @@ class Mount:
                 raise OSError(f"shoalfs ended: {self.proc.text()}")
             return self.lab.mounted(self.path)
         until(answers, MOUNT_SECONDS, "mounted")
+
+    def daemon(self):
+        """The number of the process that serves: a child of the one that was
+        started, or with -d itself; 0 when there is none just now."""
+        return self.proc.pid if self.is_alone else daemon_of(self.proc.pid)
 
     def at(self, *parts):
         return os.path.join(self.path, *parts)
@@ -83,22 +96,9 @@ class Mount:
         until(lambda: not self.lab.mounted(self.path), 5, "cleared")
 
     def committed(self):
-        """The pieces that the index on disk says are held, by torrent number.
-        A copy is read, journal and all: the original stays as it was left. Of
-        a running mount the copy may be torn, and says nothing then."""
-        copy = self.lab.fresh_dir("index")
-        for path in glob.glob(os.path.join(self.store, "index.db*")):
-            shutil.copy(path, copy)
-        base = sqlite3.connect(os.path.join(copy, "index.db"))
-        held = {}
-        with contextlib.closing(base), \
-                contextlib.suppress(sqlite3.DatabaseError):
-            for torrent, chunk, bits in base.execute(
-                    "SELECT torrent, chunk, bits FROM held"):
-                held.setdefault(torrent, set()).update(
-                    chunk * len(bits) * 8 + at for at in range(len(bits) * 8)
-                    if bits[at // 8] & 0x80 >> at % 8)
-        return held
+        """The pieces that the index on disk says are held, by torrent number
+        (kept.py)."""
+        return kept.committed(self.store, self.lab.fresh_dir("index"))
 
 
 def content_path(mount, torrent):

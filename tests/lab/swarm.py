@@ -208,12 +208,15 @@ class LtPeer:
         return self.ask("status")
 
     def wait(self, key, seconds):
-        """The status in which `key` is true at last."""
+        """The status in which `key` is true at last; "complete" is on disk."""
         def reached():
             status = self.status()
             return status if status[key] else None
         try:
-            return until(reached, seconds, f"libtorrent {key}")
+            status = until(reached, seconds, f"libtorrent {key}")
+            if key == "complete":
+                self.ask("flush")
+            return status
         except TimeoutError as error:
             raise TimeoutError(f"{error}; {self.status()}") from None
 
@@ -233,6 +236,39 @@ def start_seed(host, torrent, *options, ipv6=False, port=PEER_PORT,
                   port=port)
     peer.wait("complete", seconds)
     return peer
+
+
+SEEDS = """
+import sys
+import libtorrent as lt
+session = lt.session({"listen_interfaces": sys.argv[1], "enable_dht": False,
+                      "enable_lsd": False, "enable_upnp": False,
+                      "enable_natpmp": False, "active_limit": -1,
+                      "active_seeds": -1, "unchoke_slots_limit": -1})
+for file in sys.argv[3:]:
+    new = lt.add_torrent_params()
+    new.ti = lt.torrent_info(file)
+    new.save_path = sys.argv[2]
+    new.flags = lt.torrent_flags.seed_mode
+    session.add_torrent(new)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def start_seeds(host, torrents, port=PEER_PORT):
+    """One libtorrent that serves many torrents in place, from one directory;
+    its address is with it."""
+    libtorrent()
+    address = f"{host.ip4}:{port}"
+    proc = host.start(
+        ["/usr/bin/python3", "-c", SEEDS, address, torrents[0].parent,
+         *(torrent.file for torrent in torrents)], f"{host.name}-seeds",
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    if proc.stdout.readline() != b"ready\n":
+        raise OSError(f"libtorrent ended: {proc.text()}")
+    proc.address = address
+    return proc
 
 
 def start_leech(host, torrent, into, *options, ipv6=False, port=PEER_PORT):

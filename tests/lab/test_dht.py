@@ -4,6 +4,7 @@ test's own: each finds what the other announced, items of BEP 44 go both ways.
 """
 
 import ctypes
+import hashlib
 import json
 import os
 import subprocess
@@ -128,21 +129,48 @@ def immutable_both_ways(theirs, ours):
     print("immutable items: both ways")
 
 
-def mutable_both_ways(theirs, ours):
-    put = ours[0].ask("sign", SEED, "pepper", 7, "8:mutable!")
+def expanded(seed):
+    """The private key as libtorrent wants it: what Ed25519 makes of a seed."""
+    key = bytearray(hashlib.sha512(bytes.fromhex(seed)).digest())
+    key[0] &= 248
+    key[31] = key[31] & 63 | 64
+    return bytes(key)
+
+
+def mutable_both_ways(theirs, ours, salt):
+    """One item, by turns: ours puts it, libtorrent's reads it and puts the
+    next one in its place, ours reads that and puts another."""
+    word, name = salt.encode(), salt or "-"
+    put = ours[0].ask("sign", SEED, name, 7, "8:mutable!")
     assert put["stored"] >= 4, put
     key = bytes.fromhex(put["key"])
 
-    wait_alert(theirs[2], lt.dht_mutable_item_alert,
-               lambda a: a.seq == 7,
-               lambda: theirs[2].dht_get_mutable_item(key, b"pepper"))
-    got = ours[1].ask("follow", put["key"], "pepper")
-    assert got["value"] == "8:mutable!" and got["seq"] == 7, got
+    def theirs_reads(number, value, seq):
+        got = wait_alert(
+            theirs[number], lt.dht_mutable_item_alert,
+            lambda a: a.item["value"] if a.seq == seq and a.salt == salt
+            else None,
+            lambda: theirs[number].dht_get_mutable_item(key, word))
+        assert got == value, got
 
-    ours[0].ask("sign", SEED, "pepper", 8, "5:newer")
-    got = ours[1].ask("follow", put["key"], "pepper")
-    assert got["value"] == "5:newer" and got["seq"] == 8, got
-    print("mutable items: libtorrent reads ours, and the newer wins")
+    def ours_reads(value, seq):
+        found = {}
+
+        def is_there():
+            found.update(ours[1].ask("follow", put["key"], name))
+            return found["value"] == value and found["seq"] == seq
+        until(f"ours reads {value}: {found}", is_there)
+
+    theirs_reads(2, b"mutable!", 7)
+    ours_reads("8:mutable!", 7)
+    theirs[3].dht_put_mutable_item(expanded(SEED), key, b"from libtorrent",
+                                   word)
+    ours_reads("15:from libtorrent", 8)
+    theirs_reads(4, b"from libtorrent", 8)
+    ours[0].ask("sign", SEED, name, 9, "5:newer")
+    ours_reads("5:newer", 9)
+    theirs_reads(5, b"newer", 9)
+    print("mutable items: both ways, salt", name)
 
 
 def main():
@@ -160,7 +188,8 @@ def main():
     print("contacts:", [node.ask("status") for node in ours])
     peers_both_ways(theirs, ours)
     immutable_both_ways(theirs, ours)
-    mutable_both_ways(theirs, ours)
+    mutable_both_ways(theirs, ours, "pepper")
+    mutable_both_ways(theirs, ours, "")
     print("served:", [node.ask("status") for node in ours])
     for node in ours:
         node.stop()

@@ -128,6 +128,11 @@ static inline void conn_must(bool is_so)
 
 /* The line that the next dial is for. */
 static struct line *conn_dialled;
+static unsigned conn_dials; /* so far */
+/* Whoever else is dialled accepts, and says nothing. */
+static bool conn_is_mute;
+static int conn_mute[64];
+static unsigned conn_n_mute;
 
 static inline void line_open(struct line *l, int pair[2])
 {
@@ -145,6 +150,17 @@ int connect(int fd, __CONST_SOCKADDR_ARG sa, socklen_t len)
 
 	(void)sa;
 	(void)len;
+	conn_dials++;
+	if (conn_dialled == NULL && conn_is_mute) {
+		conn_must(conn_n_mute < 64);
+		conn_must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+				     pair) == 0);
+		conn_mute[conn_n_mute++] = pair[0];
+		conn_must(dup3(pair[1], fd, O_CLOEXEC) == fd &&
+			  fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+		(void)close(pair[1]);
+		return 0;
+	}
 	if (conn_dialled == NULL) {
 		errno = ECONNREFUSED;
 		return -1;
@@ -552,6 +568,9 @@ static inline void conn_end(struct conn *c)
 		buf_fini(&c->lines[i].ext);
 	}
 	conn_dialled = NULL;
+	conn_is_mute = false;
+	while (conn_n_mute > 0)
+		(void)close(conn_mute[--conn_n_mute]);
 	workers_free(c->workers);
 	hasher_free(c->hasher);
 	metainfo_free(c->mi);
@@ -596,10 +615,11 @@ static inline void conn_read(struct conn *c, unsigned ix, uint64_t off_bytes,
 
 static inline struct addr line_addr(const struct line *l)
 {
+	static const char *const hosts[CONN_LINES] = {
+		"198.51.100.1:6881", "198.51.100.2:6882", "198.51.100.3:6883"};
 	struct addr a;
 
-	conn_must(addr_parse(&a, "198.51.100.1:6881") == 0);
-	addr_set_port(&a, (uint16_t)(6881 + (l - l->c->lines)));
+	conn_must(addr_parse(&a, hosts[l - l->c->lines]) == 0);
 	return a;
 }
 

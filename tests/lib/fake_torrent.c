@@ -11,6 +11,8 @@
 #include "core/mem.h"
 #include "core/metainfo.h"
 #include "core/queue.h"
+#include "net/mainline.h"
+#include "net/scrub.h"
 #include "net/tracker.h"
 
 struct torrent_read {
@@ -37,6 +39,7 @@ struct torrent {
 	enum torrent_state state;
 	bool is_guest;
 	const struct metainfo *mi;
+	struct metainfo *own_mi; /* engine_add's */
 	void *user;
 	uint64_t held, win_off, win_len;
 	uint64_t pins; /* a bit a file */
@@ -50,7 +53,7 @@ struct engine {
 	struct loop *loop;
 	struct torrent_list torrents;
 	uint64_t limit[2];
-	bool has_dht;
+	bool has_dht, is_mute;
 };
 
 /* ---- metainfo ---- */
@@ -127,6 +130,7 @@ void fake_engine_free(struct engine *e)
 	while ((t = TAILQ_FIRST(&e->torrents)) != NULL) {
 		assert(TAILQ_EMPTY(&t->reads) && t->cursors == 0);
 		TAILQ_REMOVE(&e->torrents, t, link);
+		metainfo_free(t->own_mi);
 		mem_free(t);
 	}
 	mem_free(e);
@@ -151,7 +155,7 @@ void fake_set_dht(struct engine *e)
 
 void fake_ready(struct torrent *t, const struct metainfo *mi)
 {
-	t->mi = mi;
+	t->mi = t->own_mi != NULL ? t->own_mi : mi;
 	t->state = TORRENT_READY;
 }
 
@@ -370,6 +374,11 @@ bool torrent_is_pinned(const struct torrent *t, uint32_t file_ix)
 	return (t->pins >> file_ix & 1) != 0;
 }
 
+const char *torrent_meta_why(struct torrent *t)
+{
+	return NULL;
+}
+
 const char *torrent_file_why(struct torrent *t, uint32_t file_ix)
 {
 	return "no peers for the file";
@@ -388,6 +397,20 @@ void torrent_view(const struct torrent *t, struct torrent_view *out)
 	out->held_bytes = t->held;
 	out->n_pieces = t->mi->n_pieces;
 	out->held_pieces = (uint32_t)(t->held / t->mi->piece_bytes);
+}
+
+bool torrent_file_is_whole(const struct torrent *t, uint32_t file_ix)
+{
+	const struct mi_file *f = &t->mi->files[file_ix];
+
+	return f->len_bytes != 0 &&
+	       torrent_file_held(t, file_ix) == f->len_bytes;
+}
+
+int torrent_file_blob(struct torrent *t, uint32_t file_ix,
+		      torrent_blob_fn *done, void *arg)
+{
+	return ENOENT;
 }
 
 uint64_t torrent_file_held(const struct torrent *t, uint32_t file_ix)
@@ -455,28 +478,126 @@ uint64_t engine_limit(const struct engine *e, enum engine_way way)
 }
 
 /* Nobody here looks into it. */
+void engine_traffic(const struct engine *e, const struct torrent_id *id,
+		    struct traffic *out)
+{
+	*out = (struct traffic){0};
+}
+
 struct mainline *engine_dht(const struct engine *e)
 {
 	return e->has_dht ? (struct mainline *)(uintptr_t)e : NULL;
 }
 
+/* One with its metainfo is OPENING, until fake_ready. */
 int engine_add(struct engine *e, struct engine_source src, struct torrent **out)
 {
-	*out = fake_add(e, &src.magnet->id);
-	(*out)->is_guest = src.is_guest;
-	mem_free(src.magnet);
+	const struct torrent_id *id =
+		src.mi != NULL ? &src.mi->id : &src.magnet->id;
+	struct torrent *t = engine_find(e, &id->v1);
+
+	*out = t != NULL ? t : fake_add(e, id);
+	if (t == NULL) {
+		(*out)->is_guest = src.is_guest;
+		(*out)->own_mi = src.mi;
+		if (src.mi != NULL)
+			(*out)->state = TORRENT_OPENING;
+	} else {
+		metainfo_free(src.mi);
+	}
+	magnet_free(src.magnet);
+	return t != NULL ? EEXIST : 0;
+}
+
+static void torrent_free(struct torrent *t)
+{
+	metainfo_free(t->own_mi);
+	mem_free(t);
+}
+
+/* The store lets go of everything at once. */
+struct engine_leave {
+	struct loop *loop;
+	struct loop_task task;
+	engine_left_fn *done;
+	void *arg;
+};
+
+static void on_leave(void *arg)
+{
+	struct engine_leave *l = arg;
+
+	l->done(l->arg, 0);
+	mem_free(l);
+}
+
+int engine_leave(struct engine *e, struct torrent *t TAKES,
+		 const struct torrent_id *id, enum engine_data data,
+		 engine_left_fn *done, void *arg, struct engine_leave **out)
+{
+	struct engine_leave *l = mem_new(struct engine_leave);
+
+	if (l == NULL)
+		return ENOMEM;
+	if (t != NULL)
+		engine_remove(e, t);
+	l->loop = e->loop;
+	l->done = done;
+	l->arg = arg;
+	loop_task_init(&l->task, on_leave, l);
+	loop_defer(e->loop, &l->task);
+	*out = l;
 	return 0;
+}
+
+void engine_leave_forget(struct engine_leave *l, engine_left_fn *done,
+			 void *arg)
+{
+	l->done = done;
+	l->arg = arg;
+}
+
+void engine_leave_cancel(struct engine_leave *l)
+{
+	loop_task_cancel(l->loop, &l->task);
+	mem_free(l);
 }
 
 void engine_remove(struct engine *e, struct torrent *t TAKES)
 {
 	TAILQ_REMOVE(&e->torrents, t, link);
-	mem_free(t);
+	torrent_free(t);
 }
 
 bool torrent_is_guest(const struct torrent *t)
 {
 	return t->is_guest;
+}
+
+enum engine_doubts engine_doubts(const struct engine *e)
+{
+	return ENGINE_SURE;
+}
+
+/* A fake's store has nothing that could change. */
+int scrub_start(struct torrent *t, const struct scrub_cfg *cfg,
+		struct scrub **out)
+{
+	return ESTALE;
+}
+
+void scrub_cancel(struct scrub *s)
+{
+}
+
+void scrub_look(const struct scrub *s, struct scrub_sums *out)
+{
+	*out = (struct scrub_sums){0};
+}
+
+bool engine_is_seeding(const struct engine *e)
+{
+	return !e->is_mute;
 }
 
 struct torrent *engine_find(const struct engine *e, const struct info_hash *h)
@@ -493,4 +614,15 @@ struct torrent *engine_find(const struct engine *e, const struct info_hash *h)
 struct torrent *engine_next(const struct engine *e, const struct torrent *t)
 {
 	return t == NULL ? TAILQ_FIRST(&e->torrents) : TAILQ_NEXT(t, link);
+}
+
+void mainline_view(const struct mainline *m, struct mainline_view *out)
+{
+	*out = (struct mainline_view){
+		.port = 6881,
+		.node.family[DHT_IPV4] = {.id.b = {0xab},
+					  .n_contacts = 5,
+					  .n_good = 3},
+		.node.n_searches = 2,
+	};
 }

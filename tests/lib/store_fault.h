@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "cache/store_ops.h"
+#include "cache/store_share.h"
 #include "core/mem.h"
 #include "core/queue.h"
 
@@ -312,9 +313,10 @@ static inline int fault_load_note(struct store *s, const char *name,
 }
 
 static inline int fault_keep_note(struct store *s, const char *name,
-				  struct span note)
+				  struct span note, store_done_fn *done,
+				  void *arg)
 {
-	return store_keep_note(fault_of(s)->below, name, note);
+	return store_keep_note(fault_of(s)->below, name, note, done, arg);
 }
 
 static inline int fault_load_info(struct store *s, const struct torrent_id *id,
@@ -352,9 +354,9 @@ static inline int fault_put_leaves(struct store_torrent *st, uint32_t ix,
 				arg);
 }
 
-static inline void fault_vouch(struct store_torrent *st, uint32_t file_ix)
+static inline void fault_vouch(struct store_torrent *st, uint32_t piece_ix)
 {
-	store_vouch(fault_of_torrent(st)->st, file_ix);
+	store_vouch(fault_of_torrent(st)->st, piece_ix);
 }
 
 static inline void fault_watch(struct store_torrent *st,

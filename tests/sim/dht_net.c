@@ -91,7 +91,7 @@ static uint32_t place_of(const struct sim_net *net, uint32_t ip)
 {
 	uint32_t i = (uint32_t)sim_mix(ip, 1) & (net->by_ip_room - 1);
 
-	while (net->by_ip[i] != 0 && net->ips[net->by_ip[i] - 1] != ip)
+	while (net->by_ip[i].host != 0 && net->by_ip[i].ip != ip)
 		i = (i + 1) & (net->by_ip_room - 1);
 	return i;
 }
@@ -102,7 +102,8 @@ static void widen_by_ip(struct sim_net *net)
 	mem_free(net->by_ip);
 	net->by_ip = sim_alloc(net->by_ip_room, sizeof(*net->by_ip));
 	for (uint32_t i = 0; i < net->n; i++)
-		net->by_ip[place_of(net, net->ips[i])] = i + 1;
+		net->by_ip[place_of(net, net->ips[i])] =
+			(struct sim_place){net->ips[i], i + 1};
 }
 
 /* Class A to C, and nothing special. */
@@ -120,8 +121,8 @@ uint32_t sim_net_ip(struct sim_net *net)
 
 	do
 		ip = (uint32_t)rng_next(&net->rng);
-	while (!is_plain(ip) ||
-	       (net->by_ip_room != 0 && net->by_ip[place_of(net, ip)] != 0));
+	while (!is_plain(ip) || (net->by_ip_room != 0 &&
+				 net->by_ip[place_of(net, ip)].host != 0));
 	return ip;
 }
 
@@ -138,18 +139,23 @@ static uint32_t add_host(struct sim_net *net, uint32_t ip)
 	if (net->n >= net->by_ip_room / 2)
 		widen_by_ip(net);
 	else
-		net->by_ip[place_of(net, ip)] = net->n;
+		net->by_ip[place_of(net, ip)] = (struct sim_place){ip, net->n};
 	return net->n - 1;
 }
 
-struct addr sim_net_addr(const struct sim_net *net, uint32_t host)
+static struct addr addr_of(uint32_t ip)
 {
 	struct addr a = {0};
 
 	a.in4.sin_family = AF_INET;
 	a.in4.sin_port = htons(SIM_PORT);
-	a.in4.sin_addr.s_addr = htonl(net->ips[host]);
+	a.in4.sin_addr.s_addr = htonl(ip);
 	return a;
+}
+
+struct addr sim_net_addr(const struct sim_net *net, uint32_t host)
+{
+	return addr_of(net->ips[host]);
 }
 
 uint32_t sim_net_host(const struct sim_net *net, const struct addr *a)
@@ -157,7 +163,8 @@ uint32_t sim_net_host(const struct sim_net *net, const struct addr *a)
 	if (a->sa.sa_family != AF_INET || net->by_ip_room == 0)
 		return UINT32_MAX;
 	/* 1 + host, or 0. */
-	return net->by_ip[place_of(net, ntohl(a->in4.sin_addr.s_addr))] - 1;
+	return net->by_ip[place_of(net, ntohl(a->in4.sin_addr.s_addr))].host -
+	       1;
 }
 
 void sim_net_add(struct sim_net *net, struct sim_actor *actor, uint32_t ip)
@@ -243,6 +250,7 @@ static void post(struct sim_net *net, uint32_t way, uint32_t as, uint32_t to,
 	}
 	mail = sim_post_new(&net->post, len, &ref);
 	mail->from = as;
+	mail->from_ip = net->ips[as];
 	mail->to = to;
 	memcpy(mail->bytes, bytes, len);
 	sim_queue_add(&net->queue,
@@ -272,6 +280,8 @@ void sim_net_send(struct sim_net *net, uint32_t host, const struct addr *to,
 {
 	uint32_t dest = sim_net_host(net, to);
 
+	if (!(net->flags[host] & SIM_ALIVE))
+		return; /* it may be alive again one day */
 	net->counts.sent++;
 	net->counts.sent_bytes += len;
 	if (net->on_send != NULL)
@@ -322,7 +332,7 @@ static void deliver(struct sim_net *net, uint32_t ref)
 {
 	struct sim_mail *mail = sim_post_at(&net->post, ref);
 	struct sim_actor *actor = sim_net_actor(net, mail->to);
-	struct addr from = sim_net_addr(net, mail->from);
+	struct addr from = addr_of(mail->from_ip);
 
 	if (!(net->flags[mail->to] & SIM_ALIVE)) {
 		net->counts.to_nobody++;
@@ -358,6 +368,65 @@ static void wake(struct sim_net *net, uint32_t host)
 	actor->wake(net, actor);
 }
 
+/* ---- the next event, and what those after it need ---- */
+
+/* How many events before it: the datagram, then whose it is, then what that
+ * host needs. */
+enum {
+	SEE_MAIL = 20,
+	SEE_HOST = 14,
+	SEE_ACTOR = 10,
+	SEE_NODE = 7,
+	SEE_TABLE = 3
+};
+
+/* Of the k-th event from now, if that is a host's; UINT32_MAX: not known. */
+static uint32_t host_ahead(struct sim_net *net, size_t k)
+{
+	const struct sim_event *ev = sim_queue_ahead(&net->queue, k);
+
+	if (ev == NULL)
+		return UINT32_MAX;
+	return ev->kind == EV_WAKE ? ev->ref
+				   : sim_post_at(&net->post, ev->ref)->to;
+}
+
+static void fetch_actor(struct sim_net *net, size_t k, int step)
+{
+	uint32_t host = host_ahead(net, k);
+	struct sim_actor *actor =
+		host != UINT32_MAX ? sim_net_actor(net, host) : NULL;
+
+	if (actor != NULL && actor->fetch != NULL)
+		actor->fetch(actor, step);
+}
+
+static void look_ahead(struct sim_net *net)
+{
+	const struct sim_event *ev = sim_queue_ahead(&net->queue, SEE_MAIL);
+	uint32_t host;
+
+	if (ev != NULL && ev->kind == EV_MAIL) {
+		const uint8_t *mail =
+			(const uint8_t *)sim_post_at(&net->post, ev->ref);
+
+		for (int i = 0; i < 4; i++)
+			__builtin_prefetch(mail + (ptrdiff_t)i * 64);
+	}
+	host = host_ahead(net, SEE_HOST);
+	if (host != UINT32_MAX) {
+		__builtin_prefetch(&net->flags[host]);
+		if (host < net->cfg.n_model)
+			__builtin_prefetch(&net->ids[host]);
+		else
+			__builtin_prefetch(
+				&net->actors[host - net->cfg.n_model]);
+	}
+	fetch_actor(net, SEE_ACTOR, 0);
+	fetch_actor(net, SEE_NODE, 1);
+	fetch_actor(net, SEE_TABLE, 2);
+}
+
 bool sim_net_step(struct sim_net *net, uint64_t until_us)
 {
 	struct sim_event ev;
@@ -367,6 +436,7 @@ bool sim_net_step(struct sim_net *net, uint64_t until_us)
 		return false;
 	}
 	net->now_us = ev.at_us;
+	look_ahead(net);
 	if (ev.kind == EV_MAIL)
 		deliver(net, ev.ref);
 	else

@@ -28,6 +28,10 @@ struct sim_actor {
 			size_t len);
 	void (*wake)(struct sim_net *net, struct sim_actor *self);
 	void (*free)(struct sim_net *net, struct sim_actor *self);
+
+	/* Something will happen to it: what that needs is fetched from memory,
+	 * in three steps. NULL: nothing is. */
+	void (*fetch)(const struct sim_actor *self, int step);
 	uint32_t host;	  /* filled in by sim_net_add */
 	uint64_t wake_us; /* UINT64_MAX: not set */
 };
@@ -59,6 +63,10 @@ struct sim_counts {
 	uint64_t sent, sent_bytes, delivered, lost, to_nobody, wakes;
 };
 
+struct sim_place {
+	uint32_t ip, host; /* 1 + host; 0: free */
+};
+
 /* In a NAT. */
 struct sim_hole {
 	uint64_t pair, until_us;
@@ -84,7 +92,7 @@ struct sim_net {
 	uint8_t *flags;
 	struct dht_id *ids;	   /* of model nodes, sorted */
 	uint32_t *index16;	   /* where ids of each first 16 bits begin */
-	uint32_t *by_ip;	   /* open addressing: 1 + host */
+	struct sim_place *by_ip;   /* open addressing */
 	uint32_t by_ip_room;	   /* a power of two */
 	struct sim_actor **actors; /* [host - n_model] */
 	uint32_t actors_room;

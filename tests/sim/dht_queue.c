@@ -1,18 +1,24 @@
-/* dht_queue — a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan, 1990).
+/* dht_queue — a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan, 1990) of slots.
  *
- * Time does not run backwards, so what is added is never before what was taken
- * last. An event lies in the row of the highest bit in which its time differs
- * from that; row 0 is what is due at that very time. When row 0 is empty the
- * lowest row is dealt out among those below it, by the earliest of its times.
- * An event only ever moves down: a million million events cost a few moves
- * each, all of them appends.
+ * Time is cut into slots of 2^SIM_SLOT_BITS µs, of which one is open. An event
+ * in it lies in order of time, in one array; a later one in the row of the
+ * highest bit in which its time differs from where the open slot begins. When
+ * that is used up, the lowest row that has any is dealt out: the slot of its
+ * earliest event opens, and is sorted; the others go to rows below. An event
+ * only ever moves down: a million million events cost a few moves each, all of
+ * them appends.
  *
- * Equal times lie in one row, in the order they were added, and are dealt out
- * in that order: so ties are decided by age. */
+ * That what is next is known beforehand is the point: a network of millions
+ * lies in memory, not in the processor's caches, and each event is of another
+ * host. Whoever steps can fetch what the next events need (sim_queue_ahead).
+ *
+ * Equal times lie in one row, in the order they were added, and are dealt out,
+ * sorted and added to in that order: so ties are decided by age. */
 #include "tests/sim/dht_queue.h"
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 
@@ -38,33 +44,118 @@ void sim_queue_fini(struct sim_queue *q)
 {
 	for (size_t i = 0; i < sizeof(q->rows) / sizeof(q->rows[0]); i++)
 		mem_free(q->rows[i].v);
+	mem_free(q->slot.v);
+	mem_free(q->spare.v);
 	*q = (struct sim_queue){0};
 }
 
-static void append(struct sim_queue *q, struct sim_event ev)
+static void make_room(struct sim_heap_row *row, size_t n)
 {
-	uint64_t differs = ev.at_us ^ q->last_us;
-	struct sim_heap_row *row =
-		&q->rows[differs != 0 ? 64 - __builtin_clzll(differs) : 0];
-
-	if (row->n == row->room) {
+	while (row->room < n) {
 		row->room = row->room != 0 ? row->room * 2 : 64;
 		row->v = sim_grow(row->v, row->room, sizeof(*row->v));
 	}
+}
+
+static void push(struct sim_heap_row *row, struct sim_event ev)
+{
+	make_room(row, row->n + 1);
 	row->v[row->n++] = ev;
+}
+
+/* Into the slot behind all that are not later, or a row. */
+static bool is_in_slot(const struct sim_queue *q, uint64_t at_us)
+{
+	return (at_us ^ q->open_us) >> SIM_SLOT_BITS == 0;
+}
+
+static struct sim_heap_row *row_of(struct sim_queue *q, uint64_t at_us)
+{
+	return &q->rows[64 - __builtin_clzll(at_us ^ q->open_us)];
+}
+
+static void insert(struct sim_queue *q, struct sim_event ev)
+{
+	struct sim_event *v;
+	size_t lo = q->head, hi = q->slot.n;
+
+	make_room(&q->slot, q->slot.n + 1);
+	v = q->slot.v;
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (v[mid].at_us <= ev.at_us)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (q->head > 0 && lo - q->head < q->slot.n - lo) {
+		/* Most wake-ups are soon: what is before them is little. */
+		memmove(&v[q->head - 1], &v[q->head],
+			(lo - q->head) * sizeof(*v));
+		q->head--;
+		v[lo - 1] = ev;
+		return;
+	}
+	memmove(&v[lo + 1], &v[lo], (q->slot.n - lo) * sizeof(*v));
+	v[lo] = ev;
+	q->slot.n++;
 }
 
 void sim_queue_add(struct sim_queue *q, struct sim_event ev)
 {
 	assert(ev.at_us >= q->last_us);
 	q->n++;
-	append(q, ev);
+	if (is_in_slot(q, ev.at_us))
+		insert(q, ev);
+	else
+		push(row_of(q, ev.at_us), ev);
+}
+
+/* One pass of a radix sort, which keeps the order of equals. */
+static void sort_pass(struct sim_heap_row *to, const struct sim_heap_row *from,
+		      unsigned shift)
+{
+	enum { KEYS = 1 << SIM_SLOT_BITS / 2 };
+	uint32_t begin[KEYS + 1] = {0};
+
+	make_room(to, from->n);
+	to->n = from->n;
+	for (size_t i = 0; i < from->n; i++)
+		begin[(from->v[i].at_us >> shift) % KEYS + 1]++;
+	for (int k = 0; k < KEYS; k++)
+		begin[k + 1] += begin[k];
+	for (size_t i = 0; i < from->n; i++)
+		to->v[begin[(from->v[i].at_us >> shift) % KEYS]++] = from->v[i];
+}
+
+/* Few are put in order as they are. */
+static void sort_few(struct sim_heap_row *row)
+{
+	for (size_t i = 1; i < row->n; i++) {
+		struct sim_event ev = row->v[i];
+		size_t at = i;
+
+		for (; at > 0 && row->v[at - 1].at_us > ev.at_us; at--)
+			row->v[at] = row->v[at - 1];
+		row->v[at] = ev;
+	}
+}
+
+static void sort_slot(struct sim_queue *q)
+{
+	if (q->slot.n < 24) {
+		sort_few(&q->slot);
+		return;
+	}
+	sort_pass(&q->spare, &q->slot, 0);
+	sort_pass(&q->slot, &q->spare, SIM_SLOT_BITS / 2);
 }
 
 /* False: nothing is due before `until_us`, and nothing changed. */
 static bool deal_out(struct sim_queue *q, uint64_t until_us)
 {
-	struct sim_heap_row *row = &q->rows[1];
+	struct sim_heap_row *row = &q->rows[SIM_SLOT_BITS + 1];
 	struct sim_heap_row taken;
 	uint64_t least = UINT64_MAX;
 
@@ -75,12 +166,17 @@ static bool deal_out(struct sim_queue *q, uint64_t until_us)
 			least = row->v[i].at_us;
 	if (least >= until_us)
 		return false;
-	q->rows[0].n = q->head = 0;
-	q->last_us = least;
+	q->slot.n = q->head = 0;
+	q->open_us = least >> SIM_SLOT_BITS << SIM_SLOT_BITS;
 	taken = *row;
 	row->n = 0; /* what it held goes below it */
-	for (size_t i = 0; i < taken.n; i++)
-		append(q, taken.v[i]);
+	for (size_t i = 0; i < taken.n; i++) {
+		if (is_in_slot(q, taken.v[i].at_us))
+			push(&q->slot, taken.v[i]);
+		else
+			push(row_of(q, taken.v[i].at_us), taken.v[i]);
+	}
+	sort_slot(q);
 	return true;
 }
 
@@ -89,9 +185,12 @@ bool sim_queue_take(struct sim_queue *q, uint64_t until_us,
 {
 	if (q->n == 0)
 		return false;
-	if (q->head == q->rows[0].n && !deal_out(q, until_us))
+	if (q->head == q->slot.n && !deal_out(q, until_us))
 		return false;
-	*out = q->rows[0].v[q->head++];
+	if (q->slot.v[q->head].at_us >= until_us)
+		return false;
+	*out = q->slot.v[q->head++];
+	q->last_us = out->at_us;
 	q->n--;
 	return true;
 }

@@ -1,6 +1,6 @@
-/* dht_queue — what is going to happen, and when: a radix heap, by time and then
- * by the order of adding. And the datagrams that are on their way. Aborts
- * without memory: this is a test. */
+/* dht_queue — what is going to happen, and when: a radix heap of slots of time,
+ * by time and then by the order of adding. And the datagrams that are on their
+ * way. Aborts without memory: this is a test. */
 #ifndef SHOAL_SIM_DHT_QUEUE_H
 #define SHOAL_SIM_DHT_QUEUE_H
 
@@ -19,9 +19,14 @@ struct sim_heap_row {
 	size_t n, room;
 };
 
+enum { SIM_SLOT_BITS = 12 }; /* 4 ms */
+
 struct sim_queue {
 	struct sim_heap_row rows[65];
-	size_t head;	  /* in rows[0]: what is before it was taken */
+	struct sim_heap_row slot; /* the one that is open, in order … */
+	struct sim_heap_row spare;
+	size_t head;	  /* … of which what is before this was taken */
+	uint64_t open_us; /* where it begins */
 	uint64_t last_us; /* nothing is added before it */
 	size_t n;
 };
@@ -33,13 +38,22 @@ void sim_queue_add(struct sim_queue *q, struct sim_event ev);
 bool sim_queue_take(struct sim_queue *q, uint64_t until_us,
 		    struct sim_event *out);
 
+/* sim_queue_ahead — the k-th event from now, if the open slot has it; NULL: it
+ * is not known yet. What it needs can be fetched from memory meanwhile. */
+static inline const struct sim_event *sim_queue_ahead(const struct sim_queue *q,
+						      size_t k)
+{
+	return q->head + k < q->slot.n ? &q->slot.v[q->head + k] : NULL;
+}
+
 /* ---- datagrams on their way ---- */
 
 enum { SIM_MAIL_CLASSES = 3 };
 
 struct sim_mail {
 	uint32_t from, to; /* hosts */
-	uint32_t next;	   /* of the free ones */
+	uint32_t from_ip;
+	uint32_t next; /* of the free ones */
 	uint16_t len;
 	uint8_t bytes[];
 };

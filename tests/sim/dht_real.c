@@ -50,6 +50,27 @@ static void on_wake(struct sim_net *net, struct sim_actor *self)
 	after(real);
 }
 
+/* The actor; its node; where a search in the table begins. */
+static void fetch(const struct sim_actor *self, int step)
+{
+	const struct sim_real *real = (const struct sim_real *)self;
+	const struct shelf *table;
+
+	if (step == 0) {
+		__builtin_prefetch(real);
+		return;
+	}
+	if (step == 1) {
+		for (size_t i = 0; i < sizeof(*real->node); i += 64)
+			__builtin_prefetch((const uint8_t *)real->node + i);
+		return;
+	}
+	table = &real->node->half[DHT_IPV4].routing.table;
+	for (uint32_t i = 1; i < 16; i++)
+		__builtin_prefetch(shelf_at(table, table->n * i / 16));
+	__builtin_prefetch(real->node->flights.slots);
+}
+
 static void real_free(struct sim_net *net, struct sim_actor *self)
 {
 	struct sim_real *real = (struct sim_real *)self;
@@ -73,8 +94,10 @@ struct sim_real *sim_real_new(struct sim_net *net,
 	};
 	struct addr self;
 
-	real->actor = (struct sim_actor){
-		.receive = receive, .wake = on_wake, .free = real_free};
+	real->actor = (struct sim_actor){.receive = receive,
+					 .wake = on_wake,
+					 .free = real_free,
+					 .fetch = fetch};
 	real->net = net;
 	real->check_every = cfg->check_every;
 	sim_net_add(net, &real->actor, cfg->ip);

@@ -46,6 +46,22 @@ struct sim_large_figures {
 
 void sim_large_run(const struct sim_large *cfg, struct sim_large_figures *out);
 
+/* ---- the scene of bench dht sockets ---- */
+
+struct sim_young {
+	uint64_t seed;
+	struct sim_link_cfg link;
+	uint32_t n_alive; /* as many fall silent */
+	uint32_t n_rounds, n_searchers, n_searches;
+};
+
+struct sim_young_figures {
+	struct sim_figures all, first, second, later;
+	uint64_t trace;
+};
+
+void sim_young_run(const struct sim_young *cfg, struct sim_young_figures *out);
+
 /* ---- real nodes only, that come and go, search and announce ---- */
 
 struct sim_crowd {

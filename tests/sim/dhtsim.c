@@ -1,6 +1,6 @@
 /* dhtsim — the networks of dht_scenes.h as tables: for tests/bench/bench dht.
  *
- *   dhtsim large|fresh|real [N_ALIVE [SEARCHERS [SEED]]]
+ *   dhtsim large|fresh|real|young [N_ALIVE [SEARCHERS [SEED]]]
  *   dhtsim crowd [N_NODES [0 [SEED]]]
  *   dhtsim speed
  */
@@ -70,6 +70,28 @@ static void large(uint32_t n, uint32_t n_searchers, uint64_t seed,
 	row("shoalfs, later searches", &out.later, &out.first);
 	for (int p = 0; p < SIM_POLICIES && cfg.has_rivals; p++)
 		row(sim_policy_name[p], &out.rivals[p], &out.first);
+}
+
+static void young(uint32_t n, uint32_t n_searchers, uint64_t seed)
+{
+	const struct sim_young cfg = {
+		.seed = seed,
+		.link = {.rtt_ms = 80, .sigma = 0.6, .jitter = 0.1},
+		.n_alive = n,
+		.n_rounds = 3,
+		.n_searchers = n_searchers,
+		.n_searches = 40,
+	};
+	struct sim_young_figures out;
+
+	sim_young_run(&cfg, &out);
+	printf("%u alive, as many silent, searchers half a minute old; seed "
+	       "%llu, trace %016llx\n",
+	       n, (unsigned long long)seed, (unsigned long long)out.trace);
+	row("shoalfs, 40 searches each", &out.all, &out.all);
+	row("  the first", &out.first, &out.first);
+	row("  the next four", &out.second, &out.second);
+	row("  all later", &out.later, &out.later);
 }
 
 static void crowd(const char *what, const struct sim_crowd *cfg)
@@ -229,6 +251,8 @@ int main(int argc, char **argv)
 		large(n, k, seed, false, true);
 	else if (argc > 1 && strcmp(argv[1], "real") == 0)
 		large(n, k, seed, true, false);
+	else if (argc > 1 && strcmp(argv[1], "young") == 0)
+		young(n, k, seed);
 	else if (argc > 1 && strcmp(argv[1], "speed") == 0)
 		speed();
 	else if (argc > 1 && strcmp(argv[1], "crowd") == 0)

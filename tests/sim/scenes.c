@@ -42,6 +42,7 @@ static struct world *build(const struct scene *s)
 		.has_checks = s->has_checks,
 		.bitrate_Bps = s->bitrate_Bps,
 		.scatter = s->scatter,
+		.places = s->places,
 	};
 	struct world *w = world_new(&cfg);
 	struct sim_kind seed = {
@@ -256,11 +257,48 @@ struct figures scene_newcomers(const struct scene *s, double at_s,
 
 /* ---- viewers ---- */
 
+/* What it fetched and did not read, the same bytes twice included. */
+static double over_of(const struct world *w, const struct sim_peer *p)
+{
+	double got = (double)p->have.n_set * w->cfg.piece_bytes +
+		     (double)p->waste_bytes;
+
+	if (viewer_read_bytes(p->viewer) == 0)
+		return 0;
+	return got / (double)viewer_read_bytes(p->viewer) - 1;
+}
+
+static void sum_up_viewers(const struct world *w, const struct scene *s,
+			   struct figures *f)
+{
+	double viewing = 0, stalled = 0, least = 1e9;
+
+	for (uint32_t i = 1; i < w->n_peers; i++) {
+		const struct sim_peer *p = &w->peers[i];
+		const struct sim_viewer *v = p->viewer;
+		double start = (double)(viewer_start_us(v) ? viewer_start_us(v)
+							   : w->now_us);
+		double played =
+			(double)viewer_played_bytes(v) / (double)s->bitrate_Bps;
+
+		start = (start - (double)p->join_us) / 1e6;
+		f->start_max_s =
+			start > f->start_max_s ? start : f->start_max_s;
+		f->first_s += start / s->n_peers;
+		stalled += (double)viewer_stall_us(v, w->now_us) / 1e6;
+		viewing += played;
+		least = played < least ? played : least;
+		f->n_stalled += viewer_stalls(v) > 0;
+		f->over += over_of(w, p) / s->n_peers;
+	}
+	f->smooth = viewing / (viewing + stalled);
+	f->least_played = least * s->n_peers / viewing;
+}
+
 struct figures scene_viewers(const struct scene *s, double within_s)
 {
 	struct world *w = build(s);
 	struct figures f = {0};
-	double viewing = 0, stalled = 0;
 	double play_s =
 		(double)s->n_pieces * s->piece_bytes / (double)s->bitrate_Bps;
 
@@ -275,22 +313,11 @@ struct figures scene_viewers(const struct scene *s, double within_s)
 			rng_below(&w->rng, (uint64_t)(within_s * 1e6) + 1));
 	}
 	w->n_leechers++; /* goes on though all have all: they still watch */
+	/* At places half of it is watched; the last are still at it then. */
+	if (s->places > 0)
+		play_s = play_s / 4;
 	world_run(w, (uint64_t)((within_s + 2 * play_s) * 1e6));
-	for (uint32_t i = 1; i < w->n_peers; i++) {
-		const struct sim_peer *p = &w->peers[i];
-		const struct sim_viewer *v = p->viewer;
-		double start = (double)(viewer_start_us(v) ? viewer_start_us(v)
-							   : w->now_us);
-
-		start = (start - (double)p->join_us) / 1e6;
-		f.start_max_s = start > f.start_max_s ? start : f.start_max_s;
-		f.first_s += start / s->n_peers;
-		stalled += (double)viewer_stall_us(v, w->now_us) / 1e6;
-		viewing +=
-			(double)viewer_played_bytes(v) / (double)s->bitrate_Bps;
-		f.n_stalled += viewer_stalls(v) > 0;
-	}
-	f.smooth = viewing / (viewing + stalled);
+	sum_up_viewers(w, s, &f);
 	end(w, &f);
 	return f;
 }

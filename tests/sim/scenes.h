@@ -21,7 +21,8 @@ struct scene {
 	bool has_large_view; /* odd ones know everybody */
 	uint64_t seed_Bps;
 	uint64_t bitrate_Bps;
-	uint32_t scatter; /* of viewers' windows (viewers.c) */
+	uint32_t scatter; /* of viewers' windows, … */
+	uint32_t places;  /* … and where they begin (viewers.c) */
 	bool has_trace;	  /* a line on stdout every ten seconds */
 };
 
@@ -40,6 +41,8 @@ struct figures {
 	double start_max_s;	     /* viewers */
 	double smooth;		     /* of viewing time, without a stall */
 	uint32_t n_stalled;	     /* viewers with one */
+	double over;		     /* of what they read: fetched beyond it */
+	double least_played;	     /* by one, of what the mean has seen */
 };
 
 /* scene_complete — all come at once and stay: when does the last have all? */

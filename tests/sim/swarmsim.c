@@ -2,6 +2,7 @@
  * table: for tests/bench/bench choke, and to look into a single run.
  *
  *   swarmsim [--seeds N] [SCENE...]
+ *   swarmsim --goals [--seeds N]          ours against what it must reach
  *   swarmsim --trace SCENE POLICY SEED
  *
  * A figure is the mean over the seeds, and in brackets the worst of them. */
@@ -97,6 +98,16 @@ static double start_max(const struct figures *f)
 	return f->start_max_s;
 }
 
+static double over(const struct figures *f)
+{
+	return 100 * f->over;
+}
+
+static double behind(const struct figures *f)
+{
+	return 100 - 100 * f->least_played;
+}
+
 /* ---- the scenes ---- */
 
 static struct figures run_long(const struct scene *s)
@@ -182,6 +193,15 @@ static const struct row rows[] = {
 	  .scatter = 16},
 	 run_viewers,
 	 {{"stalled %", stalled}, {"start s", start_max}}},
+	{"viewers-places",
+	 "30 watch at 30 places, half of the file each; seed 16 x the bitrate",
+	 {SWARM(30, NULL, 0, 960, 64, 4096), .bitrate_Bps = 256 * KIB,
+	  .places = 30},
+	 run_viewers,
+	 {{"stalled %", stalled},
+	  {"start s", start_max},
+	  {"over %", over},
+	  {"behind %", behind}}},
 };
 
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
@@ -244,6 +264,54 @@ static int trace(const char *name, const char *policy, const char *seed)
 	return 2;
 }
 
+/* ---- goals ---- */
+
+struct goal {
+	const char *what, *row;
+	double (*of)(const struct figures *f);
+	double most;
+};
+
+static const struct goal goals[] = {
+	{"free-riders' part of the others' rate", "free-riders", odd_ratio,
+	 0.25},
+	{"the same, knowing everybody", "free-riders-view", odd_ratio, 0.25},
+	{"newcomers: s to half of the others' rate, the slowest", "newcomers",
+	 half_max, 40},
+	{"completion over the fluid bound, the last one", "complete",
+	 last_bound, 1.10},
+};
+
+/* The worst of all seeds. True: it is reached. */
+static bool show_goal(const struct goal *g, unsigned n_seeds)
+{
+	const struct row *r = rows;
+	double worst = 0;
+
+	while (strcmp(r->name, g->row) != 0)
+		r++;
+	for (uint64_t seed = 1; seed <= n_seeds; seed++) {
+		struct scene s = scene_of(r, &policy_ours, seed);
+		struct figures f = r->run(&s);
+
+		worst = g->of(&f) > worst ? g->of(&f) : worst;
+	}
+	printf("  %-56s %6.2f, goal %5.2f%s\n", g->what, worst, g->most,
+	       worst <= g->most ? "" : " !");
+	fflush(stdout);
+	return worst <= g->most;
+}
+
+static int show_goals(unsigned n_seeds)
+{
+	bool all = true;
+
+	printf("ours, the worst of seeds 1 to %u; ! missed\n", n_seeds);
+	for (unsigned i = 0; i < sizeof(goals) / sizeof(goals[0]); i++)
+		all = show_goal(&goals[i], n_seeds) && all;
+	return all ? 0 : 1;
+}
+
 static bool is_chosen(const char *name, char **names, int n)
 {
 	for (int i = 0; i < n; i++)
@@ -255,14 +323,17 @@ static bool is_chosen(const char *name, char **names, int n)
 int main(int argc, char **argv)
 {
 	unsigned n_seeds = 3;
-	int at = 1;
+	bool only_goals = argc > 1 && strcmp(argv[1], "--goals") == 0;
+	int at = only_goals ? 2 : 1;
 
 	if (argc == 5 && strcmp(argv[1], "--trace") == 0)
 		return trace(argv[2], argv[3], argv[4]);
-	if (argc > 2 && strcmp(argv[1], "--seeds") == 0) {
-		n_seeds = (unsigned)strtoul(argv[2], NULL, 10);
-		at = 3;
+	if (argc > at + 1 && strcmp(argv[at], "--seeds") == 0) {
+		n_seeds = (unsigned)strtoul(argv[at + 1], NULL, 10);
+		at += 2;
 	}
+	if (only_goals)
+		return show_goals(n_seeds);
 	printf("seeds 1 to %u; mean (worst)\n", n_seeds);
 	for (unsigned r = 0; r < N_ROWS; r++) {
 		if (!is_chosen(rows[r].name, argv + at, argc - at))

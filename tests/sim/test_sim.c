@@ -120,6 +120,25 @@ static void newcomers_catch_up(void **state)
 	assert_at_most("s to half the rate, slowest", f.half_max_s, 40);
 }
 
+/* Viewers at places of their own: little is fetched that nobody reads, and none
+ * is left behind. */
+static void viewers_at_many_places(void **state)
+{
+	struct scene s = small(1);
+	struct figures f;
+
+	(void)state;
+	s.n_peers = 12;
+	s.n_pieces = 480;
+	s.piece_bytes = 64 << 10;
+	s.bitrate_Bps = 256 << 10;
+	s.seed_Bps = 8 * s.bitrate_Bps;
+	s.places = 12;
+	f = scene_viewers(&s, 3);
+	assert_at_most("fetched beyond what they read", f.over, 0.10);
+	assert_at_most("the last behind the mean", 1 - f.least_played, 0.25);
+}
+
 /* A strategist gains nothing by it. */
 static void strategy_gains_nothing(void **state)
 {
@@ -145,6 +164,7 @@ int main(void)
 		cmocka_unit_test(completes_in_time),
 		cmocka_unit_test(free_riders_are_slow),
 		cmocka_unit_test(newcomers_catch_up),
+		cmocka_unit_test(viewers_at_many_places),
 		cmocka_unit_test(strategy_gains_nothing),
 	};
 

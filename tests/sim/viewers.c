@@ -4,6 +4,9 @@
  * may come that many times later, so that viewers at one place do not all want
  * the same of the seed.
  *
+ * With `places` each begins at a place of its own, that many of them in the
+ * first half, and watches half of the file.
+ *
  * The player reads CHUNK bytes at a time until it has BUFFER_S seconds ahead of
  * the picture. It starts when it has START_S seconds, takes a chunk each time
  * one has been played, and stalls when there is none. */
@@ -22,8 +25,9 @@ enum {
 
 struct sim_viewer {
 	struct ahead ahead;
-	uint64_t read_bytes;		/* in the player */
-	uint64_t played_bytes;		/* and of them shown */
+	uint64_t from_bytes, end_bytes; /* what it watches */
+	uint64_t read_bytes;		/* in the player: up to there … */
+	uint64_t played_bytes;		/* … and shown: up to there */
 	uint64_t asked_bytes;		/* up to here ahead knows of reads */
 	uint32_t window_ix, window_end; /* pieces wanted ahead */
 	uint64_t start_us, stalled_us, stall_us;
@@ -52,12 +56,27 @@ uint32_t viewer_stalls(const struct sim_viewer *v)
 
 uint64_t viewer_played_bytes(const struct sim_viewer *v)
 {
-	return v->played_bytes;
+	return v->played_bytes - v->from_bytes;
 }
 
-static uint64_t total(const struct world *w)
+uint64_t viewer_read_bytes(const struct sim_viewer *v)
 {
-	return (uint64_t)w->cfg.n_pieces * w->cfg.piece_bytes;
+	return v->read_bytes - v->from_bytes;
+}
+
+/* Whole pieces, for places are. */
+static void find_place(const struct world *w, const struct sim_peer *p,
+		       struct sim_viewer *v)
+{
+	uint32_t n = w->cfg.n_pieces, first = 0, half = n;
+
+	if (w->cfg.places > 0) {
+		half = n / 2;
+		first = (p->ix - 1) % w->cfg.places * half / w->cfg.places;
+	}
+	v->from_bytes = (uint64_t)first * w->cfg.piece_bytes;
+	v->end_bytes = v->from_bytes + (uint64_t)half * w->cfg.piece_bytes;
+	v->read_bytes = v->played_bytes = v->asked_bytes = v->from_bytes;
 }
 
 static void want_window(struct world *w, struct sim_peer *p)
@@ -100,7 +119,7 @@ static void ask_read(struct world *w, struct sim_peer *p, uint32_t ix)
 	if (v->asked_bytes > v->read_bytes)
 		return;
 	v->asked_bytes = v->read_bytes + CHUNK;
-	if (ahead_on_read(&v->ahead, v->read_bytes, CHUNK, total(w), &net))
+	if (ahead_on_read(&v->ahead, v->read_bytes, CHUNK, v->end_bytes, &net))
 		want_window(w, p);
 }
 
@@ -121,7 +140,7 @@ static void show(struct world *w, struct sim_peer *p)
 		v->stall_us += w->now_us - v->stalled_us;
 	v->stalled_us = 0;
 	v->played_bytes += CHUNK;
-	if (v->played_bytes < total(w))
+	if (v->played_bytes < v->end_bytes)
 		next_play(w, p);
 }
 
@@ -130,7 +149,7 @@ static void read_on(struct world *w, struct sim_peer *p)
 	struct sim_viewer *v = p->viewer;
 	uint64_t most = w->cfg.bitrate_Bps * BUFFER_S;
 
-	while (v->read_bytes < total(w) &&
+	while (v->read_bytes < v->end_bytes &&
 	       v->read_bytes - v->played_bytes < most) {
 		uint32_t ix = (uint32_t)(v->read_bytes / w->cfg.piece_bytes);
 
@@ -141,7 +160,8 @@ static void read_on(struct world *w, struct sim_peer *p)
 		if (v->stalled_us != 0)
 			show(w, p);
 	}
-	if (v->start_us == 0 && v->read_bytes >= w->cfg.bitrate_Bps * START_S) {
+	if (v->start_us == 0 &&
+	    v->read_bytes - v->from_bytes >= w->cfg.bitrate_Bps * START_S) {
 		v->start_us = w->now_us;
 		show(w, p);
 	}
@@ -151,6 +171,7 @@ void viewer_start(struct world *w, struct sim_peer *p)
 {
 	p->viewer = sim_alloc(1, sizeof(*p->viewer));
 	ahead_init(&p->viewer->ahead);
+	find_place(w, p, p->viewer);
 	read_on(w, p);
 }
 

@@ -139,6 +139,7 @@ struct world_cfg {
 	bool has_checks;      /* after each event, what it touched */
 	uint64_t bitrate_Bps; /* of viewers */
 	uint32_t scatter;     /* of their windows; 0: in order */
+	uint32_t places;      /* where they begin; 0: all at the first byte */
 };
 
 struct world {
@@ -234,5 +235,6 @@ uint64_t viewer_start_us(const struct sim_viewer *v); /* 0: not yet */
 uint64_t viewer_stall_us(const struct sim_viewer *v, uint64_t now_us);
 uint32_t viewer_stalls(const struct sim_viewer *v);
 uint64_t viewer_played_bytes(const struct sim_viewer *v);
+uint64_t viewer_read_bytes(const struct sim_viewer *v);
 
 #endif

@@ -45,7 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	must(text != NULL);
 	if (magnet_parse(text, &m, &err) == 0) {
-		check(m);
+		must(m->has_key || m->id.v1.len != 0 || m->id.v2.len != 0);
+		if (m->id.v1.len != 0 || m->id.v2.len != 0)
+			check(m);
 		magnet_free(m);
 	} else {
 		must(err.text[0] != '\0');

@@ -25,7 +25,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	must(r.verb < STEER_VERBS && r.json != NULL);
 	must((r.path != NULL) == (r.verb == STEER_WHY || r.verb == STEER_PIN ||
 				  r.verb == STEER_UNPIN));
-	must((r.torrent != NULL) == (r.verb == STEER_PEERS));
+	must((r.torrent != NULL) ==
+	     (r.verb == STEER_PEERS || r.verb == STEER_RM));
+	must((r.magnet != NULL) + (r.metainfo != NULL) ==
+	     (r.verb == STEER_ADD));
+	must((r.key != NULL) ==
+	     (r.verb == STEER_KEY || r.verb == STEER_PUBLISH));
+	must((r.value != NULL && r.sig != NULL) == (r.verb == STEER_PUBLISH));
+	must(r.seq >= 0 && r.cas >= 0);
 	must(!r.has_rate || (r.verb == STEER_LIMIT && r.Bps <= INT64_MAX));
 	steer_request_fini(&r);
 	return 0;

@@ -16,7 +16,7 @@ static void try_handshake(struct span body)
 
 	if (ext_decode_handshake(body, &hs) != 0)
 		return;
-	if (hs.metadata_bytes > METAINFO_MAX_BYTES || hs.reqq > EXT_REQQ_MAX)
+	if (hs.metadata_bytes > METAINFO_WIRE_BYTES || hs.reqq > EXT_REQQ_MAX)
 		abort();
 	if (!memchr(hs.client, 0, sizeof(hs.client)))
 		abort();

@@ -59,9 +59,17 @@ static void on_verified(void *arg, uint32_t ix)
 	say(arg, 'v', ix);
 }
 
+/* Of a staged piece nothing is believed. */
 static void on_bad(void *arg, uint32_t ix)
 {
-	say(arg, 'b', ix);
+	struct fix *f = arg;
+	uint32_t segment = pieces_segment_bytes(f->ps, ix), at;
+
+	say(f, 'b', ix);
+	if (pieces_place(f->ps, ix, 0) != NULL)
+		return;
+	for (at = 0; at < metainfo_piece_bytes(f->mi, ix); at += segment)
+		pieces_empty(f->ps, ix, at);
 }
 
 static void on_bad_leaf(void *arg, uint32_t ix, uint32_t at)
@@ -92,6 +100,14 @@ static void on_failed(void *arg, uint32_t ix, int err)
 	pieces_abandon(f->ps, ix);
 }
 
+static void on_brought(void *arg, uint32_t ix)
+{
+	struct fix *f = arg;
+
+	say(f, 'g', ix);
+	pieces_abandon(f->ps, ix);
+}
+
 static void on_room(void *arg)
 {
 	say(arg, 'r', 0);
@@ -109,6 +125,7 @@ static const struct pieces_ops ops = {
 	.on_disputed = on_disputed,
 	.on_lacking = on_lacking,
 	.on_failed = on_failed,
+	.on_brought = on_brought,
 	.on_room = on_room,
 	.on_lost = on_lost,
 };

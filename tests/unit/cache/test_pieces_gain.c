@@ -24,7 +24,7 @@ struct fix {
 	struct fix_answer other;
 	struct pieces *ps;
 	bool is_open, is_gone;
-	unsigned n_verified, n_lost, n_waits;
+	unsigned n_verified, n_bad, n_lost, n_brought, n_waits;
 	int wait_err;
 	struct piece_wait wait;
 };
@@ -47,12 +47,20 @@ static void on_lost(void *arg, uint32_t ix)
 
 static void on_bad(void *arg, uint32_t ix)
 {
-	fail();
+	((struct fix *)arg)->n_bad++;
 }
 
 static void on_failed(void *arg, uint32_t ix, int err)
 {
 	fail();
+}
+
+static void on_brought(void *arg, uint32_t ix)
+{
+	struct fix *f = arg;
+
+	f->n_brought++;
+	pieces_abandon(f->ps, ix);
 }
 
 static void on_room(void *arg)
@@ -63,6 +71,7 @@ static const struct pieces_ops ops = {
 	.on_verified = on_verified,
 	.on_bad = on_bad,
 	.on_failed = on_failed,
+	.on_brought = on_brought,
 	.on_room = on_room,
 	.on_lost = on_lost,
 };
@@ -193,36 +202,52 @@ static void waiters_are_answered(void **state)
 	assert_int_equal(pieces_state(f->ps, 1), PIECE_CLEAN);
 }
 
-/* One that is under way goes on; given up, it is held. */
-static void given_up_is_clean(void **state)
+/* One that is under way is given up, and held. */
+static void under_way_is_given_up(void **state)
 {
 	struct fix *f = *state;
 
 	assert_int_equal(pieces_begin(f->ps, 1), 0);
 	bring(f, 1);
-	assert_int_equal(f->n_verified, 0);
-	assert_int_equal(pieces_state(f->ps, 1), PIECE_FETCHING);
-	pieces_abandon(f->ps, 1);
-	assert_int_equal(f->n_verified, 0);
-	fix_quiet(&f->l);
+	assert_int_equal(f->n_brought, 1);
 	assert_int_equal(f->n_verified, 1);
 	assert_int_equal(pieces_state(f->ps, 1), PIECE_CLEAN);
 	assert_reads(f, 1);
 }
 
-/* Filled, it is as any other. */
+static void fill(struct fix *f, uint32_t ix, uint8_t wrong)
+{
+	assert_int_equal(pieces_begin(f->ps, ix), 0);
+	v2_fill(&f->src, f->mi, (uint64_t)ix * PIECE, PIECE,
+		pieces_place(f->ps, ix, 0));
+	pieces_place(f->ps, ix, 0)[7] ^= wrong;
+	pieces_filled(f->ps, ix, 0);
+}
+
+/* Being hashed, it is as any other. */
 static void filled_is_settled(void **state)
 {
 	struct fix *f = *state;
 
-	assert_int_equal(pieces_begin(f->ps, 1), 0);
+	fill(f, 1, 0);
 	bring(f, 1);
-	v2_fill(&f->src, f->mi, PIECE, PIECE, pieces_place(f->ps, 1, 0));
-	pieces_filled(f->ps, 1, 0);
-	fix_quiet(&f->l);
-	fix_quiet(&f->l);
+	assert_int_equal(f->n_brought, 0);
 	assert_int_equal(f->n_verified, 1);
 	assert_int_equal(pieces_state(f->ps, 1), PIECE_CLEAN);
+	assert_reads(f, 1);
+}
+
+/* It is wrong, and another one has it. */
+static void wrong_is_given_up(void **state)
+{
+	struct fix *f = *state;
+
+	fill(f, 1, 1);
+	bring(f, 1);
+	fix_quiet(&f->l);
+	assert_int_equal(f->n_bad, 1);
+	assert_int_equal(f->n_brought, 1);
+	assert_int_equal(f->n_verified, 1);
 	assert_reads(f, 1);
 }
 
@@ -252,9 +277,9 @@ static void lost_by_another(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(absent_is_clean),   T(waiters_are_answered),
-		T(given_up_is_clean), T(filled_is_settled),
-		T(lost_by_another),
+		T(absent_is_clean),	  T(waiters_are_answered),
+		T(under_way_is_given_up), T(filled_is_settled),
+		T(wrong_is_given_up),	  T(lost_by_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,7 @@ struct fix {
 	bool is_open, is_gone;
 	/* v(erified) b(ad) f(ailed) l(ost) r(oom) w(aiter) e(rror) */
 	char said[64];
+	uint32_t believed; /* segments of bad pieces that stay: bits */
 	int last_err;
 	uint64_t digests[2][PIECE / SEG]; /* of the bad one, of the good one */
 	bool has_digests[2];
@@ -85,6 +86,9 @@ static void on_bad(void *arg, uint32_t ix)
 	say(f, 'b');
 	assert_int_equal(pieces_state(f->ps, ix), PIECE_FETCHING);
 	keep_digests(f, ix, 0);
+	for (uint32_t seg = 0; seg < n_segs(f, ix); seg++)
+		if (!(f->believed & 1u << seg))
+			pieces_empty(f->ps, ix, seg * SEG);
 }
 
 static void on_failed(void *arg, uint32_t ix, int err)
@@ -492,6 +496,37 @@ static void may_be_wrong_again(void **state)
 	assert_counted(f, 0);
 }
 
+/* Only what is not believed is filled anew, whichever segment that is; what was
+ * hashed before is read back. */
+static void what_is_believed_stays(void **state)
+{
+	struct fix *f = *state;
+
+	open_pieces(f, MANY);
+	for (uint32_t ix = 0; ix < 3; ix++) {
+		uint32_t bad = (ix + 1) % 3;
+
+		f->said[0] = '\0';
+		f->believed = ~(1u << bad);
+		begin(f, ix);
+		for (uint32_t seg = 0; seg < n_segs(f, ix); seg++)
+			fill(f, ix, seg, seg == bad);
+		settle(f);
+		assert_string_equal(f->said, "b");
+		fill(f, ix, bad, true); /* once more */
+		settle(f);
+		assert_string_equal(f->said, "bb");
+		assert_true(f->has_digests[0]);
+		fill(f, ix, bad, false);
+		settle(f);
+		assert_string_equal(f->said, "bbv");
+		assert_state(f, ix, PIECE_CLEAN);
+		assert_int_equal(
+			read_later(f, ix, metainfo_piece_bytes(f->mi, ix)), 0);
+	}
+	assert_counted(f, 0);
+}
+
 /* The evidence cannot be read back: it was wrong all the same. */
 static void is_wrong_without_evidence(void **state)
 {
@@ -619,14 +654,19 @@ static void fails_with_its_put(void **state)
 	assert_counted(f, 0);
 }
 
-/* A store without room says so. */
+/* A store that has no room, and nothing that may go, says so. */
 static void fails_when_the_store_is_full(void **state)
 {
 	struct fix *f = *state;
+	struct bits pins = {0};
 
 	store_free(&f->fault->base);
 	make_store(f, PIECE + SEG);
 	open_pieces(f, COST + 3 * SEG);
+	assert_int_equal(bits_init(&pins, f->mi->n_files), 0);
+	bits_set(&pins, 0);
+	assert_int_equal(pieces_keep_pins(f->ps, &pins), 0);
+	bits_fini(&pins);
 	get(f, 0);
 	begin(f, 1);
 	fill(f, 1, 0, false);
@@ -742,6 +782,7 @@ int main(void)
 		T(shuts_what_is_not_full),
 		T(tells_where_it_was_wrong),
 		T(may_be_wrong_again),
+		T(what_is_believed_stays),
 		T(is_wrong_without_evidence),
 		T(fails_with_a_write),
 		T(falls_back_to_memory),

@@ -19,7 +19,9 @@
 
 #include <cmocka.h>
 
+#include "cache/index_vfs_job.h"
 #include "cache/store.h"
+#include "cache/store_share.h"
 #include "cache/store_disk.h"
 #include "cache/store_mem.h"
 #include "tests/lib/v2_fix.h"
@@ -39,7 +41,7 @@ struct peer { /* a torrent, and what its owner was told */
 	struct v2_source src;
 	struct metainfo *mi;
 	struct fix_answer open;
-	unsigned n_gained, n_lost;
+	unsigned n_gained, n_lost, n_disputed;
 	bool has_gained[MAX_PIECES];
 	bool has_lost[MAX_PIECES];
 	bool has_leaf[1024];
@@ -241,10 +243,16 @@ static void on_lost(void *arg, uint32_t ix)
 		p->has_leaf[(off + at) / LEAF] = false;
 }
 
+static void on_disputed(void *arg, uint32_t ix)
+{
+	((struct peer *)arg)->n_disputed++;
+}
+
 static const struct store_share_ops share_ops = {
 	.on_gained = on_gained,
 	.on_gained_leaves = on_gained_leaves,
 	.on_lost = on_lost,
+	.on_disputed = on_disputed,
 };
 
 static void on_open(void *arg, int err, struct store_torrent *st,
@@ -407,7 +415,15 @@ static void exec_index(struct fix *f, const char *sql)
 	sqlite3 *db;
 
 	snprintf(path, sizeof(path), "%s/index.db", f->dir);
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(index_vfs_init(), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_open_v2(path, &db,
+				SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+				INDEX_VFS),
+		SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 }
@@ -581,6 +597,7 @@ static void liar_holds_nothing(void **state)
 	start_all(f);
 	put_all(f, &f->a);
 	assert_int_equal(f->h.n_gained, 0);
+	assert_int_equal(f->h.n_disputed, 1);
 	assert_true(f->h.has_leaf[0]);
 	assert_gained(f, &f->b, 1);
 }
@@ -616,7 +633,7 @@ static void lost_for_all(void **state)
 }
 
 /* Leaves of a piece that is not whole are kept over a restart; when they are
- * all there, a put without data makes it held. */
+ * all there it is held, and its own torrent hears of it. */
 static void unfinished_pieces(void **state)
 {
 	struct fix *f = *state;
@@ -641,15 +658,54 @@ static void unfinished_pieces(void **state)
 	put_leaves(f, &f->b, first, 0, LEAF, &a);
 	put_leaves(f, &f->b, first, 3 * LEAF, LEAF, &a);
 	settle(f);
-	a = (struct fix_answer){0};
-	fix_must(store_put(f->b.open.st, first, NULL, fix_on_put, &a), "put");
-	settle(f);
-	assert_int_equal(a.n_durable, 1);
+	assert_int_equal(f->b.n_gained, 1);
+	assert_true(f->b.has_gained[first]);
 	peer_close(&f->b);
 	settle(f);
 	peer_open(f, &f->b);
 	assert_true(bits_has(&f->b.open.held, first));
 	assert_reads(f, &f->b, (uint64_t)first * (64 << 10), 64 << 10);
+}
+
+/* A hybrid's leaves are a piece when v1's hash says so, too; it is not asked
+ * again after a restart. */
+static void leaves_become_a_hybrids_piece(void **state)
+{
+	struct fix *f = *state;
+	struct fix_answer a = {0};
+
+	start_all(f);
+	put_leaves(f, &f->h, 1, LEAF, LEAF, &a);
+	settle(f);
+	assert_int_equal(f->h.n_gained, 0);
+	put_leaves(f, &f->h, 1, 0, LEAF, &a);
+	settle(f);
+	settle(f);
+	assert_int_equal(f->h.n_gained, 1);
+	assert_true(f->h.has_gained[1]);
+	assert_reads(f, &f->h, 32 << 10, 32 << 10);
+	peer_close(&f->h);
+	settle(f);
+	peer_open(f, &f->h);
+	assert_true(bits_has(&f->h.open.held, 1));
+}
+
+/* Where v1's hash says otherwise they are none. */
+static void liars_leaves_are_no_piece(void **state)
+{
+	struct fix *f = *state;
+	struct fix_answer a = {0};
+
+	metainfo_free(f->h.mi);
+	f->h.src.v1_lies = true;
+	f->h.mi = v2_torrent(&f->l, &f->h.src);
+	start_all(f);
+	put_leaves(f, &f->h, 1, 0, 2 * LEAF, &a);
+	settle(f);
+	settle(f);
+	assert_int_equal(a.n_durable, 1);
+	assert_int_equal(f->h.n_gained, 0);
+	assert_int_equal(f->h.n_disputed, 1);
 }
 
 /* A file that a torrent has twice is one file. */
@@ -704,7 +760,7 @@ static void v1_proves_no_root(void **state)
 	assert_int_equal(a.n_durable, 1);
 	assert_int_equal(f->a.n_gained, 0);
 	assert_reads(f, &f->h, 0, 32 << 10);
-	store_vouch(f->h.open.st, 0);
+	store_vouch(f->h.open.st, 1);
 	put(f, &f->h, 1, &a);
 	settle(f);
 	assert_int_equal(f->a.n_gained, 2);
@@ -879,6 +935,8 @@ static void make_format_2(struct fix *f)
 	stop(f);
 	exec_index(f, "DROP TABLE member; DROP TABLE leaf; DROP TABLE agreed;"
 		      "DROP TABLE file; DROP TABLE leaving;"
+		      "DROP TABLE own_stamp; DROP TABLE file_stamp;"
+		      "DROP TABLE tally; DROP TABLE departed;"
 		      "PRAGMA user_version = 2");
 }
 
@@ -1047,6 +1105,8 @@ int main(int argc, char **argv)
 		BOTH(liar_holds_nothing),
 		BOTH(lost_for_all),
 		BOTH(unfinished_pieces),
+		BOTH(leaves_become_a_hybrids_piece),
+		BOTH(liars_leaves_are_no_piece),
 		BOTH(twice_in_one),
 		BOTH(length_is_identity),
 		BOTH(v1_proves_no_root),

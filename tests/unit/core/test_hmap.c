@@ -16,9 +16,14 @@ enum { N_KEYS = 300, KEY_BYTES = 20 };
 
 /* ---- the model: value i is &cells[i], in the map iff in[i] ---- */
 
+struct cell {
+	char other;
+	uint8_t key[KEY_BYTES];
+};
+
 struct model {
 	struct hmap *map;
-	char cells[N_KEYS];
+	struct cell cells[N_KEYS];
 	unsigned char in[N_KEYS];
 	size_t n;
 };
@@ -32,10 +37,19 @@ static const uint8_t *key_of(size_t i)
 	return key;
 }
 
-static void model_init(struct model *m)
+/* With keys in the values or copied. */
+static void model_init(struct model *m, int within)
 {
 	memset(m, 0, sizeof(*m));
-	assert_int_equal(hmap_new(KEY_BYTES, &m->map), 0);
+	for (size_t i = 0; i < N_KEYS; i++)
+		memcpy(m->cells[i].key, key_of(i), KEY_BYTES);
+	if (within)
+		assert_int_equal(hmap_new_within(KEY_BYTES,
+						 offsetof(struct cell, key),
+						 &m->map),
+				 0);
+	else
+		assert_int_equal(hmap_new(KEY_BYTES, &m->map), 0);
 }
 
 static void model_put(struct model *m, size_t i)
@@ -69,7 +83,7 @@ static void model_walk(struct model *m, struct rng *r, uint64_t one_in)
 {
 	unsigned char seen[N_KEYS] = {0};
 	size_t pos = 0, n = m->n, n_seen = 0;
-	char *v;
+	struct cell *v;
 
 	while ((v = hmap_next(m->map, &pos)) != NULL) {
 		size_t i = (size_t)(v - m->cells);
@@ -98,7 +112,9 @@ static void agrees_with_model(void **state)
 	for (int round = 0; round < 60; round++) {
 		uint64_t width = 1 + rng_below(&r, N_KEYS);
 
-		model_init(&m);
+		model_init(&m, round % 2);
+		if (round % 3 == 0)
+			assert_int_equal(hmap_reserve(m.map, width), 0);
 		for (int step = 0; step < 300; step++) {
 			size_t i = rng_below(&r, width);
 
@@ -124,7 +140,7 @@ static void walk_and_delete_round_the_end(void **state)
 
 	rng_seed(&r, 7);
 	for (int round = 0; round < 3000; round++) {
-		model_init(&m);
+		model_init(&m, round % 2);
 		for (size_t i = 0; i < 6; i++)
 			model_put(&m, i);
 		model_walk(&m, &r, 2);
@@ -164,7 +180,7 @@ static void survives_no_memory(void **state)
 	assert_int_equal(hmap_new(1, &m.map), ENOMEM);
 	mem_fail_after(1, 0);
 	assert_int_equal(hmap_new(1, &m.map), ENOMEM);
-	model_init(&m);
+	model_init(&m, 0);
 	mem_fail_after(0, 1);
 	for (i = 0; r == 0 && i < N_KEYS; i++) {
 		r = hmap_put(m.map, key_of(i), &m.cells[i]);

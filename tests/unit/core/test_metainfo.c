@@ -193,7 +193,7 @@ static bool passes_in_parts(struct piececheck *c, struct hasher *h,
 static bool passes(struct metainfo *mi, struct hasher *h, uint32_t ix,
 		   const uint8_t *data)
 {
-	uint32_t len = metainfo_piece_bytes(mi, ix);
+	uint32_t len = metainfo_body_bytes(mi, ix);
 	bool is_right = metainfo_check_piece(mi, h, ix, data);
 	struct piececheck *c;
 
@@ -213,7 +213,7 @@ static void checks_pieces(void **state)
 		uint8_t *data = content_of(mi);
 
 		for (uint32_t ix = 0; ix < mi->n_pieces; ix++) {
-			uint32_t len = metainfo_piece_bytes(mi, ix);
+			uint32_t len = metainfo_body_bytes(mi, ix);
 			uint8_t *piece = data + (size_t)ix * mi->piece_bytes;
 
 			assert_true(passes(mi, *state, ix, piece));
@@ -503,7 +503,7 @@ static void takes_hybrids_that_agree(void **state)
 						  "6:pieces" P40 "e");
 
 	assert_int_equal(mi->n_pieces, 2);
-	assert_int_equal(mi->content_bytes, 16385);
+	assert_int_equal(mi->content_bytes, 2);
 	metainfo_free(mi);
 	mi = parsed_info(
 		*state,
@@ -782,6 +782,45 @@ static void survives_no_memory(void **state)
 	}
 }
 
+/* A piece's body ends with the block in which the last file ends; what is
+ * behind it is padding, or the piece is padding alone. */
+static void bodies_end_before_padding(void **state)
+{
+#define P6		 "120:" P20X P20X P20X P20X P20X P20X
+#define P20X		 "aaaaaaaaaaaaaaaaaaaa"
+#define FILE1(len, name) "d6:lengthi" len "e4:pathl1:" name "ee"
+#define PAD1(len)	 "d4:attr1:p6:lengthi" len "e4:pathl4:.pad1:0ee"
+	static const uint32_t body[] = {16384, 32768, 0, 0, 16384, 0};
+	static const uint32_t content[] = {100, 20000, 0, 0, 5, 0};
+	struct metainfo *mi = parsed_info(
+		*state,
+		"d5:filesl" FILE1("100", "a") PAD1("32668") FILE1("20000", "b")
+			PAD1("12768") PAD1("65536") FILE1("5", "c") PAD1(
+				"40000") "e4:name1:n12:piece lengthi32768e6:"
+					 "pieces" P6 "e");
+	uint64_t all = 0;
+
+	assert_int_equal(mi->n_pieces, 6);
+	for (uint32_t ix = 0; ix < 6; ix++) {
+		assert_int_equal(metainfo_body_bytes(mi, ix), body[ix]);
+		assert_int_equal(metainfo_piece_content(mi, ix), content[ix]);
+	}
+	assert_int_equal(mi->content_bytes, 20105);
+	metainfo_free(mi);
+	for (int i = 0; i < N_FIXTURES; i++) {
+		mi = parsed(*state, fixtures[i].bytes, fixtures[i].len);
+		all = 0;
+		for (uint32_t ix = 0; ix < mi->n_pieces; ix++) {
+			assert_in_range(metainfo_body_bytes(mi, ix),
+					metainfo_piece_content(mi, ix),
+					metainfo_piece_bytes(mi, ix));
+			all += metainfo_piece_content(mi, ix);
+		}
+		assert_int_equal(all, mi->content_bytes);
+		metainfo_free(mi);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -801,6 +840,7 @@ int main(void)
 		cmocka_unit_test(keeps_raw_names),
 		cmocka_unit_test(tree_depth_is_limited),
 		cmocka_unit_test(encode_round_trips),
+		cmocka_unit_test(bodies_end_before_padding),
 		cmocka_unit_test(survives_no_memory),
 	};
 

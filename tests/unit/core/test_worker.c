@@ -245,6 +245,58 @@ static void drain_times_out(void **state)
 	mem_free(jobs);
 }
 
+/* While every thread is at something long, what somebody waits for is done all
+ * the same. */
+static void hurried_jobs_do_not_wait(void **state)
+{
+	struct fix *f = *state;
+	struct test_job *jobs = new_jobs(f, 5, wait_at_gate);
+	sem_t gate;
+
+	assert_int_equal(sem_init(&gate, 0, 0), 0);
+	start(f, 2);
+	for (unsigned i = 0; i < 5; i++) {
+		jobs[i].gate = &gate;
+		if (i == 4) {
+			jobs[i].job.run = look_around;
+			jobs[i].job.is_hurried = true;
+		}
+		workers_submit(f->w, &jobs[i].job);
+	}
+	while (f->n_done == 0)
+		assert_int_equal(workers_drain(f->w, 5), ETIMEDOUT);
+	assert_int_equal(f->n_done, 1);
+	assert_true(jobs[4].came_back);
+	for (unsigned i = 0; i < 4; i++)
+		sem_post(&gate);
+	assert_int_equal(workers_drain(f->w, 30000), 0);
+	sem_destroy(&gate);
+	mem_free(jobs);
+}
+
+/* A single thread takes them before what was there sooner. */
+static void hurried_jobs_go_first(void **state)
+{
+	struct fix *f = *state;
+	struct test_job *jobs = new_jobs(f, 4, count_run);
+	sem_t gate;
+
+	assert_int_equal(sem_init(&gate, 0, 0), 0);
+	start(f, 1);
+	jobs[0].gate = &gate;
+	jobs[0].job.run = wait_at_gate;
+	jobs[3].job.is_hurried = true;
+	workers_submit(f->w, &jobs[0].job);
+	for (unsigned i = 1; i < 4; i++)
+		workers_submit(f->w, &jobs[i].job);
+	sem_post(&gate);
+	assert_int_equal(workers_drain(f->w, 30000), 0);
+	assert_true(jobs[3].ran_as < jobs[1].ran_as);
+	assert_true(jobs[1].ran_as < jobs[2].ran_as);
+	sem_destroy(&gate);
+	mem_free(jobs);
+}
+
 /* Freeing a pool waits for its jobs and runs their `done`. */
 static void free_drains(void **state)
 {
@@ -258,6 +310,48 @@ static void free_drains(void **state)
 	f->w = NULL;
 	assert_int_equal(f->n_done, 20);
 	mem_free(jobs);
+}
+
+struct count {
+	pthread_mutex_t mutex;
+	pthread_cond_t grew;
+	pthread_t seen[8];
+	unsigned n;
+};
+
+static void count_me(void *arg)
+{
+	struct count *c = arg;
+
+	pthread_mutex_lock(&c->mutex);
+	for (unsigned i = 0; i < c->n; i++)
+		assert_false(pthread_equal(c->seen[i], pthread_self()));
+	assert_true(worker_is_mine());
+	c->seen[c->n++] = pthread_self();
+	pthread_cond_signal(&c->grew);
+	pthread_mutex_unlock(&c->mutex);
+}
+
+/* What every thread is to do, every thread does once, the idle ones and the one
+ * for hurried jobs too. */
+static void each_thread_is_reached(void **state)
+{
+	struct fix *f = *state;
+	struct count c = {.n = 0};
+
+	pthread_mutex_init(&c.mutex, NULL);
+	pthread_cond_init(&c.grew, NULL);
+	assert_int_equal(workers_new(f->loop, 3, "testing", &f->w), 0);
+	workers_each(f->w, count_me, &c);
+	pthread_mutex_lock(&c.mutex);
+	while (c.n < 4)
+		pthread_cond_wait(&c.grew, &c.mutex);
+	pthread_mutex_unlock(&c.mutex);
+	workers_free(f->w);
+	f->w = NULL;
+	assert_int_equal(c.n, 4);
+	pthread_cond_destroy(&c.grew);
+	pthread_mutex_destroy(&c.mutex);
 }
 
 /* Whichever allocation fails, no thread, descriptor or byte is left. */
@@ -283,9 +377,15 @@ static void says_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(many_jobs),       TEST(one_thread_keeps_order),
-		TEST(done_may_submit), TEST(drain_runs_all),
-		TEST(drain_times_out), TEST(free_drains),
+		TEST(many_jobs),
+		TEST(one_thread_keeps_order),
+		TEST(done_may_submit),
+		TEST(drain_runs_all),
+		TEST(drain_times_out),
+		TEST(free_drains),
+		TEST(hurried_jobs_do_not_wait),
+		TEST(hurried_jobs_go_first),
+		TEST(each_thread_is_reached),
 		TEST(says_no_memory),
 	};
 

@@ -148,6 +148,28 @@ static void two_nodes(void **state)
 	assert_true(addr_eq(&t.peers[0], &a));
 }
 
+/* Each contact is told once, those of the table first and as the figures have
+ * it. */
+static void tells_contacts(const struct world_node *wn)
+{
+	struct dht_family_stats st = stats(wn).family[DHT_IPV4];
+	struct dht_contact c;
+	uint32_t n[DHT_CONTACT_SPARE + 1] = {0};
+
+	for (uint32_t i = 0; dht_node_contact(wn->node, DHT_IPV4, i, &c); i++) {
+		assert_int_equal(c.standing == DHT_CONTACT_SPARE,
+				 i >= st.n_contacts);
+		assert_int_equal(c.bucket, nodeid_common(&c.id, &st.id));
+		assert_int_equal(addr_port(&c.addr), addr_port(&wn->a));
+		assert_true(c.rtt_ms > 0 || c.standing != DHT_CONTACT_GOOD);
+		n[c.standing]++;
+	}
+	assert_int_equal(n[DHT_CONTACT_GOOD], st.n_good);
+	assert_int_equal(n[DHT_CONTACT_DUBIOUS], st.n_contacts - st.n_good);
+	assert_int_equal(n[DHT_CONTACT_SPARE], st.n_spare);
+	assert_false(dht_node_contact(wn->node, DHT_IPV6, 0, &c));
+}
+
 /* Fifty nodes: each learns of enough others, and whatever one announces any
  * other finds. */
 static void fifty_nodes(void **state)
@@ -156,6 +178,7 @@ static void fifty_nodes(void **state)
 	world_grow(&w, 50, NULL);
 	for (uint32_t i = 0; i < w.n; i++)
 		assert_true(dht_node_is_ready(w.nodes[i].node));
+	tells_contacts(&w.nodes[7]);
 	for (uint32_t i = 0; i < 10; i++) {
 		struct dht_id hash = announce(&w.nodes[i]);
 		struct watch t = look_for(&w.nodes[20 + i], &hash);
@@ -315,6 +338,8 @@ struct item_watch {
 	size_t len;
 	uint32_t n;
 	const struct dht_item *put;
+	bool has_cas;
+	int64_t cas;
 	bool has_ended;
 	struct dht_outcome outcome;
 };
@@ -335,8 +360,8 @@ static bool on_put(void *arg, const struct dht_item *best, struct dht_item *put,
 	struct item_watch *t = arg;
 
 	(void)best;
-	(void)has_cas;
-	(void)cas;
+	*has_cas = t->has_cas;
+	*cas = t->cas;
 	*put = *t->put;
 	return true;
 }
@@ -349,8 +374,8 @@ static void on_item_end(void *arg, const struct dht_outcome *outcome)
 	t->outcome = *outcome;
 }
 
-static void run_item(struct item_watch *t, struct world_node *wn,
-		     const struct dht_search_cfg *like)
+static void start_item(struct item_watch *t, struct world_node *wn,
+		       const struct dht_search_cfg *like)
 {
 	struct dht_search_cfg cfg = *like;
 
@@ -361,9 +386,20 @@ static void run_item(struct item_watch *t, struct world_node *wn,
 	cfg.arg = t;
 	assert_int_equal(dht_search_start(wn->node, w.now_us, &cfg, NULL), 0);
 	world_rearm(wn);
+}
+
+static void end_item(struct item_watch *t)
+{
 	while (!t->has_ended && world_step(&w, UINT64_MAX - 1))
 		;
 	assert_int_equal(t->outcome.why, DHT_END_DONE);
+}
+
+static void run_item(struct item_watch *t, struct world_node *wn,
+		     const struct dht_search_cfg *like)
+{
+	start_item(t, wn, like);
+	end_item(t);
 }
 
 /* An immutable item that one node puts another gets, with its bytes. */
@@ -416,6 +452,62 @@ static void mutable_items(void **state)
 		assert_true(span_is(span_of(get.value, get.len),
 				    seq == 1 ? "1:a" : "1:b"));
 	}
+}
+
+/* Two with the same secret put at once, each in the place of what was there:
+ * at most one is told that it is his. With nothing there yet, and so without
+ * cas, it is the same. */
+static void racing_puts(void **state)
+{
+	uint8_t key[2][32], sig[2][64];
+	uint32_t n_won = 0;
+
+	(void)state;
+	world_grow(&w, 40, NULL);
+	for (uint8_t round = 0; round < 20; round++) {
+		const uint8_t seed[32] = {7, round};
+		struct dht_search_cfg cfg = {.key = key[0]};
+		struct dht_item items[2];
+		struct item_watch racers[2] = {0}, get = {0};
+		bool has_won[2];
+
+		for (int i = 0; i < 2; i++) {
+			items[i] = (struct dht_item){
+				.value = span_str(i == 0 ? "1:a" : "1:b"),
+				.is_mutable = true,
+				.key = key[i],
+				.sig = sig[i],
+				.seq = 1,
+			};
+			assert_int_equal(
+				item_sign(&items[i], seed, key[i], sig[i]), 0);
+		}
+		item_target(w.hasher, &items[0], &cfg.target);
+		if (round % 2 == 1) {
+			struct item_watch first = {.put = &items[0]};
+
+			run_item(&first, &w.nodes[30], &cfg);
+		}
+		for (int i = 0; i < 2; i++) {
+			items[i].seq = 2;
+			assert_int_equal(
+				item_sign(&items[i], seed, key[i], sig[i]), 0);
+			racers[i].put = &items[i];
+			racers[i].has_cas = round % 2 == 1;
+			racers[i].cas = 1;
+			start_item(&racers[i], &w.nodes[3 + 7 * i], &cfg);
+		}
+		for (int i = 0; i < 2; i++) {
+			end_item(&racers[i]);
+			has_won[i] = racers[i].outcome.n_stored > 0 &&
+				     !racers[i].outcome.is_outdone;
+			n_won += has_won[i];
+		}
+		assert_false(has_won[0] && has_won[1]);
+		run_item(&get, &w.nodes[20], &cfg);
+		assert_true(get.n > 0);
+	}
+	assert_true(n_won > 0);
 }
 
 static void on_samples(void *arg, const struct dht_samples *samples)
@@ -614,6 +706,93 @@ static void no_amplification(void **state)
 			assert_true(heard.len <= len * DHT_AMPLIFY_MAX);
 		}
 	}
+}
+
+static void counts_bytes(struct world_node *self, const struct addr *from,
+			 const uint8_t *bytes, size_t len)
+{
+	(void)from;
+	(void)bytes;
+	*(size_t *)self->arg += len;
+}
+
+/* Somebody sends in the name of an address that never says a word: all that we
+ * send there, answers and questions of our own, now and later, is no more than
+ * three times what came; and a question is not asked again. */
+static void forged_senders_are_left_alone(void **state)
+{
+	struct addr a;
+	struct world_node *victim;
+	size_t n_in = 0, n_out = 0;
+	struct dht_stats before;
+
+	(void)state;
+	world_grow(&w, 3, NULL);
+	before = stats(&w.nodes[1]);
+	a = world_public(&w);
+	victim = world_place(&w, &a);
+	victim->on_datagram = counts_bytes;
+	victim->arg = &n_out;
+	for (int i = 0; i < 40; i++) {
+		struct dht_id target = world_target(&w);
+		struct krpc_query q = {
+			.method = i % 3 == 0 ? KRPC_PING : KRPC_GET_PEERS,
+			.tid = (uint32_t)i,
+			.target = &target,
+		};
+
+		n_in += ask(victim, &w.nodes[1], &q);
+		assert_true(n_out <= DHT_AMPLIFY_MAX * n_in);
+	}
+	world_run(&w, 120000000);
+	assert_true(n_out <= DHT_AMPLIFY_MAX * n_in);
+	assert_true(n_out > n_in); /* he was answered */
+	assert_true(stats(&w.nodes[1]).timeouts - before.timeouts <= 1);
+}
+
+/* Answers to strangers are so many bytes a second and no more; who has shown
+ * that he is where he says is answered all the same. */
+static void upload_has_a_cap(void **state)
+{
+	enum { BPS = 2000, SECONDS = 60 };
+	struct dht_cfg cfg = {.answer_Bps = BPS, .is_unlimited = true};
+	struct dht_id target = world_target(&w);
+	struct krpc_query q = {.method = KRPC_GET_PEERS, .target = &target};
+	struct stranger heard, known;
+	struct world_node *wn, *stranger, *proven;
+	struct addr a;
+	size_t n_bytes = 0, len = 0;
+	uint64_t end_us;
+
+	(void)state;
+	world_grow(&w, 20, NULL);
+	a = world_public(&w);
+	wn = world_add(&w, &a, &cfg);
+	dht_node_endpoint(wn->node, w.now_us, &w.nodes[0].a);
+	world_rearm(wn);
+	world_run(&w, 20000000);
+	stranger = add_stranger(&heard);
+	stranger->on_datagram = counts_bytes;
+	stranger->arg = &n_bytes;
+	proven = add_stranger(&known);
+	hostset_add(&wn->node->proven, node_host_hash(wn->node, &proven->a),
+		    node_tick(wn->node, w.now_us));
+	q.self = &target;
+	end_us = w.now_us + SECONDS * UINT64_C(1000000);
+	while (w.now_us < end_us) {
+		uint8_t bytes[DHT_DATAGRAM_MAX];
+
+		q.tid++;
+		len = krpc_encode_query(bytes, sizeof(bytes), &q);
+		for (int i = 0; i < 20; i++)
+			world_send(&w, &stranger->a, &wn->a, bytes, len);
+		world_run(&w, 100000);
+	}
+	assert_true(n_bytes <= BPS * (SECONDS + DHT_ANSWER_BURST_S + 1));
+	assert_true(n_bytes >= BPS * SECONDS);
+	assert_true(stats(wn).dropped[DHT_DROP_BUSY] > 0);
+	(void)ask(proven, wn, &q);
+	assert_int_equal(known.n, 1);
 }
 
 /* A token is good only from where it was sent to, and for its hash. */
@@ -923,6 +1102,7 @@ int main(void)
 		TEST(replays),
 		TEST(immutable_items),
 		TEST(mutable_items),
+		TEST(racing_puts),
 		TEST(samples),
 		TEST(scrapes),
 		TEST(external_address),
@@ -932,6 +1112,8 @@ int main(void)
 		TEST(another_network),
 		TEST(quiet_budget),
 		TEST(no_amplification),
+		TEST(forged_senders_are_left_alone),
+		TEST(upload_has_a_cap),
 		TEST(foreign_tokens),
 		TEST(unasked_answers),
 		TEST(read_only),

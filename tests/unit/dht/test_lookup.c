@@ -198,12 +198,17 @@ static void ids_that_do_not_fit(void **state)
 	}
 	assert_true(lookup_is_complete(&l));
 	{
-		uint8_t out[DHT_NODES_TOLD];
+		uint8_t out[DHT_STORERS_MAX];
 
-		assert_int_equal(lookup_storers(&l, out, DHT_NODES_TOLD), 8);
-		/* Those that fit first: there are four. */
-		for (int i = 0; i < 8; i++)
-			assert_int_equal(l.cands[out[i]].fits, i < 4);
+		/* The closest eight, of whom none fits, and all that do: there
+		 * are four. Whoever refuses is replaced by the next. */
+		assert_int_equal(lookup_storers(&l, out), 12);
+		for (int i = 0; i < 12; i++)
+			assert_int_equal(l.cands[out[i]].fits, i >= 8);
+		l.cands[out[0]].store = STORE_REFUSED;
+		assert_int_equal(lookup_storers(&l, out), 12);
+		for (int i = 0; i < 12; i++)
+			assert_int_equal(l.cands[out[i]].fits, i >= 8);
 	}
 }
 

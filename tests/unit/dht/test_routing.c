@@ -317,6 +317,84 @@ static void who_is_asked(void **state)
 	assert_int_equal(n, 16);
 }
 
+/* That nobody is to be asked yet is remembered, until something happens that
+ * changes it: a query that failed, somebody heard of for whom there is room, a
+ * contact that is gone, a saved table, a move. */
+static void quiet_ends(void **state)
+{
+	uint32_t wait_s = UINT32_MAX;
+	struct addr a[3] = {addr_no(0), addr_no(1), addr_no(2)};
+	struct dht_id id[3] = {in_bucket(0), in_bucket(1), in_bucket(2)};
+	struct contact *c;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		assert_true(answers(&id[i], &a[i], 0));
+	assert_null(routing_stalest(&r, 1, &wait_s));
+	routing_on_silence(&r, &id[0], &a[0], 1);
+	c = routing_stalest(&r, 1, &wait_s);
+	assert_ptr_equal(c, routing_find(&r, &id[0], &a[0]));
+	assert_null(routing_stalest(&r, 1, &wait_s));
+	routing_forgo(&r, c);
+	assert_ptr_equal(routing_stalest(&r, 1, &wait_s), c);
+	assert_null(routing_stalest(&r, 1, &wait_s));
+	routing_hear(&r, &id[2], &a[2], 1);
+	c = routing_stalest(&r, 1, &wait_s);
+	assert_ptr_equal(c, routing_find(&r, &id[2], &a[2]));
+	assert_null(routing_stalest(&r, 1, &wait_s));
+	routing_doubt(&r, 1);
+	assert_non_null(routing_stalest(&r, 1, &wait_s));
+}
+
+/* There are so many good ones, or there are not. */
+static void has_good(void **state)
+{
+	(void)state;
+	assert_true(routing_has_good(&r, 0, 0));
+	assert_false(routing_has_good(&r, 0, 1));
+	for (uint32_t i = 0; i < 6; i++) {
+		struct addr a = addr_no(i);
+		struct dht_id id = in_bucket(i % 3 != 0);
+
+		assert_true(answers(&id, &a, 0));
+		assert_true(routing_has_good(&r, 0, i + 1));
+		assert_false(routing_has_good(&r, 0, i + 2));
+		assert_int_equal(routing_count_good(&r, 0), i + 1);
+	}
+	assert_false(routing_has_good(&r, DHT_GOOD_S / CONTACT_TICK_S + 1, 1));
+}
+
+/* While nobody answers each has his turn before one is asked again: the oldest
+ * may be those that are gone. */
+static void all_are_tried(void **state)
+{
+	uint16_t tick = DHT_GOOD_S / CONTACT_TICK_S;
+	uint32_t wait_s = UINT32_MAX;
+	bool asked[12] = {false};
+
+	(void)state;
+	for (uint32_t i = 0; i < 12; i++) {
+		struct addr a = addr_no(i);
+		struct dht_id id = in_bucket(i < 6 ? 0 : 1);
+
+		assert_true(answers(&id, &a, (uint16_t)(i / 4)));
+	}
+	tick = (uint16_t)(tick + 100);
+	for (int round = 0; round < 24; round++) {
+		struct contact *c = routing_stalest(&r, tick, &wait_s);
+		struct addr a = contact_addr(&r.table, c);
+		struct dht_id id = c->id;
+		uint32_t place = 0;
+
+		while (shelf_at(&r.table, place) != c)
+			place++;
+		if (round < 12)
+			assert_false(asked[place]);
+		asked[place] = true;
+		routing_on_outage(&r, &id, &a);
+	}
+}
+
 /* Round trips are smoothed; a query of a contact makes it young again, but does
  * not forgive it a failure. */
 static void what_is_learned(void **state)
@@ -425,8 +503,9 @@ int main(void)
 		TEST(failing_make_room), TEST(fitting_ids_first),
 		TEST(one_of_a_host),	 TEST(changed_ids),
 		TEST(hearsay),		 TEST(who_is_asked),
-		TEST(what_is_learned),	 TEST(another_self),
-		TEST(anything),
+		TEST(quiet_ends),	 TEST(has_good),
+		TEST(all_are_tried),	 TEST(what_is_learned),
+		TEST(another_self),	 TEST(anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,9 +14,12 @@
 #define MIB  (1024 * KIB)
 #define SIZE (1024 * MIB)
 
-static const struct ahead_net lan = {
-	.rate_Bps = 400000000, .rtt_us = 200, .piece_bytes = 1 << 20};
-static const struct ahead_net unknown = {.piece_bytes = 1 << 20};
+static const struct ahead_net lan = {.rate_Bps = 400000000,
+				     .rtt_us = 200,
+				     .piece_bytes = 1 << 20,
+				     .room_bytes = 0};
+static const struct ahead_net unknown = {.piece_bytes = 1 << 20,
+					 .room_bytes = 0};
 
 static bool rd(struct ahead *a, uint64_t off, uint64_t len,
 	       const struct ahead_net *net)
@@ -137,7 +140,7 @@ static void window_keeps_ahead(void **state)
  * And no step asks for much at once, however long the window has become. */
 static void moves_in_steps(void **state)
 {
-	struct ahead_net large = {50000000, 50000, 4 << 20};
+	struct ahead_net large = {50000000, 50000, 4 << 20, 0};
 	unsigned reports = 0, large_reports = 0, reads = 0;
 	struct ahead a, b;
 
@@ -280,9 +283,9 @@ static void ends_with_the_file(void **state)
  * whatever nonsense is measured. */
 static void follows_the_network(void **state)
 {
-	struct ahead_net far = {50000000, 150000, 1 << 20};
-	struct ahead_net slow = {100000, 50000, 1 << 18};
-	struct ahead_net wild = {UINT64_MAX, UINT32_MAX, UINT32_MAX};
+	struct ahead_net far = {50000000, 150000, 1 << 20, 0};
+	struct ahead_net slow = {100000, 50000, 1 << 18, 0};
+	struct ahead_net wild = {UINT64_MAX, UINT32_MAX, UINT32_MAX, 0};
 	struct ahead a, b, c;
 
 	ahead_init(&a);
@@ -296,6 +299,29 @@ static void follows_the_network(void **state)
 	assert_true(a.window_bytes == AHEAD_MAX_BYTES);
 	assert_true(b.window_bytes == 16 * MIB);
 	assert_true(c.window_bytes == AHEAD_MAX_BYTES);
+}
+
+/* What cannot be kept until it is read is not fetched: the window is what there
+ * is room for, and where that is not two pieces it is what the kernel asks for
+ * next. */
+static void fits_the_room(void **state)
+{
+	struct ahead_net small = lan, tiny = lan;
+	struct ahead a, b;
+
+	small.room_bytes = 8 * MIB;
+	tiny.room_bytes = MIB + 1;
+	ahead_init(&a);
+	ahead_init(&b);
+	for (uint64_t off = 0; off < 32 * MIB; off += 128 * KIB) {
+		rd(&a, off, 128 * KIB, &small);
+		rd(&b, off, 128 * KIB, &tiny);
+		assert_sound(&a);
+		assert_true(a.window_bytes <= 8 * MIB);
+		assert_true(b.window_bytes <= 256 * KIB);
+	}
+	assert_int_equal(a.window_bytes, 8 * MIB);
+	assert_true(b.window_bytes > 0);
 }
 
 int main(void)
@@ -318,6 +344,7 @@ int main(void)
 		cmocka_unit_test(two_handles),
 		cmocka_unit_test(ends_with_the_file),
 		cmocka_unit_test(follows_the_network),
+		cmocka_unit_test(fits_the_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

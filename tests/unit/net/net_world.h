@@ -154,8 +154,8 @@ static inline void world_encode_v2(struct world *w, const uint8_t *v1_hashes)
 	buf_fini(&layer);
 }
 
-static void world_torrent(struct world *w, uint32_t n_pieces,
-			  uint32_t piece_bytes, uint64_t total)
+static inline void world_torrent(struct world *w, uint32_t n_pieces,
+				 uint32_t piece_bytes, uint64_t total)
 {
 	static const char *const path[] = {"content.bin"};
 	struct mi_source_file file = {
@@ -193,6 +193,58 @@ static void world_torrent(struct world *w, uint32_t n_pieces,
 	else
 		world_encode_v2(w, w->kind == WORLD_HYBRID ? hashes : NULL);
 	mem_free(hashes);
+}
+
+/* `n` files of `file_bytes`, less than a piece, each behind the padding of the
+ * one before it. */
+static inline void world_padded_torrent(struct world *w, uint32_t n,
+					uint32_t file_bytes,
+					uint32_t piece_bytes)
+{
+	static const char *const names[][2] = {{"f0"}, {"f1"}, {"f2"}, {"f3"}};
+	static const char *const pad[] = {".pad", "0"};
+	uint8_t roots[4][HASH_SHA256_BYTES], hashes[4 * HASH_SHA1_BYTES];
+	struct mi_source_file files[8] = {{0}};
+	struct mi_source src = {.name = "padded",
+				.files = files,
+				.n_files = 2 * n - 1,
+				.piece_bytes = piece_bytes,
+				.v1_hashes = hashes,
+				.n_pieces = n,
+				.has_v2 = w->kind == WORLD_HYBRID};
+
+	w->n_pieces = n;
+	w->piece_bytes = piece_bytes;
+	w->total = (uint64_t)(n - 1) * piece_bytes + file_bytes;
+	w->content = mem_zalloc((size_t)n, piece_bytes);
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t *data = w->content + (size_t)i * piece_bytes;
+		bool is_last = i + 1 == n;
+		struct merkle m;
+
+		for (uint32_t k = 0; k < file_bytes; k++)
+			data[k] = (uint8_t)(k * 7 + k / 256 + i + 1);
+		hasher_once(w->hasher, HASH_SHA1, data,
+			    is_last ? file_bytes : piece_bytes,
+			    hashes + (size_t)i * HASH_SHA1_BYTES);
+		merkle_begin(&m, w->hasher, 0);
+		merkle_add_data(&m, data, file_bytes);
+		merkle_root(
+			&m,
+			merkle_height((file_bytes - 1) / MERKLE_LEAF_BYTES + 1),
+			roots[i]);
+		files[2 * i] = (struct mi_source_file){.path = names[i],
+						       .n_path = 1,
+						       .len_bytes = file_bytes,
+						       .root = roots[i]};
+		if (!is_last)
+			files[2 * i + 1] = (struct mi_source_file){
+				.path = pad,
+				.n_path = 2,
+				.len_bytes = piece_bytes - file_bytes,
+				.attr = MI_ATTR_PAD};
+	}
+	assert_int_equal(metainfo_encode(&src, &w->file), 0);
 }
 
 /* So that another one can be made. */

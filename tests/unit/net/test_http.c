@@ -105,6 +105,7 @@ static const struct {
 		 "Content-Length: 0\r\nConnection: close\r\n\r\n"},
 	{"toquery", "HTTP/1.1 302 Found\r\nLocation: /landed?do=it\r\n"
 		    "Content-Length: 0\r\nConnection: close\r\n\r\n"},
+	{"stay", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
 	{"noise", "what do you want?\r\n\r\n"},
 };
 
@@ -444,15 +445,49 @@ static void name_hangs(void **state)
 	spin_ms(f->loop, 10); /* for the threads to be gone */
 }
 
+/* Connections of a burst are kept for the next one, all of them: each that is
+ * made anew costs its round trips, and starts slowly. */
+static void a_burst_uses_the_connections_of_the_last(void **state)
+{
+	struct fx *f = *state;
+	const unsigned n = WEBSEED_REQUESTS_MAX;
+
+	http_keep(f->http, HTTP_KEPT_MAX);
+	f->srv.keeps = true;
+	for (unsigned burst = 1; burst <= 3; burst++) {
+		unsigned ended = 0;
+
+		for (unsigned i = 0; i < n; i++) {
+			(void)begin(f, "stay", NULL, 5000);
+			ended = f->ended;
+		}
+		assert_int_equal(ended, 0);
+		assert_true(spin(f->loop, &f->ended, n));
+		assert_int_equal(f->err, 0);
+		assert_int_equal(f->srv.requests, burst * n);
+		assert_int_equal(f->srv.accepted, n);
+	}
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(plain),	       TEST(other_status),  TEST(chunked),
-		TEST(too_long),	       TEST(broken),	    TEST(redirects),
-		TEST(refused_targets), TEST(no_connection), TEST(slow),
-		TEST(cancel),	       TEST(name_hangs),    TEST(local_path),
-		TEST(local_path_fits), TEST(local_query),
+		TEST(plain),
+		TEST(other_status),
+		TEST(chunked),
+		TEST(too_long),
+		TEST(broken),
+		TEST(redirects),
+		TEST(refused_targets),
+		TEST(no_connection),
+		TEST(slow),
+		TEST(cancel),
+		TEST(name_hangs),
+		TEST(local_path),
+		TEST(local_path_fits),
+		TEST(local_query),
+		TEST(a_burst_uses_the_connections_of_the_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* Unit tests of net/mainline and net/torrent_seek: engines that know of each
  * other by the DHT alone; torrents that leave. */
 #include "net/engine_internal.h"
-#include "net/mainline.h"
+#include "net/mainline_internal.h"
+#include "net/net_limits.h"
 #include "tests/unit/net/net_world.h"
 
 enum { PIECE = 64 << 10, PIECES = 8 };
@@ -58,6 +59,22 @@ static void finds_who_has_it(void **state)
 	node_read(&w->nodes[2], 0, PIECES * PIECE);
 }
 
+/* 1 announces when 0 is all there is; the nodes that come later have it too. */
+static void announces_again_when_there_are_more(void **state)
+{
+	struct world *w = *state;
+
+	dht_world(w);
+	node_start(w, 0, HOLDS_NONE, NULL, 0, false);
+	node_start(w, 1, HOLDS_ALL, NULL, 0, false);
+	node_add(&w->nodes[1]);
+	world_run(w, is_announced, &w->nodes[0]);
+	for (unsigned i = 2; i < WORLD_NODES; i++)
+		node_start(w, i, HOLDS_NONE, NULL, 0, false);
+	for (unsigned i = 2; i < WORLD_NODES; i++)
+		world_run(w, is_announced, &w->nodes[i]);
+}
+
 static void guest_that_nobody_has_fails(void **state)
 {
 	struct world *w = *state;
@@ -72,6 +89,43 @@ static void guest_that_nobody_has_fails(void **state)
 			    "the DHT knows nobody who has it");
 	engine_remove(n->engine, n->t);
 	assert_null(engine_next(n->engine, NULL));
+}
+
+static bool is_hurried(void *arg)
+{
+	const struct mainline *m = engine_dht(((struct node *)arg)->engine);
+
+	return m->found_us != 0 && !TAILQ_EMPTY(&m->hurried);
+}
+
+/* Who hurries has a minute's messages to spend; then it waits like others. */
+static void hurry_has_a_budget(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[2];
+	struct mainline *m;
+
+	dht_world(w);
+	node_start(w, 0, HOLDS_NONE, NULL, 0, false);
+	node_start(w, 1, HOLDS_ALL, NULL, 0, false);
+	node_start(w, 2, HOLDS_NONE, NULL, 0, false);
+	node_add(&w->nodes[1]);
+	world_run(w, is_announced, &w->nodes[0]);
+	m = engine_dht(n->engine);
+	m->hurry_paid_us = mainline_now_us(m) +
+			   (SEEK_HURRY_BURST / SEEK_HURRY_PER_S + 3600) *
+				   UINT64_C(1000000);
+	magnet_to(n, true);
+	world_run(w, is_hurried, n);
+	mainline_on_turn(m);
+	assert_int_equal(m->n_hurried, 0);
+	m->hurry_paid_us = mainline_now_us(m) + SEEK_HURRY_BURST /
+							SEEK_HURRY_PER_S *
+							UINT64_C(1000000);
+	mainline_on_turn(m);
+	assert_int_equal(m->n_hurried, 1);
+	world_run(w, node_is_ready, n);
+	assert_true(m->hurry_paid_us > mainline_now_us(m));
 }
 
 static void private_ones_stay_out(void **state)
@@ -115,7 +169,9 @@ int main(void)
 	cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
 		T(finds_who_has_it),
+		T(announces_again_when_there_are_more),
 		T(guest_that_nobody_has_fails),
+		T(hurry_has_a_budget),
 		T(private_ones_stay_out),
 		T(removed_ones_are_gone),
 	};

@@ -155,7 +155,7 @@ static void wild_sizes_are_refused(void **state)
 	uint64_t before = mem_in_use_bytes();
 
 	assert_int_equal(metaget_on_peer(w->mg, 1, 0), EPROTO);
-	assert_int_equal(metaget_on_peer(w->mg, 1, METAINFO_MAX_BYTES + 1),
+	assert_int_equal(metaget_on_peer(w->mg, 1, METAINFO_WIRE_BYTES + 1),
 			 EPROTO);
 	assert_int_equal(metaget_on_peer(w->mg, 1, UINT32_MAX), EPROTO);
 	assert_int_equal(mem_in_use_bytes(), before);
@@ -169,10 +169,10 @@ static void memory_grows_by_blocks_not_by_claims(void **state)
 	uint64_t before = mem_in_use_bytes();
 	uint32_t ix;
 
-	assert_int_equal(metaget_on_peer(w->mg, 1, METAINFO_MAX_BYTES), 0);
+	assert_int_equal(metaget_on_peer(w->mg, 1, METAINFO_WIRE_BYTES), 0);
 	assert_true(metaget_next(w->mg, 1, w->now_us, &ix));
 	assert_in_range(mem_in_use_bytes() - before, 0, 64 << 10);
-	assert_int_equal(give(w, 1, ix, METAINFO_MAX_BYTES, false), 0);
+	assert_int_equal(give(w, 1, ix, METAINFO_WIRE_BYTES, false), 0);
 	assert_in_range(mem_in_use_bytes() - before, 16 << 10, 96 << 10);
 	world_free(w);
 }

@@ -210,8 +210,8 @@ static void cancelled_is_not_counted(void **state)
 	assert_int_equal(first_peer(n)->paid_bytes, 0);
 }
 
-/* Two torrents that are read share evenly: when one has all of its equal part,
- * the other is nearly there. */
+/* Two torrents that are read share evenly, within a fifth: when one has all of
+ * its equal part, the other is nearly there. */
 static void torrents_share(void **state)
 {
 	struct world *w = *state;
@@ -239,7 +239,7 @@ static void torrents_share(void **state)
 	reading_start(&rb, n, 0, MOST);
 	world_run(w, reading_is_done, &ra);
 	got = node_view(n).down_bytes;
-	assert_in_range(got, MOST * 3 / 4, MOST);
+	assert_in_range(got, MOST * 5 / 6, MOST);
 	world_run(w, reading_is_done, &rb);
 	mem_free(other.content);
 	buf_fini(&other.file);

@@ -275,7 +275,9 @@ static void plan_is_limited(void **state)
 		(void)model_ask(&r->m, &b);
 	}
 	peerio_rx_plan(&r->rx, &r->plan);
-	assert_in_range(r->plan.n_slots, 60, PEERIO_READ_SLOTS);
+	assert_in_range(r->plan.n_slots,
+			PEERIO_READ_BYTES / WIRE_BLOCK_BYTES - 1,
+			PEERIO_READ_BYTES / WIRE_BLOCK_BYTES);
 	assert_in_range(r->plan.total, PEERIO_READ_BYTES - (64 << 10),
 			PEERIO_READ_BYTES + PEERIO_STAGE_BYTES);
 	rig_free(r);

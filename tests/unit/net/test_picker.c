@@ -21,7 +21,10 @@ struct fixture {
 	struct pick_peer peer[3];
 	struct pick out[MAX];
 	unsigned open_left;
-	uint32_t segment; /* bytes; 0: the piece */
+	uint32_t segment;   /* bytes; 0: the piece */
+	uint32_t elsewhere; /* the piece that others bring, and one more … */
+	uint32_t at_hand;   /* … the first blocks of which are there */
+	unsigned n_at_hand;
 };
 
 static bool fix_open(void *arg, uint32_t ix, uint32_t at)
@@ -34,6 +37,21 @@ static bool fix_open(void *arg, uint32_t ix, uint32_t at)
 		return false;
 	f->open_left--;
 	return true;
+}
+
+static bool fix_begin(void *arg, uint32_t ix)
+{
+	const struct fixture *f = arg;
+
+	return ix != f->elsewhere;
+}
+
+static bool fix_fill(void *arg, const struct wire_block *b)
+{
+	const struct fixture *f = arg;
+
+	return b->piece_ix == f->at_hand &&
+	       b->begin_bytes / WIRE_BLOCK_BYTES < f->n_at_hand;
 }
 
 /* The last piece ends inside its second block. */
@@ -54,11 +72,14 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct picker_cfg cfg = {.open = fix_open,
+				 .begin = fix_begin,
+				 .fill = fix_fill,
 				 .segment = fix_segment,
 				 .len = fix_len,
 				 .arg = f};
 
 	f->open_left = 100;
+	f->elsewhere = f->at_hand = UINT32_MAX;
 	assert_int_equal(picker_new(&cfg, &f->p), 0);
 	assert_int_equal(bits_init(&f->all, N_PIECES), 0);
 	assert_int_equal(bits_init(&f->none, N_PIECES), 0);
@@ -133,6 +154,83 @@ static void want_only(struct fixture *f, uint32_t ix,
 }
 
 /* ---- Tests ---- */
+
+/* A piece that others bring is left to them until they do not, whatever it is
+ * wanted for; the one behind it is not. */
+static void what_others_bring_is_not_begun(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(picker_want(f->p, 0, WANT_URGENT, 1), 0);
+	assert_int_equal(picker_want(f->p, 1, WANT_WINDOW, 2), 0);
+	f->elsewhere = 0;
+	assert_int_equal(assign(f, 1, 1000), BLOCKS);
+	assert_int_equal(f->out[0].block.piece_ix, 1);
+	assert_false(picker_is_open(f->p, 0));
+	f->elsewhere = UINT32_MAX;
+	assert_int_equal(assign(f, 1, 2000), BLOCKS);
+	assert_int_equal(f->out[0].block.piece_ix, 0);
+	/* Begun, it goes on. */
+	f->elsewhere = 0;
+	picker_on_gone(f->p, 10, &f->out[0].block);
+	assert_int_equal(assign(f, 1, 3000), 1);
+}
+
+static void the_background_passes_over_what_others_bring(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n;
+
+	assert_int_equal(picker_start_background(f->p, N_PIECES, 1), 0);
+	for (uint32_t ix = 0; ix < N_PIECES; ix++)
+		assert_int_equal(picker_want(f->p, ix, WANT_BACKGROUND, 0), 0);
+	f->elsewhere = 1;
+	n = assign(f, 3, 1000);
+	assert_int_equal(n, 2 * BLOCKS + 2);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_not_equal(f->out[i].block.piece_ix, 1);
+}
+
+static void what_is_at_hand_is_asked_of_nobody(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(picker_want(f->p, 0, WANT_URGENT, 1), 0);
+	f->at_hand = 0;
+	f->n_at_hand = 5;
+	assert_int_equal(assign(f, 1, 1000), BLOCKS - 5);
+	for (unsigned i = 0; i < BLOCKS - 5; i++)
+		assert_int_equal(f->out[i].block.begin_bytes,
+				 (5 + i) * WIRE_BLOCK_BYTES);
+	assert_false(picker_is_missing(
+		f->p, &(struct wire_block){.len_bytes = WIRE_BLOCK_BYTES}));
+	assert_int_equal(picker_outstanding(f->p), BLOCKS - 5);
+}
+
+/* It comes if all of it that is meant is wanted, and something is out. */
+static void what_comes_is_known(void **state)
+{
+	struct fixture *f = *state;
+	const struct pick_range some[] = {
+		{.first = 2, .end = 4, .class = WANT_URGENT}};
+	uint32_t first, end;
+
+	assert_int_equal(picker_want(f->p, 0, WANT_URGENT, 1), 0);
+	want_only(f, 0, some, 1);
+	assert_false(picker_is_coming(f->p, 0, 2, 4, true));
+	assert_int_equal(assign(f, 1, 1000), 2);
+	assert_true(picker_is_coming(f->p, 0, 2, 4, false));
+	assert_false(picker_is_coming(f->p, 0, 1, 4, false));
+	assert_false(picker_is_coming(f->p, 1, 2, 4, false));
+	picker_wanted(f->p, 0, &first, &end);
+	assert_int_equal(first, 2);
+	assert_int_equal(end, 4);
+	picker_wanted(f->p, 1, &first, &end);
+	assert_int_equal(first, 0);
+	assert_int_equal(end, UINT32_MAX);
+	want_only(f, 0, NULL, 0);
+	assert_true(picker_is_coming(f->p, 0, 0, BLOCKS, false));
+}
 
 /* Nothing is asked for that nobody wants. */
 static void idle_without_demand(void **state)
@@ -449,7 +547,7 @@ static void restart_and_idle(void **state)
 	assert_int_equal(assign(f, 1, 0), 2);
 	assert_int_equal(arrive(f, 10, &f->out[0].block, &n_others),
 			 PICKER_BLOCK);
-	picker_restart(f->p, 3);
+	picker_empty(f->p, 3, 0);
 	assert_int_equal(assign(f, 1, 0), 2);
 	picker_want(f->p, 3, WANT_NONE, 0);
 	assert_int_equal(picker_first_idle(f->p), UINT32_MAX);
@@ -949,7 +1047,10 @@ static void random_walk(void **state)
 			break;
 		case 3:
 			if (rand_r(&seed) % 20 == 0)
-				picker_restart(f->p, ix);
+				picker_empty(
+					f->p, ix,
+					WIRE_BLOCK_BYTES *
+						((uint32_t)rand_r(&seed) % 3));
 			if (rand_r(&seed) % 20 == 0)
 				picker_shut(f->p, ix);
 			break;
@@ -999,6 +1100,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		T(what_others_bring_is_not_begun),
+		T(the_background_passes_over_what_others_bring),
+		T(what_is_at_hand_is_asked_of_nobody),
+		T(what_comes_is_known),
 		T(idle_without_demand),
 		T(what_is_taken_back_is_asked_again),
 		T(only_parts_are_asked),

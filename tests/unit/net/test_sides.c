@@ -187,8 +187,15 @@ static void hybrids_upgrade(void **state)
 	assert_int_equal(only_peer(&w->nodes[0])->side, TORRENT_V2);
 }
 
-static void read_by_magnet(struct world *w, bool by_v1, bool by_v2,
-			   enum torrent_side side)
+static bool is_of_v2(void *arg)
+{
+	const struct node *n = arg;
+	const struct peer *p = TAILQ_FIRST(&n->t->swarm->peers);
+
+	return p != NULL && p->is_up && p->side == TORRENT_V2;
+}
+
+static void read_by_magnet(struct world *w, bool by_v1, bool by_v2)
 {
 	struct node *n = &w->nodes[1];
 	struct torrent_id id;
@@ -199,7 +206,8 @@ static void read_by_magnet(struct world *w, bool by_v1, bool by_v2,
 	n->t = add_magnet(n, by_v1, by_v2);
 	world_run(w, node_is_ready, n);
 	assert_true(n->is_ready);
-	assert_int_equal(only_peer(n)->side, side);
+	world_run(w, is_of_v2, n);
+	(void)only_peer(n);
 	id = w->nodes[0].t->id;
 	assert_ptr_equal(engine_find(n->engine, &id.v1), n->t);
 	assert_ptr_equal(engine_find(n->engine, &id.v2), n->t);
@@ -208,20 +216,50 @@ static void read_by_magnet(struct world *w, bool by_v1, bool by_v2,
 	node_read(n, 0, TOTAL);
 }
 
-/* A magnet of one hash learns the other with the metadata. */
+/* A magnet of one hash learns the other with the metadata, and whoever knows
+ * v2 is met on its side from then on. */
 static void magnets_of_v1_learn_v2(void **state)
 {
-	read_by_magnet(*state, true, false, TORRENT_V1);
+	read_by_magnet(*state, true, false);
 }
 
 static void magnets_of_v2_learn_v1(void **state)
 {
-	read_by_magnet(*state, false, true, TORRENT_V2);
+	read_by_magnet(*state, false, true);
 }
 
 static void magnets_of_both_are_upgraded(void **state)
 {
-	read_by_magnet(*state, true, true, TORRENT_V2);
+	read_by_magnet(*state, true, true);
+}
+
+/* Of several one stays for who reads, and follows when another is there; they
+ * are dialled twice each, and not more. */
+static bool are_all_of_v2(void *arg)
+{
+	const struct node *n = arg;
+	const struct peer *p;
+	unsigned n_v2 = 0;
+
+	TAILQ_FOREACH (p, &n->t->swarm->peers, link)
+		n_v2 += p->is_up && p->side == TORRENT_V2;
+	return n_v2 == 3;
+}
+
+static void one_stays_and_follows(void **state)
+{
+	static const unsigned all[] = {0, 2, 3};
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+
+	make(w, WORLD_HYBRID);
+	node_seed(w, 2, HOLDS_ALL);
+	node_seed(w, 3, HOLDS_ALL);
+	node_start(w, 1, HOLDS_NONE, all, 3, false);
+	n->t = add_magnet(n, true, false);
+	world_run(w, node_is_ready, n);
+	world_run(w, are_all_of_v2, n);
+	node_read(n, 0, TOTAL);
 }
 
 /* An info dictionary that has the v1 hash and not the v2 one is not believed:
@@ -402,6 +440,110 @@ static void one_peer_by_two_hashes(void **state)
 	hang_off(&two);
 }
 
+/* One who sets the bit, and answers with v1's all the same, stays on v1's side
+ * and is not dialled again. */
+struct stubborn {
+	struct world *w;
+	int listen_fd, fd;
+	struct loop_io *listen_io, *io;
+	uint8_t v1[TORRENT_WIRE_BYTES];
+	unsigned n;
+	bool has_bit; /* in what it heard last */
+};
+
+static void stubborn_on_io(void *arg, int fd, unsigned events)
+{
+	struct stubborn *s = arg;
+	struct handshake hs = {.has_fast = true, .has_v2 = true};
+	uint8_t bytes[4096];
+	ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+
+	(void)events;
+	if (n < HANDSHAKE_BYTES) {
+		if (n <= 0)
+			(void)loop_io_want(s->io, 0);
+		return;
+	}
+	if (bytes[0] != 19)
+		return; /* what comes later */
+	assert_int_equal(handshake_decode(bytes, &hs), 0);
+	s->has_bit = hs.has_v2;
+	memcpy(hs.info_hash, s->v1, sizeof(s->v1));
+	memset(hs.peer_id, 'S', sizeof(hs.peer_id));
+	hs.has_v2 = true;
+	handshake_encode(&hs, bytes);
+	(void)send(fd, bytes, HANDSHAKE_BYTES, MSG_NOSIGNAL);
+}
+
+static void stubborn_on_accept(void *arg, int fd, unsigned events)
+{
+	struct stubborn *s = arg;
+	int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)events;
+	s->n++;
+	if (s->io != NULL) {
+		(void)close(s->fd);
+		loop_io_free(s->io);
+	}
+	s->fd = peer;
+	assert_int_equal(
+		loop_io_new(s->w->loop, peer, stubborn_on_io, s, &s->io), 0);
+	assert_int_equal(loop_io_want(s->io, LOOP_READ), 0);
+}
+
+static bool has_two(void *arg)
+{
+	const struct node *n = arg;
+	const struct peer *p;
+	unsigned n_up = 0;
+
+	TAILQ_FOREACH (p, &n->t->swarm->peers, link)
+		n_up += p->is_up;
+	return n_up == 2;
+}
+
+static uint16_t stubborn_listen(struct stubborn *s)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	socklen_t len = sizeof(sin);
+
+	s->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(s->listen_fd, (void *)&sin, sizeof(sin)), 0);
+	assert_int_equal(listen(s->listen_fd, 4), 0);
+	assert_int_equal(getsockname(s->listen_fd, (void *)&sin, &len), 0);
+	assert_int_equal(loop_io_new(s->w->loop, s->listen_fd,
+				     stubborn_on_accept, s, &s->listen_io),
+			 0);
+	assert_int_equal(loop_io_want(s->listen_io, LOOP_READ), 0);
+	return ntohs(sin.sin_port);
+}
+
+static void the_stubborn_are_left_alone(void **state)
+{
+	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+	struct stubborn s = {.w = w};
+	unsigned all[] = {2, 0};
+
+	make(w, WORLD_HYBRID);
+	memcpy(s.v1, w->nodes[0].t->id.v1.bytes, sizeof(s.v1));
+	w->nodes[2].rogue_port = stubborn_listen(&s);
+	node_start(w, 1, HOLDS_NONE, all, 1, false);
+	n->t = add_magnet(n, true, false);
+	node_meet(n, &w->nodes[0]);
+	world_run(w, node_is_ready, n);
+	world_run(w, has_two, n);
+	node_read(n, 0, TOTAL);
+	assert_int_equal(s.n, 2);
+	assert_true(s.has_bit);
+	loop_io_free(s.listen_io);
+	(void)close(s.listen_fd);
+	(void)close(s.fd);
+	loop_io_free(s.io);
+}
+
 /* Who knows only v2's hash hangs up on v1's, and is dialled again by his. */
 struct fussy {
 	struct world *w;
@@ -495,10 +637,12 @@ int main(void)
 		WORLD_TEST(magnets_of_v1_learn_v2),
 		WORLD_TEST(magnets_of_v2_learn_v1),
 		WORLD_TEST(magnets_of_both_are_upgraded),
+		WORLD_TEST(one_stays_and_follows),
 		WORLD_TEST(both_hashes_must_be_right),
 		WORLD_TEST(halves_are_one),
 		WORLD_TEST(callers_are_answered),
 		WORLD_TEST(one_peer_by_two_hashes),
+		WORLD_TEST(the_stubborn_are_left_alone),
 		WORLD_TEST(who_hangs_up_hears_the_other),
 	};
 

@@ -516,6 +516,11 @@ static void lost_requests_do_not_fill_the_window(void **state)
 	rogue_stop(&r);
 }
 
+static bool has_nudge_due(void *arg)
+{
+	return ((struct peer *)arg)->nudge_us > 0;
+}
+
 static bool was_nudged(void *arg)
 {
 	return ((struct rogue *)arg)->n_short > 0;
@@ -527,7 +532,8 @@ static bool owes_no_more(void *arg)
 }
 
 /* Behind the last block of what a reader waits for, a peer far away is asked
- * for a little more, once; what comes of it is no offence. */
+ * for a little more, once and somewhat later, or it might come before that
+ * block; what comes of it is no offence. */
 static void the_end_is_nudged(void **state)
 {
 	struct world *w = *state;
@@ -540,9 +546,14 @@ static void the_end_is_nudged(void **state)
 	node_read(&w->nodes[1], 0, PIECE);
 	p = TAILQ_FIRST(&w->nodes[1].t->swarm->peers);
 	r.n_short = 0;
-	p->window.delay_us = 20000;
+	p->window.delay_us = 1000u * 1000 * 1000;
 	p->window.window_bytes = 2 * PIECE;
 	reading_start(&rd, &w->nodes[1], PIECE, PIECE);
+	world_run(w, has_nudge_due, p);
+	assert_true(p->asks.n > 0);
+	assert_false(p->asks.v[p->asks.head + p->asks.n - 1].is_nudge);
+	p->nudge_us = 1;
+	swarm_kick(p->sw);
 	world_run(w, was_nudged, &r);
 	world_run(w, owes_no_more, p);
 	assert_true(r.n_short <= 2);

@@ -171,7 +171,8 @@ static void taker_start(struct taker *k, struct world *w)
 	uint8_t bytes[HANDSHAKE_BYTES];
 	struct buf out = {0};
 
-	world_torrent(w, 1, BIG_PIECE, BIG_PIECE);
+	if (w->file.len == 0)
+		world_torrent(w, 1, BIG_PIECE, BIG_PIECE);
 	w->has_faults = true;
 	node_seed(w, 0, HOLDS_ALL);
 	fail_read(&w->nodes[0], UINT32_MAX, EIO);
@@ -294,6 +295,25 @@ static void an_unreadable_run_is_refused(void **state)
 	taker_stop(&k);
 }
 
+/* Padding is served as the zeros that it is, and no store is asked for it. */
+static void padding_is_zeros(void **state)
+{
+	enum { FILE_BYTES = 3 * WIRE_BLOCK_BYTES + 5 };
+	struct world *w = *state;
+	struct taker k;
+	unsigned i;
+
+	world_padded_torrent(w, 2, FILE_BYTES, BIG_PIECE);
+	taker_start(&k, w);
+	taker_ask(&k, 4, BIG_BLOCKS);
+	taker_ask(&k, 0, 4);
+	world_run(w, taker_has_all, &k);
+	for (i = 0; i < BIG_BLOCKS; i++)
+		assert_int_equal(k.got[i], 1);
+	assert_in_range(reads_of(&w->nodes[0]), 1, 4);
+	taker_stop(&k);
+}
+
 /* What is in no memory is read by a worker and served all the same. */
 static void workers_read_what_is_served(void **state)
 {
@@ -386,6 +406,7 @@ int main(void)
 		T(a_gap_ends_a_run),
 		T(a_run_loses_its_cancelled_block_only),
 		T(an_unreadable_run_is_refused),
+		T(padding_is_zeros),
 		T(workers_read_what_is_served),
 		T(a_peer_goes_while_its_blocks_are_read),
 		T(an_unreadable_block_is_refused),

@@ -582,7 +582,8 @@ static void a_script_alone_will_do(void **state)
 	site_close(&s);
 }
 
-/* Wrong bytes ban a script as they ban a server of files. */
+/* Wrong bytes ban a script as they ban a server of files, and the read says why
+ * it still waits. */
 static void a_lying_script_is_banned(void **state)
 {
 	struct world *w = *state;
@@ -592,6 +593,7 @@ static void a_lying_script_is_banned(void **state)
 	with_site_of(&s, w, WEBSEED_PIECES, LIES);
 	reading_start(&r, &w->nodes[0], 0, 100);
 	world_run(w, is_banned, w);
+	assert_non_null(strstr(torrent_read_why(r.rd), "hash was wrong"));
 	torrent_read_cancel(r.rd);
 	site_close(&s);
 }

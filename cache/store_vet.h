@@ -1,0 +1,24 @@
+/* store_vet — held pieces that may not be what was written: the part of store.h
+ * that is about what others do to the store's files. Thread: loop. */
+#ifndef SHOAL_CACHE_STORE_VET_H
+#define SHOAL_CACHE_STORE_VET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/store.h"
+
+/* store_is_doubtful — the piece is held, but somebody else has changed the file
+ * that it lies in, or the process ended before it was known how that was left:
+ * whoever reads it hashes it first (store_vet). */
+bool store_is_doubtful(const struct store_torrent *st, uint32_t piece_ix);
+
+/* store_vet — hash a piece where it lies; `root`: as metainfo_judge_piece has
+ * it, copied. `done`: 0, and it is not doubtful any more; EBADMSG: it is wrong;
+ * EAGAIN: it was changed meanwhile; EIO: it is not there. `is_hurried`:
+ * somebody waits. ENOTSUP: nobody else can change what this store has. No
+ * cancel. */
+int store_vet(struct store_torrent *st, uint32_t piece_ix, const uint8_t *root,
+	      bool is_hurried, store_read_fn *done, void *arg);
+
+#endif

@@ -1,0 +1,47 @@
+/* keeper — who remembers the mount's torrents: calls that were handed down, for
+ * fs/ does not know where things are kept. As cache/ledger.h has them: records
+ * and what they were added by, durable when `done` says so. Thread: loop. */
+#ifndef SHOAL_FS_KEEPER_H
+#define SHOAL_FS_KEEPER_H
+
+#include <stdint.h>
+
+#include "core/own.h"
+#include "core/record.h"
+
+struct job;
+
+/* `r` has the place of its source. */
+typedef void keeper_fn(void *arg, int err, const struct record *r);
+typedef void keeper_each_fn(void *arg, const struct record *r,
+			    struct span link);
+
+typedef void keeper_held_fn(void *arg, const struct torrent_id *id,
+			    uint64_t bytes);
+
+struct keeper {
+	void *ctx; /* the first argument of each */
+	/* How many each will give, about. */
+	uint32_t (*count)(void *ctx);
+	/* What was remembered when the mount was made, in the order of adding;
+	 * once. `link` is lent: the source of those that are magnet links, and
+	 * nothing of others. May block: the loop does not run yet. */
+	void (*each)(void *ctx, keeper_each_fn *fn, void *arg);
+	/* Of every torrent of which something is held, remembered or not: about
+	 * how many bytes. 0 or an error. May block, as each. */
+	int (*each_held)(void *ctx, keeper_held_fn *fn, void *arg);
+	/* `source` is copied; an empty one: where `r` says. STYLE habit 21;
+	 * no cancel. */
+	int (*keep)(void *ctx, const struct record *r, struct span source,
+		    keeper_fn *done, void *arg);
+	int (*forget)(void *ctx, const struct record *r, keeper_fn *done,
+		      void *arg);
+	/* The source: EAGAIN: it would wait; EIO: it is not there. */
+	int (*read_now)(void *ctx, const struct record *r, uint8_t *dst);
+	int (*read)(void *ctx, const struct record *r, uint8_t *dst,
+		    keeper_fn *done, void *arg);
+	/* By the worker that reads (core/worker.h). */
+	void (*work)(void *ctx, struct job *job TAKES);
+};
+
+#endif

@@ -1,0 +1,71 @@
+/* upload — a file that is being copied into the root to add a torrent: kept in
+ * memory, as long as it is open or may still be renamed into a .torrent.
+ *
+ *   NAME.torrent    added when it is closed: EINVAL if it is none, and then
+ *                   there is nothing left of it
+ *   another name    stays for UPLOAD_LINGER_MS after it was closed: rsync,
+ *                   browsers and file managers write under such a name, and
+ *                   rename
+ *
+ * Thread: loop. */
+#ifndef SHOAL_FS_UPLOAD_H
+#define SHOAL_FS_UPLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "core/queue.h"
+#include "core/span.h"
+
+struct mount;
+struct upload;
+
+TAILQ_HEAD(upload_list, upload);
+
+struct uploads {
+	struct upload_list list;
+	unsigned n;
+	uint64_t bytes; /* of all */
+	uint64_t next_number;
+};
+
+void uploads_init(struct mount *m);
+void uploads_end(struct mount *m);
+
+/* upload_new — open once. 0; ENOSPC: there are too many; ENOMEM. */
+int upload_new(struct mount *m, const char *name, mode_t mode,
+	       struct upload **out);
+
+/* NULL: there is none. */
+struct upload *upload_by_name(const struct mount *m, const char *name);
+struct upload *upload_by_number(const struct mount *m, uint64_t number);
+uint64_t upload_number(const struct upload *u);
+void upload_stat(const struct upload *u, struct stat *st);
+
+/* upload_open / upload_close — one more, or one less, has it open. The last
+ * close ends one that is called NAME.torrent, or has no name any more. */
+void upload_open(struct upload *u);
+void upload_close(struct mount *m, struct upload *u);
+
+/* upload_write — 0; EFBIG: no .torrent is so long; ENOSPC: all of them together
+ * are too long; ENOMEM. upload_cut — the same, to a length. */
+int upload_write(struct mount *m, struct upload *u, const char *data,
+		 size_t len, uint64_t off);
+int upload_cut(struct mount *m, struct upload *u, uint64_t len);
+struct span upload_bytes(const struct upload *u);
+
+/* upload_is_due — it is called NAME.torrent, and has changed since it was
+ * taken last. upload_taken — now, and whether it is a torrent: then its name
+ * goes a second after its last close. */
+bool upload_is_due(const struct upload *u);
+void upload_taken(struct upload *u, bool is_added);
+bool upload_is_torrent(const char *name);
+
+/* upload_rename — what had that name goes. 0 or ENOMEM. upload_unlink — it has
+ * no name any more, and goes with its last close. */
+int upload_rename(struct mount *m, struct upload *u, const char *name);
+void upload_unlink(struct mount *m, struct upload *u);
+
+#endif

@@ -1,0 +1,591 @@
+/* A library that is remembered: torrents of which only a record is in memory,
+ * metadata that a worker reads while requests wait, and those that sleep. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/hash.h"
+#include "core/mem.h"
+#include "fs/fs_limits.h"
+#include "fs/inode.h"
+#include "fs/keeper.h"
+#include "fs/warmth.h"
+#include "fs/warmth_job.h"
+#include "kernel.h"
+#include "tests/lib/fake_torrent.h"
+
+/* ---- Fixture: a keeper whose disk is as slow as the test wants ---- */
+
+enum { MANY = WARMTH_AWAKE_MAX + 6, READS_MAX = 8, FILE_BYTES = 20000 };
+
+struct source {
+	struct record rec;
+	struct buf raw;
+	uint64_t held;
+};
+
+struct shelf {
+	struct source *sources;
+	unsigned n;
+	bool is_cached; /* read_now has it */
+	int err;	/* of reads */
+	unsigned n_reads;
+	struct {
+		const struct record *r;
+		uint8_t *dst;
+		keeper_fn *done;
+		void *arg;
+		struct record rec;
+	} reads[READS_MAX]; /* under way */
+	struct job *job;    /* likewise */
+	struct keeper keeper;
+};
+
+struct fixture {
+	struct kernel *k;
+	struct mount *m;
+	struct shelf shelf;
+};
+
+static const struct source *source_of(const struct shelf *sh,
+				      const struct record *r)
+{
+	for (unsigned i = 0; i < sh->n; i++)
+		if (torrent_id_matches(&sh->sources[i].rec.id, &r->id))
+			return &sh->sources[i];
+	fail_msg("a source that nobody kept");
+	return NULL;
+}
+
+static uint32_t shelf_count(void *ctx)
+{
+	return ((struct shelf *)ctx)->n;
+}
+
+static void shelf_each(void *ctx, keeper_each_fn *fn, void *arg)
+{
+	struct shelf *sh = ctx;
+
+	for (unsigned i = 0; i < sh->n; i++)
+		fn(arg, &sh->sources[i].rec, span_of(NULL, 0));
+}
+
+static int shelf_each_held(void *ctx, keeper_held_fn *fn, void *arg)
+{
+	static const struct torrent_id stranger = {.v1.len = 20};
+	struct shelf *sh = ctx;
+
+	fn(arg, &stranger, 7); /* the store knows more than the library */
+	for (unsigned i = 0; i < sh->n; i++)
+		if (sh->sources[i].held > 0)
+			fn(arg, &sh->sources[i].rec.id, sh->sources[i].held);
+	return 0;
+}
+
+static int shelf_forget(void *ctx, const struct record *r, keeper_fn *done,
+			void *arg)
+{
+	(void)ctx;
+	done(arg, 0, r);
+	return 0;
+}
+
+static int shelf_read_now(void *ctx, const struct record *r, uint8_t *dst)
+{
+	struct shelf *sh = ctx;
+	const struct source *s = source_of(sh, r);
+
+	if (!sh->is_cached)
+		return EAGAIN;
+	memcpy(dst, s->raw.data, s->raw.len);
+	return sh->err;
+}
+
+static int shelf_read(void *ctx, const struct record *r, uint8_t *dst,
+		      keeper_fn *done, void *arg)
+{
+	struct shelf *sh = ctx;
+
+	assert_true(sh->n_reads < READS_MAX);
+	sh->reads[sh->n_reads].dst = dst;
+	sh->reads[sh->n_reads].done = done;
+	sh->reads[sh->n_reads].arg = arg;
+	sh->reads[sh->n_reads++].rec = *r;
+	return 0;
+}
+
+static void shelf_work(void *ctx, struct job *job)
+{
+	struct shelf *sh = ctx;
+
+	assert_null(sh->job);
+	sh->job = job;
+}
+
+/* The worker has done what it got. */
+static void worker_answers(struct fixture *f)
+{
+	struct job *job = f->shelf.job;
+	struct warmth_parse *p = CONTAINER_OF(job, struct warmth_parse, job);
+	struct hasher *h;
+
+	assert_int_equal(hasher_new(&h), 0);
+	f->shelf.job = NULL;
+	warmth_parse(p, h);
+	hasher_free(h);
+	job->done(job);
+}
+
+/* The disk answers the oldest read. */
+static void disk_answers(struct fixture *f)
+{
+	struct shelf *sh = &f->shelf;
+	const struct source *s = source_of(sh, &sh->reads[0].rec);
+	struct record rec = sh->reads[0].rec;
+	keeper_fn *done = sh->reads[0].done;
+	void *arg = sh->reads[0].arg;
+
+	memcpy(sh->reads[0].dst, s->raw.data, s->raw.len);
+	sh->n_reads--;
+	memmove(&sh->reads[0], &sh->reads[1],
+		sh->n_reads * sizeof(sh->reads[0]));
+	done(arg, sh->err, &rec);
+}
+
+/* A real .torrent with the files "dir/a" and "b"; `n_pieces` make it long. */
+static void make_source(struct source *s, unsigned number, unsigned n_pieces)
+{
+	struct buf info = {0};
+	struct hasher *h;
+	char text[200];
+	uint8_t *hashes = mem_zalloc(n_pieces, 20);
+	uint64_t rest = (uint64_t)n_pieces * 16384 - FILE_BYTES;
+
+	(void)snprintf(text, sizeof(text),
+		       "d5:filesld6:lengthi%de4:pathl3:dir1:aee"
+		       "d6:lengthi%llue4:pathl1:beee4:name4:%04u"
+		       "12:piece lengthi16384e6:pieces%u:",
+		       FILE_BYTES, (unsigned long long)rest, number,
+		       n_pieces * 20);
+	(void)buf_add(&info, text, strlen(text));
+	(void)buf_add(&info, hashes, (size_t)n_pieces * 20);
+	(void)buf_add(&info, "e", 1);
+	mem_free(hashes);
+	memset(s, 0, sizeof(*s));
+	assert_int_equal(hasher_new(&h), 0);
+	hasher_once(h, HASH_SHA1, info.data, info.len, s->rec.id.v1.bytes);
+	hasher_free(h);
+	s->rec.id.v1.len = 20;
+	(void)buf_add(&s->raw, "d4:info", 7);
+	(void)buf_add(&s->raw, info.data, info.len);
+	(void)buf_add(&s->raw, "e", 1);
+	buf_fini(&info);
+	s->rec.added_s = s->rec.time_s = 1000 + number;
+	s->rec.size_bytes = (uint64_t)n_pieces * 16384;
+	s->rec.source_len = (uint32_t)s->raw.len;
+	s->rec.n_nodes = 4;
+	s->rec.n_subdirs = 1;
+	(void)snprintf(s->rec.name, sizeof(s->rec.name), "%04u", number);
+}
+
+static struct fixture *make(unsigned n, unsigned n_pieces)
+{
+	struct fixture *f = mem_new(struct fixture);
+
+	f->shelf.n = n;
+	f->shelf.sources = mem_zalloc(n, sizeof(struct source));
+	for (unsigned i = 0; i < n; i++)
+		make_source(&f->shelf.sources[i], i, n_pieces);
+	f->shelf.keeper = (struct keeper){
+		.ctx = &f->shelf,
+		.count = shelf_count,
+		.each = shelf_each,
+		.each_held = shelf_each_held,
+		.forget = shelf_forget,
+		.read_now = shelf_read_now,
+		.read = shelf_read,
+		.work = shelf_work,
+	};
+	return f;
+}
+
+static void begin(struct fixture *f)
+{
+	kernel_keep(&f->shelf.keeper);
+	f->k = kernel_new(40, 40);
+	f->m = f->k->m;
+	f->m->warmth.now_max = SIZE_MAX; /* no metadata is long */
+	kernel_keep(NULL);
+}
+
+static void end(struct fixture *f)
+{
+	kernel_free(f->k);
+	while (f->shelf.n_reads > 0)
+		disk_answers(f); /* too late: nobody may mind */
+	if (f->shelf.job != NULL)
+		worker_answers(f);
+	for (unsigned i = 0; i < f->shelf.n; i++)
+		buf_fini(&f->shelf.sources[i].raw);
+	mem_free(f->shelf.sources);
+	mem_free(f);
+}
+
+/* ---- Helpers ---- */
+
+static struct shown *shown_at(const struct fixture *f, unsigned number)
+{
+	return f->m->roster.by_age[number];
+}
+
+static uint64_t look(struct fixture *f, unsigned number, const char *name)
+{
+	return kernel_send(f->k, FUSE_LOOKUP, shown_at(f, number)->base, NULL,
+			   0, name);
+}
+
+/* A library that is not woken as a whole. */
+static struct fixture *make_many(void)
+{
+	struct fixture *f = make(MANY, 4);
+
+	f->shelf.is_cached = true;
+	return f;
+}
+
+static struct torrent *wake(struct fixture *f, unsigned number)
+{
+	struct shown *s = shown_at(f, number);
+
+	assert_int_equal(warmth_wake(f->m, s), 0);
+	assert_non_null(s->torrent);
+	fake_ready(s->torrent, NULL);
+	return s->torrent;
+}
+
+/* ---- Tests ---- */
+
+/* Two who look into one cold torrent wait for one read, and both are answered;
+ * the root, and what is warm, is not held up meanwhile. */
+static void who_waits_shares_a_read(void **state)
+{
+	struct fixture *f = make(MANY, 4);
+	struct fuse_entry_out e;
+	uint64_t a, b, c;
+
+	begin(f);
+	a = look(f, 0, "b");
+	b = look(f, 0, "none");
+	assert_false(kernel_poll(f->k, a));
+	assert_int_equal(f->shelf.n_reads, 1);
+	assert_int_equal(kernel_lookup(f->k, INODE_ROOT, "0001", &e), 0);
+	c = look(f, 1, "dir");
+	assert_false(kernel_poll(f->k, c));
+	assert_int_equal(f->shelf.n_reads, 2);
+	disk_answers(f);
+	kernel_wait(f->k, a);
+	assert_int_equal(f->k->err, 0);
+	kernel_wait(f->k, b);
+	assert_int_equal(f->k->err, ENOENT);
+	assert_false(kernel_poll(f->k, c)); /* came again, and parked anew */
+	assert_int_equal(f->shelf.n_reads, 1);
+	disk_answers(f);
+	kernel_wait(f->k, c);
+	assert_int_equal(f->k->err, 0);
+	assert_int_equal(f->m->warmth.n_awake, 0); /* nobody reads */
+	end(f);
+}
+
+/* Metadata that is long is parsed by a worker: until it has, who looks into
+ * another torrent is answered; then he who waits. A mount that ends meanwhile
+ * frees what comes too late. */
+static void long_metadata_holds_nobody_up(void **state)
+{
+	struct fixture *f = make(MANY, 4);
+	struct fuse_entry_out e;
+	uint64_t a;
+
+	begin(f);
+	f->shelf.is_cached = true;
+	f->m->warmth.now_max = 0; /* all is long */
+	a = look(f, 0, "b");
+	assert_false(kernel_poll(f->k, a));
+	disk_answers(f);
+	assert_non_null(f->shelf.job);
+	f->m->warmth.now_max = SIZE_MAX;
+	assert_int_equal(kernel_lookup(f->k, INODE_ROOT, "0001", &e), 0);
+	assert_int_equal(kernel_lookup(f->k, e.nodeid, "dir", &e), 0);
+	assert_false(kernel_poll(f->k, a));
+	worker_answers(f);
+	kernel_wait(f->k, a);
+	assert_int_equal(f->k->err, 0);
+	f->m->warmth.now_max = 0;
+	kernel_forgo(f->k, look(f, 2, "b"));
+	kernel_turn(f->k);
+	disk_answers(f);
+	end(f);
+}
+
+/* A disk that fails is EIO to all who wait; who comes later tries again. */
+static void a_failed_read_is_not_for_good(void **state)
+{
+	struct fixture *f = make(MANY, 4);
+	uint64_t a, b;
+
+	begin(f);
+	f->shelf.err = EIO;
+	a = look(f, 3, "b");
+	b = look(f, 3, "dir");
+	assert_false(kernel_poll(f->k, a));
+	disk_answers(f);
+	kernel_wait(f->k, a);
+	assert_int_equal(f->k->err, EIO);
+	kernel_wait(f->k, b);
+	assert_int_equal(f->k->err, EIO);
+	f->shelf.err = 0;
+	f->shelf.is_cached = true;
+	kernel_wait(f->k, look(f, 3, "b"));
+	assert_int_equal(f->k->err, 0);
+	end(f);
+}
+
+/* Metadata that is damaged, or another's, is never shown. */
+static void damaged_metadata_is_an_error(void **state)
+{
+	struct fixture *f = make_many();
+	struct fuse_attr_out attr;
+
+	f->shelf.sources[0].raw.data[20] ^= 1;
+	f->shelf.sources[1].raw.data[0] = 'x';
+	begin(f);
+	for (unsigned i = 0; i < 2; i++) {
+		kernel_wait(f->k, look(f, i, "b"));
+		assert_int_equal(f->k->err, EIO);
+		assert_int_equal(
+			kernel_getattr(f->k, shown_at(f, i)->base, &attr), 0);
+		assert_int_equal(attr.attr.mtime, 1000 + i);
+		assert_int_equal(attr.attr.nlink, 3);
+	}
+	kernel_wait(f->k, look(f, 2, "b"));
+	assert_int_equal(f->k->err, 0);
+	end(f);
+}
+
+/* It is removed while its metadata is being read: who waits hears that it is
+ * gone, and the kernel forgets names. */
+static void removed_while_it_is_read(void **state)
+{
+	struct fixture *f = make(MANY, 4);
+	struct library_target what = {0};
+	struct fuse_entry_out e;
+	uint64_t a;
+	int before;
+
+	begin(f);
+	assert_int_equal(kernel_lookup(f->k, INODE_ROOT, "0000", &e), 0);
+	before = f->k->notified[8];
+	a = look(f, 0, "b");
+	assert_false(kernel_poll(f->k, a));
+	what.shown = shown_at(f, 0);
+	assert_int_equal(library_remove(f->m, what, NULL, NULL, NULL), 0);
+	assert_int_equal(f->m->roster.n, MANY - 1);
+	disk_answers(f);
+	kernel_wait(f->k, a);
+	assert_int_equal(f->k->err, ESTALE);
+	assert_int_equal(f->k->notified[8], before + 1);
+	end(f);
+}
+
+/* The mount ends while requests wait for a disk: nothing is left, and what the
+ * disk says then nobody hears. */
+static void the_end_while_it_is_read(void **state)
+{
+	struct fixture *f = make(MANY, 4);
+	uint64_t a;
+
+	begin(f);
+	a = look(f, 0, "b");
+	assert_false(kernel_poll(f->k, a));
+	mount_stop(f->m);
+	kernel_forgo(f->k, a);
+	end(f);
+}
+
+/* What is warm is bounded by its memory; what was used longest ago goes, and
+ * comes again when it is looked into. */
+static void too_many_are_warm(void **state)
+{
+	enum { BIG = 9 };
+	struct fixture *f = make_many();
+
+	for (unsigned i = 0; i < BIG; i++) { /* 4 MB of hashes each */
+		buf_fini(&f->shelf.sources[i].raw);
+		make_source(&f->shelf.sources[i], i, 200000);
+	}
+	begin(f);
+	for (unsigned i = 0; i < BIG; i++) {
+		kernel_wait(f->k, look(f, i, "b"));
+		assert_int_equal(f->k->err, 0);
+		kernel_turn(f->k);
+		assert_true(f->m->warmth.warm_bytes <= WARMTH_WARM_BYTES);
+	}
+	assert_int_equal(shown_at(f, 0)->place, SHOWN_COLD);
+	assert_null(shown_at(f, 0)->mi);
+	assert_int_equal(shown_at(f, BIG - 1)->place, SHOWN_WARM);
+	kernel_wait(f->k, look(f, 0, "b"));
+	assert_int_equal(f->k->err, 0);
+	assert_int_equal(shown_at(f, 0)->place, SHOWN_WARM);
+	end(f);
+}
+
+/* Not more are awake than may be, but for those that are in use; who was used
+ * last stays. */
+static void too_many_are_awake(void **state)
+{
+	struct fixture *f = make_many();
+	struct fuse_entry_out e;
+	struct fuse_open_out open;
+	uint64_t u;
+
+	begin(f);
+	assert_int_equal(f->m->warmth.n_awake, 0);
+	kernel_wait(f->k, look(f, 0, "b"));
+	memcpy(&e, f->k->data, sizeof(e));
+	assert_int_equal(kernel_open(f->k, e.nodeid, O_RDONLY, &open), 0);
+	u = kernel_read_start(f->k, e.nodeid, open.fh, 0, 100);
+	assert_false(kernel_poll(f->k, u));
+	assert_int_equal(f->m->warmth.n_awake, 1); /* a read wakes */
+	fake_ready(shown_at(f, 0)->torrent, NULL);
+	assert_int_equal(mount_on_ready(f->m, shown_at(f, 0)->torrent), 0);
+	fake_hold(shown_at(f, 0)->torrent, 65536);
+	kernel_wait(f->k, u);
+	assert_int_equal(f->k->err, 0);
+	for (unsigned i = 1; i < MANY; i++) {
+		fake_hold(wake(f, i), i == 1 ? 16384 : 0);
+		kernel_turn(f->k);
+		assert_true(f->m->warmth.n_awake <= WARMTH_AWAKE_MAX);
+	}
+	assert_non_null(shown_at(f, 0)->torrent); /* its file is open */
+	assert_null(shown_at(f, 1)->torrent);
+	assert_non_null(shown_at(f, MANY - 1)->torrent);
+	/* What fell asleep with something held is a sleeper. */
+	assert_int_equal(warmth_held(shown_at(f, 1)), 16384);
+	assert_true(shown_at(f, 1)->is_sleeper);
+	assert_false(shown_at(f, 2)->is_sleeper);
+	assert_true(warmth_held_bytes(f->m) == 65536 + 16384);
+	kernel_release(f->k, e.nodeid, open.fh);
+	end(f);
+}
+
+/* What is held is known before anybody is woken, and never more than there is.
+ */
+static void held_is_known_at_the_start(void **state)
+{
+	struct fixture *f = make_many();
+
+	f->shelf.sources[5].held = 16384;
+	f->shelf.sources[6].held = UINT64_MAX;
+	begin(f);
+	assert_int_equal(warmth_held(shown_at(f, 5)), 16384);
+	assert_int_equal(warmth_held(shown_at(f, 6)), 4 * 16384);
+	assert_int_equal(warmth_held(shown_at(f, 7)), 0);
+	assert_true(warmth_held_bytes(f->m) == 5 * 16384);
+	assert_int_equal(f->m->warmth.n_awake, 0);
+	assert_int_equal(f->m->sleepers.n, 2);
+	end(f);
+}
+
+/* A peer wakes a torrent of which something is held, and no other; one that is
+ * on its way is said to come. */
+static void a_peer_wakes_a_sleeper(void **state)
+{
+	struct fixture *f = make_many();
+	uint8_t unknown[20] = {1};
+
+	f->shelf.is_cached = false;
+	f->shelf.sources[5].held = 16384;
+	begin(f);
+	f->m->sleepers.is_served = false; /* no turns meanwhile */
+	assert_false(mount_on_asked(f->m, unknown));
+	assert_false(mount_on_asked(f->m, shown_at(f, 6)->id.v1.bytes));
+	assert_true(mount_on_asked(f->m, shown_at(f, 5)->id.v1.bytes));
+	assert_true(mount_on_asked(f->m, shown_at(f, 5)->id.v1.bytes));
+	assert_int_equal(f->shelf.n_reads, 1);
+	assert_null(shown_at(f, 5)->torrent);
+	disk_answers(f);
+	assert_non_null(shown_at(f, 5)->torrent);
+	assert_int_equal(f->m->sleepers.n, 0);
+	assert_true(warmth_held_bytes(f->m) == 16384);
+	end(f);
+}
+
+/* Strangers wake so many, and not all that we have. */
+static void strangers_wake_only_so_many(void **state)
+{
+	struct fixture *f = make_many();
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MANY; i++)
+		f->shelf.sources[i].held = 1;
+	begin(f);
+	f->m->sleepers.is_served = false;
+	for (unsigned i = 0; i < MANY; i++)
+		if (!shown_at(f, i)->torrent)
+			n += mount_on_asked(f->m, shown_at(f, i)->id.v1.bytes);
+	assert_int_equal(n, SLEEPERS_ASKED_BURST);
+	end(f);
+}
+
+/* Sleepers have turns by themselves, until no more may be awake. */
+static void sleepers_have_turns(void **state)
+{
+	struct fixture *f = make_many();
+
+	for (unsigned i = 0; i < MANY; i++)
+		f->shelf.sources[i].held = 1;
+	begin(f);
+	for (unsigned i = 0; i < 100 && f->m->warmth.n_awake < 3; i++)
+		kernel_run(f->k, SLEEPERS_FIRST_MS);
+	assert_true(f->m->warmth.n_awake >= 3);
+	assert_non_null(shown_at(f, 0)->torrent); /* in their order */
+	assert_int_equal(f->m->sleepers.n, MANY - f->m->warmth.n_awake);
+	end(f);
+}
+
+static void a_turn_is_as_long_as_there_are_few(void **state)
+{
+	assert_int_equal(sleepers_turn_ms(1, true), SLEEPERS_FIRST_MS);
+	assert_int_equal(sleepers_turn_ms(0, false), SLEEPERS_TURN_MAX_MS);
+	assert_int_equal(sleepers_turn_ms(1, false), SLEEPERS_TURN_MAX_MS);
+	assert_int_equal(sleepers_turn_ms(100, false), SLEEPERS_ROUND_MS / 100);
+	assert_int_equal(sleepers_turn_ms(100000, false), SLEEPERS_TURN_MIN_MS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_waits_shares_a_read),
+		cmocka_unit_test(long_metadata_holds_nobody_up),
+		cmocka_unit_test(a_failed_read_is_not_for_good),
+		cmocka_unit_test(damaged_metadata_is_an_error),
+		cmocka_unit_test(removed_while_it_is_read),
+		cmocka_unit_test(the_end_while_it_is_read),
+		cmocka_unit_test(too_many_are_warm),
+		cmocka_unit_test(too_many_are_awake),
+		cmocka_unit_test(held_is_known_at_the_start),
+		cmocka_unit_test(a_peer_wakes_a_sleeper),
+		cmocka_unit_test(strangers_wake_only_so_many),
+		cmocka_unit_test(sleepers_have_turns),
+		cmocka_unit_test(a_turn_is_as_long_as_there_are_few),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -122,13 +122,19 @@ uint32_t metainfo_v2_bytes(const struct metainfo *mi, uint32_t ix);
  * for both; whoever sent them is not to blame. */
 enum piece_verdict { PIECE_WRONG, PIECE_RIGHT, PIECE_DISPUTED };
 
+/* metainfo_v1_bytes — how long the message is that v1 hashes of piece `ix`, if
+ * that is its bytes and nothing else; 0: there is no such hash. */
+uint32_t metainfo_v1_bytes(const struct metainfo *mi, uint32_t ix);
+
 /* metainfo_judge_piece — do the bytes (metainfo_body_bytes long) match piece
  * `ix`: v1's hash where there is one, and v2's `root` where that is known
- * (NULL: as the metainfo itself has it)? WRONG when no hash is known. The
- * hashes of its v2 leaves go to `leaves`, unless that is NULL. Thread: any. */
+ * (NULL: as the metainfo itself has it)? WRONG when no hash is known. `v1`: the
+ * SHA-1 of the bytes, where metainfo_v1_bytes is not 0, or NULL: it is made.
+ * The hashes of its v2 leaves go to `leaves`, unless that is NULL. Thread: any.
+ */
 enum piece_verdict metainfo_judge_piece(const struct metainfo *mi,
 					struct hasher *h, uint32_t ix,
-					const uint8_t *data,
+					const uint8_t *data, const uint8_t *v1,
 					const uint8_t *root, uint8_t *leaves);
 
 /* metainfo_check_piece — is it RIGHT by what the metainfo itself has? */

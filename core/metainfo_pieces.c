@@ -124,17 +124,27 @@ uint32_t metainfo_piece_content(const struct metainfo *mi, uint32_t ix)
 /* ---- is it right? ---- */
 
 static bool check_v1(const struct metainfo *mi, struct hasher *h, uint32_t ix,
-		     const uint8_t *data)
+		     const uint8_t *data, const uint8_t *known)
 {
 	uint32_t body = metainfo_body_bytes(mi, ix);
 	uint8_t hash[HASH_SHA1_BYTES];
 
-	hasher_begin(h, HASH_SHA1);
-	hasher_add(h, data, body);
-	hasher_add_zeros(h, metainfo_piece_bytes(mi, ix) - body);
-	hasher_end(h, hash);
-	return memcmp(hash, mi->v1_hashes + (size_t)ix * HASH_SHA1_BYTES,
+	if (known == NULL) {
+		hasher_begin(h, HASH_SHA1);
+		hasher_add(h, data, body);
+		hasher_add_zeros(h, metainfo_piece_bytes(mi, ix) - body);
+		hasher_end(h, hash);
+		known = hash;
+	}
+	return memcmp(known, mi->v1_hashes + (size_t)ix * HASH_SHA1_BYTES,
 		      sizeof(hash)) == 0;
+}
+
+uint32_t metainfo_v1_bytes(const struct metainfo *mi, uint32_t ix)
+{
+	uint32_t len = metainfo_piece_bytes(mi, ix);
+
+	return mi->has_v1 && metainfo_body_bytes(mi, ix) == len ? len : 0;
 }
 
 void mi_v2_piece(const struct metainfo *mi, uint32_t ix,
@@ -212,7 +222,7 @@ enum piece_verdict mi_verdict(bool is_v1_right, bool is_v2_right,
 
 enum piece_verdict metainfo_judge_piece(const struct metainfo *mi,
 					struct hasher *h, uint32_t ix,
-					const uint8_t *data,
+					const uint8_t *data, const uint8_t *v1,
 					const uint8_t *root, uint8_t *leaves)
 {
 	struct mi_v2_piece v2 = {.want = NULL};
@@ -226,7 +236,7 @@ enum piece_verdict metainfo_judge_piece(const struct metainfo *mi,
 		v2.want = root;
 	if (v2.len_bytes > 0 && (v2.want != NULL || leaves != NULL))
 		v2_root(h, data, &v2, leaves, have);
-	is_v1_right = mi->has_v1 && check_v1(mi, h, ix, data);
+	is_v1_right = mi->has_v1 && check_v1(mi, h, ix, data, v1);
 	if (v2.want == NULL || v2.len_bytes == 0)
 		return is_v1_right ? PIECE_RIGHT : PIECE_WRONG;
 	is_v2_right = memcmp(have, v2.want, sizeof(have)) == 0;
@@ -240,5 +250,6 @@ enum piece_verdict metainfo_judge_piece(const struct metainfo *mi,
 bool metainfo_check_piece(const struct metainfo *mi, struct hasher *h,
 			  uint32_t ix, const uint8_t *data)
 {
-	return metainfo_judge_piece(mi, h, ix, data, NULL, NULL) == PIECE_RIGHT;
+	return metainfo_judge_piece(mi, h, ix, data, NULL, NULL, NULL) ==
+	       PIECE_RIGHT;
 }

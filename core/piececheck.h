@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/hash_row.h"
 #include "core/metainfo.h"
 
 struct hasher;
@@ -33,5 +34,28 @@ void piececheck_add(struct piececheck *c, struct hasher *h, const uint8_t *data,
  * metainfo_judge_piece has it. Once. */
 enum piece_verdict piececheck_end(struct piececheck *c, struct hasher *h,
 				  const uint8_t *root);
+
+/* ---- several at a time ---- */
+
+/* Checks whose pieces go by side by side, which is faster where hash_row is. */
+struct piececheck_row {
+	unsigned n;
+	struct piececheck *checks[HASH_ROW_MAX]; /* kept */
+	bool is_side_by_side;			 /* as to v1's hashes */
+	struct hash_row v1;
+};
+
+/* piececheck_fits — may the two, of which nothing was added yet, be in one row?
+ * Their torrents need not be the same. */
+bool piececheck_fits(const struct piececheck *a, const struct piececheck *b);
+
+/* piececheck_row_begin — `n` checks (1 to HASH_ROW_MAX) that fit, each just
+ * begun. _add: the next `len` bytes of each; as piececheck_add has it. _end:
+ * all were added; piececheck_end of each comes next. */
+void piececheck_row_begin(struct piececheck_row *row,
+			  struct piececheck *const *checks, unsigned n);
+void piececheck_row_add(struct piececheck_row *row, struct hasher *h,
+			const uint8_t *const *data, size_t len);
+void piececheck_row_end(struct piececheck_row *row);
 
 #endif

@@ -252,6 +252,11 @@ void workers_each(struct workers *w, void (*fn)(void *arg), void *arg)
 	pthread_mutex_unlock(&w->mutex);
 }
 
+unsigned workers_threads(const struct workers *w)
+{
+	return w->n > 1 ? w->n - 1 : w->n;
+}
+
 unsigned workers_pending(const struct workers *w)
 {
 	ASSERT_LOOP(w->loop);

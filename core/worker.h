@@ -51,6 +51,9 @@ void workers_submit(struct workers *w, struct job *job TAKES);
  * pool's life. `arg` is kept. Thread: loop; `fn` on the workers. */
 void workers_each(struct workers *w, void (*fn)(void *arg), void *arg);
 
+/* workers_threads — how many jobs that nobody waits for run at a time. */
+unsigned workers_threads(const struct workers *w);
+
 /* workers_pending — jobs submitted whose `done` has not run. */
 unsigned workers_pending(const struct workers *w);
 

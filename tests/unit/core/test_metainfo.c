@@ -226,6 +226,68 @@ static void checks_pieces(void **state)
 	}
 }
 
+/* The first pieces from `ix` on that fit it, side by side, one of them wrong:
+ * each is said to be what it is by itself. Returns how many. */
+static unsigned judge_row(const struct metainfo *mi, struct hasher *h,
+			  uint32_t ix, uint8_t *content)
+{
+	enum { PART_BYTES = 32 << 10 };
+	const uint32_t len = metainfo_body_bytes(mi, ix);
+	struct piececheck *checks[HASH_ROW_MAX];
+	const uint8_t *data[HASH_ROW_MAX];
+	uint32_t of[HASH_ROW_MAX];
+	struct piececheck_row row;
+	unsigned n = 0;
+	uint8_t *wrong;
+
+	for (; ix < mi->n_pieces && n < HASH_ROW_MAX; ix++) {
+		assert_int_equal(piececheck_new(mi, ix, &checks[n]), 0);
+		data[n] = content + (size_t)ix * mi->piece_bytes;
+		of[n] = ix;
+		if (n == 0 || piececheck_fits(checks[0], checks[n]))
+			n++;
+		else
+			piececheck_free(checks[n]);
+	}
+	wrong = content + (size_t)of[n / 2] * mi->piece_bytes + len - 1;
+	*wrong ^= 1;
+	piececheck_row_begin(&row, checks, n);
+	for (uint32_t at = 0, part; at < len; at += part) {
+		part = len - at < PART_BYTES ? len - at : PART_BYTES;
+		piececheck_row_add(&row, h, data, part);
+		for (unsigned i = 0; i < n; i++)
+			data[i] += part;
+	}
+	piececheck_row_end(&row);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(piececheck_end(checks[i], h, NULL),
+				 i == n / 2 ? PIECE_WRONG : PIECE_RIGHT);
+		piececheck_free(checks[i]);
+	}
+	*wrong ^= 1;
+	return n;
+}
+
+static void checks_pieces_side_by_side(void **state)
+{
+	unsigned longest = 0;
+
+	for (int i = 0; i < N_FIXTURES; i++) {
+		struct metainfo *mi =
+			parsed(*state, fixtures[i].bytes, fixtures[i].len);
+		uint8_t *data = content_of(mi);
+
+		for (uint32_t ix = 0; ix < mi->n_pieces; ix++) {
+			unsigned n = judge_row(mi, *state, ix, data);
+
+			longest = n > longest ? n : longest;
+		}
+		mem_free(data);
+		metainfo_free(mi);
+	}
+	assert_true(longest > 3);
+}
+
 /* The info dictionary alone is taken for its hash, and for no other. */
 static void info_must_match_its_hash(void **state)
 {
@@ -827,6 +889,7 @@ int main(void)
 		cmocka_unit_test(agrees_with_libtorrent),
 		cmocka_unit_test(reads_outer_fields),
 		cmocka_unit_test(checks_pieces),
+		cmocka_unit_test(checks_pieces_side_by_side),
 		cmocka_unit_test(info_must_match_its_hash),
 		cmocka_unit_test(finds_files_by_offset),
 		cmocka_unit_test(layers_must_lead_to_roots),

@@ -35,8 +35,6 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
-#include "core/mem.h"
-#include "core/piececheck.h"
 #include "core/torrent_id.h"
 
 enum {
@@ -222,11 +220,16 @@ int blob_job_sync_dir(const struct blob_home *home)
 
 /* ---- reading and writing ---- */
 
-static int read_run(const struct blob_run *run, uint8_t *dst)
+int blob_run_read(const struct blob_run *run, uint32_t at_bytes, uint8_t *dst,
+		  uint32_t len_bytes)
 {
-	uint64_t off = run->off_bytes;
-	size_t left = run->len_bytes;
+	uint64_t off = run->off_bytes + at_bytes;
+	size_t left = len_bytes;
 
+	if (run->how == BLOB_FD_NONE) {
+		memset(dst, 0, left);
+		return 0;
+	}
 	while (left > 0) {
 		ssize_t n = pread(run->fd, dst, left, (off_t)off);
 
@@ -264,35 +267,54 @@ static int write_run(const struct blob_run *run, const uint8_t *src)
 	return 0;
 }
 
-/* All of it through the check's hash, a slice at a time. */
-static int hash_run(const struct blob_io *io, struct blob_run *run,
-		    struct hasher *h, uint8_t *buf)
+/* Sees how the blob was left. */
+static int look_behind(struct blob_run *run, int err)
 {
-	uint32_t left = run->len_bytes;
-	struct blob_run part = *run;
-
-	while (left > 0) {
-		uint32_t n =
-			left < STORE_SLICE_BYTES ? left : STORE_SLICE_BYTES;
-		int err = 0;
-
-		part.len_bytes = n;
-		if (run->how == BLOB_FD_NONE)
-			memset(buf, 0, n);
-		else
-			err = read_run(&part, buf);
-		if (err != 0)
-			return err;
-		piececheck_add(io->check, h, buf, n);
-		part.off_bytes += n;
-		left -= n;
-	}
-	return 0;
+	blob_job_stat(run->fd, run->file_bytes, &run->look);
+	return err == 0 && run->look.is_lost ? EIO : err;
 }
 
-static int end_brief(struct blob_io *io, struct blob_run *run, int err)
+int blob_run_open(struct blob_run *run)
 {
-	if (err == 0 && io->src != NULL && fdatasync(run->fd) != 0) {
+	if (run->how == BLOB_FD_LOST)
+		return EIO;
+	if (run->how == BLOB_FD_NONE || run->how == BLOB_FD_LENT)
+		return 0;
+	return open_blob(run);
+}
+
+int blob_run_close(struct blob_run *run, int err)
+{
+	if (run->how == BLOB_FD_NONE)
+		return err;
+	err = look_behind(run, err);
+	if (run->how == BLOB_FD_BRIEF) {
+		close(run->fd);
+		run->fd = -1;
+	}
+	return err;
+}
+
+static int read_all(struct blob_run *run, uint8_t *dst)
+{
+	int err = blob_run_open(run);
+
+	if (err != 0)
+		return err;
+	return blob_run_close(run, blob_run_read(run, 0, dst, run->len_bytes));
+}
+
+static int write_all(struct blob_io *io, struct blob_run *run)
+{
+	int err = run->how == BLOB_FD_LENT ? check_size(run->fd, run)
+					   : blob_run_open(run);
+
+	if (err != 0)
+		return err;
+	err = look_behind(run, write_run(run, io->src + run->pos_bytes));
+	if (run->how != BLOB_FD_BRIEF)
+		return err;
+	if (err == 0 && fdatasync(run->fd) != 0) {
 		err = errno;
 		io->is_sync_lost = true;
 	}
@@ -301,72 +323,20 @@ static int end_brief(struct blob_io *io, struct blob_run *run, int err)
 	return err;
 }
 
-static int move_bytes(const struct blob_io *io, struct blob_run *run,
-		      struct hasher *h, uint8_t *buf)
-{
-	int err;
-
-	if (io->check != NULL)
-		err = hash_run(io, run, h, buf);
-	else if (io->dst != NULL)
-		err = read_run(run, io->dst + run->pos_bytes);
-	else
-		err = write_run(run, io->src + run->pos_bytes);
-	blob_job_stat(run->fd, run->file_bytes, &run->look);
-	if (err == 0 && run->look.is_lost)
-		err = EIO;
-	return err;
-}
-
-static int do_run(struct blob_io *io, struct blob_run *run, struct hasher *h,
-		  uint8_t *buf)
-{
-	int err = 0;
-
-	if (run->how == BLOB_FD_NONE) {
-		if (io->check != NULL)
-			return hash_run(io, run, h, buf);
-		memset(io->dst + run->pos_bytes, 0, run->len_bytes);
-		return 0;
-	}
-	if (run->how == BLOB_FD_LOST)
-		return EIO;
-	if (run->how != BLOB_FD_LENT)
-		err = open_blob(run);
-	else if (io->src != NULL)
-		err = check_size(run->fd, run);
-	if (err != 0)
-		return err;
-	err = move_bytes(io, run, h, buf);
-	if (run->how == BLOB_FD_BRIEF)
-		err = end_brief(io, run, err);
-	return err;
-}
-
-static void judge(struct blob_io *io, struct hasher *h)
-{
-	if (io->check != NULL && io->err == 0 &&
-	    piececheck_end(io->check, h, io->root) != PIECE_RIGHT)
-		io->err = EBADMSG;
-}
-
 void blob_job_run(struct job *job, struct worker_env *env)
 {
 	struct blob_io *io = CONTAINER_OF(job, struct blob_io, job);
-	uint8_t *buf = NULL;
 
 	ASSERT_WORKER();
-	if (io->check != NULL) {
-		buf = mem_alloc(STORE_SLICE_BYTES);
-		io->err = buf == NULL ? ENOMEM : 0;
-	}
 	for (uint32_t i = 0; i < io->n_runs && io->err == 0; i++) {
-		io->err = do_run(io, &io->runs[i], env->hasher, buf);
+		struct blob_run *run = &io->runs[i];
+
+		io->err = io->src == NULL
+				  ? read_all(run, io->dst + run->pos_bytes)
+				  : write_all(io, run);
 		if (io->err != 0)
-			log_debug("blob %u: %s: %s", io->runs[i].file_ix,
+			log_debug("blob %u: %s: %s", run->file_ix,
 				  io->src == NULL ? "read" : "write",
 				  err_text(io->err));
 	}
-	judge(io, env->hasher);
-	mem_free(buf);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "cache/stamp.h"
+#include "core/queue.h"
 #include "core/worker.h"
 
 struct blob;
@@ -55,8 +56,10 @@ struct blob_run {
 	struct glance look;
 };
 
+STAILQ_HEAD(vet_queue, blob_io);
+
 /* A read or a write of one stretch of piece space; or a piece that is read to
- * be hashed, and goes nowhere. */
+ * be hashed, and goes nowhere (vet_job.h). */
 struct blob_io {
 	struct job job;
 	/* set before hand-over, then read only */
@@ -65,8 +68,11 @@ struct blob_io {
 	struct piececheck *check; /* what it must be; EBADMSG: it is not */
 	const uint8_t *root;	  /* of the piece, for `check`; or NULL */
 	bool is_hurried;	  /* somebody waits */
+	uint32_t len_bytes;	  /* of all runs */
+	struct vet_queue row;	  /* what goes with it (vet_job.h) */
 	/* loop only */
-	struct blob_set *set; /* held */
+	struct blob_set *set;	   /* held */
+	STAILQ_ENTRY(blob_io) vet; /* in a queue, then in a row */
 	void (*done)(struct blob_io *io);
 	void (*read_done)(void *arg, int err); /* blobs_read's */
 	void *arg;
@@ -78,8 +84,16 @@ struct blob_io {
 	struct blob_run runs[];
 };
 
-/* blob_job_run — job.run of a blob_io. */
+/* blob_job_run — job.run of a blob_io that is a read or a write. */
 void blob_job_run(struct job *job, struct worker_env *env);
+
+/* The same in steps, of a run that is read. blob_run_open … blob_run_read (from
+ * its start on, wherever) … blob_run_close, which takes what became of it so
+ * far, and says what did; it is not for one that could not be opened. */
+int blob_run_open(struct blob_run *run);
+int blob_run_read(const struct blob_run *run, uint32_t at_bytes, uint8_t *dst,
+		  uint32_t len_bytes);
+int blob_run_close(struct blob_run *run, int err);
 
 /* blob_job_sync_dir — make the names in the directory durable. */
 int blob_job_sync_dir(const struct blob_home *home);

@@ -53,6 +53,7 @@ void blobs_init(struct blobs *t, struct workers *workers)
 	STAILQ_INIT(&t->dirty);
 	STAILQ_INIT(&t->dirty_sets);
 	TAILQ_INIT(&t->unkept);
+	STAILQ_INIT(&t->vets);
 }
 
 void blobs_fini(struct blobs *t)
@@ -353,6 +354,7 @@ struct blob_io *blobs_io_new(const struct spot_map *map, enum spot_aim aim,
 		}
 	}
 	io->set = map->own;
+	io->len_bytes = len_bytes;
 	return io;
 }
 
@@ -445,9 +447,8 @@ static void doubt(struct blob_io *io, enum look_end end)
 		io->err = io->check != NULL ? EAGAIN : ENOENT;
 }
 
-static void io_done(struct job *job)
+void blobs_io_end(struct blob_io *io TAKES)
 {
-	struct blob_io *io = CONTAINER_OF(job, struct blob_io, job);
 	struct blob_set *set = io->set;
 	bool is_written = io->src != NULL && io->err == 0;
 
@@ -457,12 +458,22 @@ static void io_done(struct job *job)
 	blobs_set_drop(set);
 }
 
-void blobs_io_start(struct blob_io *io TAKES)
+static void io_done(struct job *job)
+{
+	blobs_io_end(CONTAINER_OF(job, struct blob_io, job));
+}
+
+void blobs_io_begin(struct blob_io *io)
 {
 	for (uint32_t i = 0; i < io->n_runs; i++)
 		if (io->runs[i].how == BLOB_FD_BRIEF)
 			run_acquire(&io->runs[i], io->src != NULL);
 	blobs_set_hold(io->set);
+}
+
+void blobs_io_start(struct blob_io *io TAKES)
+{
+	blobs_io_begin(io);
 	io->job = (struct job){.run = blob_job_run,
 			       .done = io_done,
 			       .is_hurried = io->is_hurried};
@@ -485,24 +496,6 @@ int blobs_read(const struct spot_map *map, uint64_t off_bytes,
 		return ENOMEM;
 	io->dst = dst;
 	io->is_hurried = true;
-	io->done = on_read;
-	io->read_done = done;
-	io->arg = arg;
-	blobs_io_start(io);
-	return 0;
-}
-
-int blobs_vet(const struct spot_map *map, uint64_t off_bytes,
-	      uint32_t len_bytes, struct piececheck *check, const uint8_t *root,
-	      bool is_hurried, void (*done)(void *arg, int err), void *arg)
-{
-	struct blob_io *io = blobs_io_new(map, SPOT_READ, off_bytes, len_bytes);
-
-	if (io == NULL)
-		return ENOMEM;
-	io->check = check;
-	io->root = root;
-	io->is_hurried = is_hurried;
 	io->done = on_read;
 	io->read_done = done;
 	io->arg = arg;

@@ -69,6 +69,8 @@ struct blobs {
 	struct blob_sets dirty_sets;
 	/* Blobs of which the index does not know how they are now. */
 	struct watched_list unkept;
+	struct vet_queue vets; /* that wait for a worker (blobs_vet.c) */
+	unsigned n_vets, n_vet_jobs;
 	/* Somebody else has changed this blob, or taken bytes of it away. May
 	 * be NULL. */
 	void (*on_changed)(struct watched *w, bool is_lost);
@@ -175,13 +177,20 @@ struct blob_io *blobs_io_new(const struct spot_map *map, enum spot_aim aim,
  * until after `done`. */
 void blobs_io_start(struct blob_io *io TAKES);
 
+/* blobs_io_begin … blobs_io_end — for who has a job of his own: its blobs are
+ * looked at and in use; its replies are there, and `done` is called. */
+void blobs_io_begin(struct blob_io *io);
+void blobs_io_end(struct blob_io *io TAKES);
+
 /* blobs_read — see store_read. */
 int blobs_read(const struct spot_map *map, uint64_t off_bytes,
 	       uint32_t len_bytes, uint8_t *dst,
 	       void (*done)(void *arg, int err), void *arg);
 
 /* blobs_vet — hash [off, off + len), which is a piece: `done` says 0, or
- * EBADMSG; EAGAIN: it was changed meanwhile. `check` is kept until then. */
+ * EBADMSG; EAGAIN: it was changed meanwhile. `check`, just begun, and `root`
+ * are kept until then. Who is in no hurry waits until as many go side by side
+ * as there are (blobs_vet.c). */
 int blobs_vet(const struct spot_map *map, uint64_t off_bytes,
 	      uint32_t len_bytes, struct piececheck *check, const uint8_t *root,
 	      bool is_hurried, void (*done)(void *arg, int err), void *arg);

@@ -10,6 +10,10 @@ enum {
 	STORE_BATCH_BYTES = 64 << 20,
 	/* Larger pwrite calls are slower on fragmented memory. */
 	STORE_SLICE_BYTES = 256 << 10,
+	/* Pieces that are hashed side by side: fewer are not worth it, and more
+	 * bytes of them would hold up what else a worker has to do. */
+	VET_ROW_MIN = 4,
+	VET_ROW_BYTES = 64 << 20,
 	/* How blobs are is written down so long after they were changed by
 	 * something that is no put, which has a commit of its own. */
 	STORE_STAMP_MS = 2000,

@@ -61,6 +61,7 @@ int piece_mem_new(const struct piece_mem_cfg *cfg, struct piece_mem **out)
 	rng_bytes(&pm->key, sizeof(pm->key));
 	TAILQ_INIT(&pm->recent);
 	TAILQ_INIT(&pm->starved);
+	verify_queue_init(&pm->to_verify);
 	*out = pm;
 	return 0;
 }
@@ -71,6 +72,7 @@ void piece_mem_free(struct piece_mem *pm)
 		return;
 	assert(pm->unverified_bytes == 0 && pm->recent_bytes == 0);
 	assert(TAILQ_EMPTY(&pm->starved) && pm->queued_bytes == 0);
+	verify_queue_fini(&pm->to_verify);
 	mem_free(pm);
 }
 

@@ -388,6 +388,8 @@ void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w)
 	ps->marks[ix] |= MARK_WAITED;
 	if (piece_state(ps, ix) == PIECE_ABSENT)
 		pieces_move(ps, ix, PIECE_WANTED);
+	else if (piece_state(ps, ix) == PIECE_CHECKING)
+		verify_queue_hurry(&ps->cfg.mem->to_verify);
 	if (s != NULL)
 		pieces_leaf_look(s);
 }
@@ -585,6 +587,7 @@ void pieces_close(struct pieces *ps TAKES, void (*gone)(void *arg), void *arg)
 	pieces_vet_close(ps);
 	while ((s = hmap_next(ps->slots, &pos)) != NULL)
 		slot_close(s);
+	verify_queue_hurry(&ps->cfg.mem->to_verify);
 	piece_mem_unstarve(ps);
 	pieces_leaf_close(ps);
 	loop_task_cancel(ps->cfg.loop, &ps->room_task);

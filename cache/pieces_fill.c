@@ -267,7 +267,10 @@ static void hash(struct slot *s)
 		.key = ps->cfg.mem->key,
 		.also_if_right = s->was_wrong,
 	};
-	verify_job_start(&s->verify, ps->cfg.workers, on_hashed);
+	verify_queue_add(&ps->cfg.mem->to_verify, &s->verify, ps->cfg.loop,
+			 ps->cfg.workers, on_hashed);
+	if (pieces_is_waited(ps, s->ix) || ps->is_closed)
+		verify_queue_hurry(&ps->cfg.mem->to_verify);
 }
 
 void pieces_filled(struct pieces *ps, uint32_t ix, uint32_t at_bytes)

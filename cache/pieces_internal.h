@@ -10,7 +10,7 @@
 #include "cache/pieces.h"
 #include "cache/pieces_leaf.h"
 #include "cache/pieces_vet.h"
-#include "cache/verify_job.h"
+#include "cache/verify_queue.h"
 #include "core/loop.h"
 #include "core/queue.h"
 #include "core/siphash.h"
@@ -91,6 +91,7 @@ struct piece_mem {
 	uint64_t recent_bytes;
 	struct slot_list recent; /* least recently used first */
 	struct starved_list starved;
+	struct verify_queue to_verify;
 };
 
 enum {

@@ -1,12 +1,14 @@
 /* verify_job — the only door through which bytes become verified.
  *
  * Purpose: a worker hashes what the network brought. What "right" means is
- * core/metainfo's to say: v1's hash, v2's tree, or both of a hybrid.
+ * core/metainfo's to say: v1's hash, v2's tree, or both of a hybrid. Pieces
+ * that are whole at the same time have their v1 hashes made side by side.
  *
  * Threads: the metainfo and the bytes are read only while the job runs; a
  * piececheck and the digests are one job's at a time. */
 #include "cache/verify_job.h"
 
+#include "core/hash_row.h"
 #include "core/metainfo.h"
 #include "core/piececheck.h"
 #include "core/queue.h"
@@ -28,18 +30,43 @@ static const uint8_t *root_of(const struct verify_root *root)
 	return root->is_known ? root->hash : NULL;
 }
 
-static void verify_run(struct job *job, struct worker_env *env)
+static void judge(struct verify_job *v, struct hasher *h, const uint8_t *v1)
 {
-	struct verify_job *v = CONTAINER_OF(job, struct verify_job, job);
-
-	ASSERT_WORKER();
-	v->verdict =
-		metainfo_judge_piece(v->mi, env->hasher, v->piece_ix, v->data,
-				     root_of(&v->root), v->leaves);
+	v->verdict = metainfo_judge_piece(v->mi, h, v->piece_ix, v->data, v1,
+					  root_of(&v->root), v->leaves);
 	if (v->digests.out != NULL &&
 	    (v->verdict != PIECE_RIGHT || v->digests.also_if_right))
 		digest(&v->digests, v->data,
 		       metainfo_body_bytes(v->mi, v->piece_ix));
+}
+
+static void verify_run(struct job *job, struct worker_env *env)
+{
+	ASSERT_WORKER();
+	judge(CONTAINER_OF(job, struct verify_job, job), env->hasher, NULL);
+}
+
+void verify_row_run(struct job *job, struct worker_env *env)
+{
+	struct verify_job *first = CONTAINER_OF(job, struct verify_job, job);
+	uint8_t v1[HASH_ROW_MAX * HASH_SHA1_BYTES];
+	const uint8_t *data[HASH_ROW_MAX];
+	struct verify_job *v;
+	unsigned n = 0;
+
+	ASSERT_WORKER();
+	STAILQ_FOREACH (v, &first->row, link)
+		data[n++] = v->data;
+	if (n > 1)
+		hash_all(env->hasher, HASH_SHA1, data, first->row_bytes, n, v1);
+	n = 0;
+	STAILQ_FOREACH (v, &first->row, link) {
+		judge(v, env->hasher,
+		      n == 0 && STAILQ_NEXT(v, link) == NULL
+			      ? NULL
+			      : v1 + (size_t)n * HASH_SHA1_BYTES);
+		n++;
+	}
 }
 
 void verify_job_start(struct verify_job *v, struct workers *w,

@@ -12,6 +12,7 @@
 
 #include "core/hash.h"
 #include "core/metainfo.h"
+#include "core/queue.h"
 #include "core/siphash.h"
 #include "core/worker.h"
 
@@ -32,6 +33,8 @@ struct verify_root {
 	uint8_t hash[HASH_SHA256_BYTES];
 };
 
+STAILQ_HEAD(verify_list, verify_job);
+
 /* Embedded in its owner. */
 struct verify_job {
 	struct job job;
@@ -42,6 +45,12 @@ struct verify_job {
 	struct verify_digests digests;
 	struct verify_root root;
 	uint8_t *leaves; /* where the hashes of its v2 leaves go; NULL */
+	/* verify_queue.c's own */
+	void (*done)(struct job *job);
+	struct verify_queue *queue;
+	uint32_t row_bytes;	/* of those it may go with; 0: of none */
+	struct verify_list row; /* with it, itself at the head */
+	STAILQ_ENTRY(verify_job) link;
 	/* reply */
 	enum piece_verdict verdict;
 };
@@ -50,6 +59,10 @@ struct verify_job {
  * back. Never fails. */
 void verify_job_start(struct verify_job *v, struct workers *w,
 		      void (*done)(struct job *job));
+
+/* verify_row_run — job.run of the first of a row: those whose row_bytes are the
+ * same, at most HASH_ROW_MAX, hashed side by side (core/hash_row.h). */
+void verify_row_run(struct job *job, struct worker_env *env);
 
 /* A part of a piece. Parts are multiples of 16 KiB but for the last, and come
  * in order, one at a time. */

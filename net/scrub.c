@@ -7,10 +7,10 @@
  * or a lost index, and, slowly, everything else.
  *
  * How: pieces in order, SCRUB_WIDTH of them at a time, so that every core has
- * one to hash and one to begin with. Jobs that somebody waits for go before
- * them, and have a thread of their own (core/worker.h). A slow one hashes a
- * piece, then rests for as long as it may take at SCRUB_BPS; while others read
- * from the store it rests SCRUB_REST_MS.
+ * a row of them to hash side by side (core/hash_row.h). Jobs that somebody
+ * waits for go before them, and have a thread of their own (core/worker.h). A
+ * slow one hashes a piece, then rests for as long as it may take at SCRUB_BPS;
+ * while others read from the store it rests SCRUB_REST_MS.
  *
  * A vet cannot be taken back: what was cancelled is freed when the last of them
  * has come.
@@ -28,11 +28,11 @@
 #include "net/torrent_internal.h"
 
 enum {
-	/* Held pieces that are hashed again at a time: one a core, and as many
-	 * that wait, up to 16 cores. A slow scrub does 4 MiB a second, a
+	/* Held pieces that are hashed again at a time: a row of 16 for each of
+	 * eight cores; of four for more. A slow scrub does 4 MiB a second, a
 	 * quarter of a percent of a core, a TB in three days; it rests for so
 	 * long when somebody reads. */
-	SCRUB_WIDTH = 32,
+	SCRUB_WIDTH = 128,
 	SCRUB_BPS = 4 << 20,
 	SCRUB_REST_MS = 5000,
 };

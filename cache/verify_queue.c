@@ -1,0 +1,152 @@
+/* verify_queue — pieces from the network, in rows.
+ *
+ * Purpose: SHA-1 of sixteen pieces side by side takes as long as of three or
+ * four one by one, so pieces that come fast, and that nobody waits for yet,
+ * wait for company.
+ *
+ * How: there are never more jobs than threads, so what comes while all of them
+ * are busy goes together. Else, while VERIFY_COMPANY pieces come within
+ * GATHER_US, a piece waits until GATHER_BYTES are there, for GATHER_US at most.
+ * When a reader waits for one of them, all go.
+ *
+ * v2's leaves make rows by themselves: a piece of v2 alone goes as it comes. */
+#include "cache/verify_queue.h"
+
+#include "cache/cache_limits.h"
+#include "core/hash_row.h"
+#include "core/loop.h"
+
+enum {
+	GATHER_BYTES = 6 << 20,
+	GATHER_US = 30000,
+	/* Shorter ones are hashed before the next is there. */
+	GATHER_MIN_BYTES = 256 << 10,
+};
+
+void verify_queue_init(struct verify_queue *q)
+{
+	*q = (struct verify_queue){0};
+	STAILQ_INIT(&q->waiting);
+}
+
+void verify_queue_fini(struct verify_queue *q)
+{
+	loop_timer_free(q->timer);
+}
+
+static void pump(struct verify_queue *q);
+
+static void on_hashed(struct job *job)
+{
+	struct verify_job *v = CONTAINER_OF(job, struct verify_job, job);
+	struct verify_queue *q = v->queue;
+	struct verify_list row = STAILQ_HEAD_INITIALIZER(row);
+
+	q->n_jobs--;
+	STAILQ_CONCAT(&row, &v->row);
+	while ((v = STAILQ_FIRST(&row)) != NULL) {
+		STAILQ_REMOVE_HEAD(&row, link);
+		v->done(&v->job);
+	}
+	pump(q);
+}
+
+/* How many from the head on may go together. */
+static unsigned row_length(const struct verify_queue *q)
+{
+	const struct verify_job *first = STAILQ_FIRST(&q->waiting);
+	const struct verify_job *v = first;
+	uint64_t bytes = 0;
+	unsigned n = 0;
+
+	while (v != NULL && n < HASH_ROW_MAX && first->row_bytes != 0 &&
+	       v->row_bytes == first->row_bytes && bytes < VET_ROW_BYTES) {
+		bytes += v->row_bytes;
+		v = STAILQ_NEXT(v, link);
+		n++;
+	}
+	return hash_row_pays(HASH_SHA1, n) ? n : 1;
+}
+
+static void start(struct verify_queue *q, unsigned n)
+{
+	struct verify_job *first = STAILQ_FIRST(&q->waiting), *v;
+
+	STAILQ_INIT(&first->row);
+	q->n_waiting -= n;
+	for (; n > 0; n--) {
+		v = STAILQ_FIRST(&q->waiting);
+		STAILQ_REMOVE_HEAD(&q->waiting, link);
+		STAILQ_INSERT_TAIL(&first->row, v, link);
+		q->waiting_bytes -= v->row_bytes;
+	}
+	first->job = (struct job){.run = verify_row_run, .done = on_hashed};
+	q->n_jobs++;
+	workers_submit(q->workers, &first->job);
+}
+
+/* Enough for a row will be here in time. */
+static bool is_fast(const struct verify_queue *q)
+{
+	uint64_t oldest_us = q->added_us[q->n_added % VERIFY_COMPANY];
+
+	return q->n_added >= VERIFY_COMPANY &&
+	       loop_now_us(q->loop) - oldest_us < GATHER_US;
+}
+
+static bool may_go(const struct verify_queue *q)
+{
+	uint64_t bytes = STAILQ_FIRST(&q->waiting)->row_bytes;
+
+	return q->is_hurried || q->waiting_bytes >= GATHER_BYTES ||
+	       q->n_waiting >= HASH_ROW_MAX || bytes < GATHER_MIN_BYTES ||
+	       bytes * VERIFY_COMPANY > GATHER_BYTES || !is_fast(q);
+}
+
+static void pump(struct verify_queue *q)
+{
+	while (q->n_waiting > 0 && q->n_jobs < workers_threads(q->workers) &&
+	       may_go(q))
+		start(q, row_length(q));
+	if (q->n_waiting == 0) {
+		q->is_hurried = false;
+		loop_timer_stop(q->timer);
+	} else if (!loop_timer_is_armed(q->timer)) {
+		loop_timer_start(q->timer, GATHER_US);
+	}
+}
+
+static void on_timer(void *arg)
+{
+	verify_queue_hurry(arg);
+}
+
+void verify_queue_hurry(struct verify_queue *q)
+{
+	if (q->n_waiting == 0)
+		return;
+	q->is_hurried = true;
+	pump(q);
+}
+
+void verify_queue_add(struct verify_queue *q, struct verify_job *v,
+		      struct loop *loop, struct workers *w,
+		      void (*done)(struct job *job))
+{
+	q->loop = loop;
+	q->workers = w;
+	if (q->timer == NULL &&
+	    loop_timer_new(loop, on_timer, q, &q->timer) != 0) {
+		verify_job_start(v, w, done);
+		return;
+	}
+	v->verdict = PIECE_WRONG;
+	v->done = done;
+	v->queue = q;
+	v->row_bytes = metainfo_v1_bytes(v->mi, v->piece_ix);
+	STAILQ_INSERT_TAIL(&q->waiting, v, link);
+	q->n_waiting++;
+	q->waiting_bytes += v->row_bytes;
+	q->added_us[q->n_added++ % VERIFY_COMPANY] = loop_now_us(loop);
+	pump(q);
+}

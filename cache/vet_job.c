@@ -1,0 +1,135 @@
+/* vet_job — what is on the disk against what it must be.
+ *
+ * How: one slice of each piece, all of them through the checks, then the next.
+ * The slices of a round fit a processor's cache together, and one alone is as
+ * long as a row of leaves. What cannot be read leaves the others alone: its
+ * lane goes on with whatever lies in its slice, and its error stays.
+ *
+ * Invariants: no run is left open. */
+#include "cache/vet_job.h"
+
+#include <errno.h>
+
+#include "cache/cache_limits.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/merkle.h"
+#include "core/piececheck.h"
+
+/* Where in its runs a piece is. */
+struct walk {
+	struct blob_io *io;
+	uint32_t run_ix;
+	uint32_t at_bytes; /* in the run; 0: it is not open */
+};
+
+static void end_run(struct walk *w)
+{
+	struct blob_io *io = w->io;
+
+	io->err = blob_run_close(&io->runs[w->run_ix], io->err);
+	w->run_ix++;
+	w->at_bytes = 0;
+}
+
+/* The next `len` bytes. */
+static void fill(struct walk *w, uint8_t *dst, uint32_t len)
+{
+	struct blob_io *io = w->io;
+
+	while (len > 0 && io->err == 0) {
+		struct blob_run *run = &io->runs[w->run_ix];
+		uint32_t n = run->len_bytes - w->at_bytes;
+
+		n = n < len ? n : len;
+		if (w->at_bytes == 0)
+			io->err = blob_run_open(run);
+		if (io->err != 0)
+			break;
+		io->err = blob_run_read(run, w->at_bytes, dst, n);
+		w->at_bytes += n;
+		dst += n;
+		len -= n;
+		if (w->at_bytes == run->len_bytes || io->err != 0)
+			end_run(w);
+	}
+}
+
+static uint32_t slice_bytes(unsigned n)
+{
+	uint32_t leaves = STORE_SLICE_BYTES / MERKLE_LEAF_BYTES / n;
+
+	return (leaves > 0 ? leaves : 1) * MERKLE_LEAF_BYTES;
+}
+
+struct row {
+	unsigned n;
+	struct walk walks[HASH_ROW_MAX];
+	const uint8_t *data[HASH_ROW_MAX];
+	struct piececheck_row checks;
+};
+
+static unsigned row_init(struct row *row, struct vet_queue *ios)
+{
+	struct piececheck *checks[HASH_ROW_MAX];
+	struct blob_io *io;
+
+	row->n = 0;
+	STAILQ_FOREACH (io, ios, vet) {
+		row->walks[row->n] = (struct walk){.io = io};
+		checks[row->n++] = io->check;
+	}
+	piececheck_row_begin(&row->checks, checks, row->n);
+	return row->n;
+}
+
+static void hash(struct row *row, struct hasher *h, uint8_t *buf)
+{
+	const uint32_t slice = slice_bytes(row->n);
+	uint32_t left = row->walks[0].io->len_bytes;
+
+	for (unsigned i = 0; i < row->n; i++)
+		row->data[i] = buf + (size_t)i * slice;
+	while (left > 0) {
+		uint32_t n = left < slice ? left : slice;
+
+		for (unsigned i = 0; i < row->n; i++)
+			fill(&row->walks[i], buf + (size_t)i * slice, n);
+		piececheck_row_add(&row->checks, h, row->data, n);
+		left -= n;
+	}
+	piececheck_row_end(&row->checks);
+}
+
+static void judge(struct blob_io *io, struct hasher *h)
+{
+	enum piece_verdict verdict = piececheck_end(io->check, h, io->root);
+
+	if (io->err == 0 && verdict != PIECE_RIGHT)
+		io->err = EBADMSG;
+	if (io->err != 0)
+		log_debug("blob %u: %s", io->runs[0].file_ix,
+			  err_text(io->err));
+}
+
+void vet_job_run(struct job *job, struct worker_env *env)
+{
+	struct blob_io *first = CONTAINER_OF(job, struct blob_io, job);
+	struct row row;
+	unsigned n = row_init(&row, &first->row);
+	uint8_t *buf = mem_zalloc(n, slice_bytes(n));
+
+	ASSERT_WORKER();
+	if (buf != NULL)
+		hash(&row, env->hasher, buf);
+	for (unsigned i = 0; i < n; i++) {
+		struct blob_io *io = row.walks[i].io;
+
+		if (buf == NULL)
+			io->err = ENOMEM;
+		else
+			judge(io, env->hasher);
+	}
+	mem_free(buf);
+}

@@ -1,7 +1,7 @@
 /* ahead — the read-ahead window of one place in an open file.
  *
  * Words. Run: reads that follow each other. Window: what is fetched before it
- * is asked for, always right after `next_bytes`.
+ * is asked for, right after `next_bytes`, or from what is owed on.
  *
  * What the kernel sends for a plain sequential reader: 16 KiB or 128 KiB at
  * the start, then pairs of 128 KiB (256 KiB after POSIX_FADV_SEQUENTIAL), the
@@ -24,7 +24,9 @@
  *      START_CAP by a rate: the rate seen is small because the window was.
  *   5. AHEAD_MAX_BYTES, the end of the file, and what can be kept bound it in
  *      any case. If that is not two pieces, it is what the kernel asks for
- * next: more would drive out what is being read.
+ *      next: more would drive out what is being read.
+ *   6. What is owed is in the window as well, until it was asked for again or
+ *      the run is OWED_BEHIND_BYTES further.
  *
  * A change is reported when the window's end moves by a step, when it first
  * appears, reaches the end of the file, or vanishes. The step is a quarter of
@@ -46,6 +48,7 @@ enum {
 	STEP_PART = 4,
 	STEP_MAX_BYTES = 1 << 20,
 	AHEAD_TIGHT_BYTES = 256 << 10,
+	OWED_BEHIND_BYTES = 2 * AHEAD_REORDER_BYTES,
 };
 
 /* A rate above this (64 GB/s) is nonsense and would overflow. */
@@ -96,10 +99,53 @@ bool ahead_continues(const struct ahead *a, uint64_t off_bytes,
 	       off_bytes + within_bytes >= a->next_bytes;
 }
 
+static void owe_nothing(struct ahead *a)
+{
+	a->owed_bytes = a->owed_end_bytes = a->next_bytes;
+}
+
+static uint64_t start_of_window(const struct ahead *a)
+{
+	return a->owed_bytes < a->owed_end_bytes ? a->owed_bytes
+						 : a->next_bytes;
+}
+
+bool ahead_owe(struct ahead *a, uint64_t off_bytes, uint32_t len_bytes)
+{
+	uint64_t end = off_bytes + len_bytes;
+	uint64_t window_end = a->window_bytes != 0
+				      ? a->from_bytes + a->window_bytes
+				      : a->next_bytes;
+
+	if (a->run_bytes == 0 || end > a->next_bytes ||
+	    off_bytes + OWED_BEHIND_BYTES < a->next_bytes)
+		return false;
+	if (a->owed_bytes >= a->owed_end_bytes)
+		a->owed_bytes = off_bytes;
+	a->owed_bytes = min_u64(a->owed_bytes, off_bytes);
+	a->owed_end_bytes = max_u64(a->owed_end_bytes, end);
+	a->from_bytes = a->owed_bytes;
+	a->window_bytes = window_end - a->from_bytes;
+	return true;
+}
+
+/* The read [off, end) is a part of it, or shows that nobody wants it. */
+static void pay(struct ahead *a, uint64_t off, uint64_t end)
+{
+	if (a->owed_bytes >= a->owed_end_bytes)
+		return;
+	if (off <= a->owed_bytes && end > a->owed_bytes)
+		a->owed_bytes = end;
+	if (a->owed_bytes >= a->owed_end_bytes ||
+	    a->owed_bytes + OWED_BEHIND_BYTES < a->next_bytes)
+		owe_nothing(a);
+}
+
 bool ahead_drop(struct ahead *a)
 {
 	bool had_window = a->window_bytes != 0;
 
+	owe_nothing(a);
 	a->from_bytes = a->next_bytes;
 	a->window_bytes = 0;
 	return had_window;
@@ -112,6 +158,7 @@ static bool start_run(struct ahead *a, uint64_t off, uint32_t len)
 
 	a->next_bytes = off + len;
 	a->run_bytes = len;
+	owe_nothing(a);
 	a->from_bytes = a->next_bytes;
 	a->window_bytes = 0;
 	return had_window;
@@ -130,8 +177,8 @@ static bool report(struct ahead *a, uint64_t want, uint64_t size,
 	if (a->window_bytes != 0 && want != 0 && end < old_end + step &&
 	    (end < size || old_end >= size))
 		return false;
-	a->from_bytes = a->next_bytes;
-	a->window_bytes = want;
+	a->from_bytes = start_of_window(a);
+	a->window_bytes = end - a->from_bytes;
 	return true;
 }
 
@@ -143,6 +190,7 @@ bool ahead_on_read(struct ahead *a, uint64_t off_bytes, uint32_t len_bytes,
 
 	if (!ahead_continues(a, off_bytes, AHEAD_REORDER_BYTES))
 		return start_run(a, off_bytes, len_bytes);
+	pay(a, off_bytes, end);
 	if (end <= a->next_bytes)
 		return false;
 	a->run_bytes += min_u64(end - a->next_bytes, len_bytes);

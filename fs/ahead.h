@@ -19,6 +19,8 @@ struct ahead {
 	uint64_t run_bytes;    /* read in sequence up to now */
 	uint64_t window_bytes; /* its present length */
 	uint64_t from_bytes;   /* its present start */
+	/* Before next_bytes, and not given yet; the same: nothing. */
+	uint64_t owed_bytes, owed_end_bytes;
 };
 
 void ahead_init(struct ahead *a);
@@ -42,6 +44,11 @@ bool ahead_on_read(struct ahead *a, uint64_t off_bytes, uint32_t len_bytes,
  * behind, `within_bytes` of the place that is expected. */
 bool ahead_continues(const struct ahead *a, uint64_t off_bytes,
 		     uint64_t within_bytes);
+
+/* ahead_owe — a read of [off, off + len) was not answered, and its bytes will
+ * be asked for again, in smaller reads: they are in the window until they are.
+ * True when the window changed. */
+bool ahead_owe(struct ahead *a, uint64_t off_bytes, uint32_t len_bytes);
 
 /* ahead_drop — no window until the run goes on; what is known of the run
  * stays. True when there was one. */

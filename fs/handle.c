@@ -299,21 +299,24 @@ static void ask_for_ends(struct handle *h, uint64_t off, uint32_t read_len)
 	set_cursor(h, &h->end[1], f->len_bytes - len, len);
 }
 
-static void move_windows(struct handle *h, uint64_t off, uint32_t len)
+static void set_windows(struct handle *h, unsigned changed)
 {
-	unsigned changed;
-
-	if (!warmth_is_ready(h->shown))
-		return;
-	if (h->runs.n_reads == 0)
-		ask_for_ends(h, off, len);
-	changed = runs_on_read(&h->runs, off, len, handle_file(h)->len_bytes,
-			       net_of(h));
 	for (unsigned i = 0; i < RUNS_MAX; i++)
 		if (changed & 1u << i)
 			set_cursor(h, &h->cursor[i],
 				   h->runs.run[i].ahead.from_bytes,
 				   h->runs.run[i].ahead.window_bytes);
+}
+
+static void move_windows(struct handle *h, uint64_t off, uint32_t len)
+{
+
+	if (!warmth_is_ready(h->shown))
+		return;
+	if (h->runs.n_reads == 0)
+		ask_for_ends(h, off, len);
+	set_windows(h, runs_on_read(&h->runs, off, len,
+				    handle_file(h)->len_bytes, net_of(h)));
 }
 
 /* ---- reads ---- */
@@ -348,6 +351,8 @@ static bool is_asked_again(const struct handle *h, uint64_t off, uint32_t len)
 void handle_on_nudge(struct handle *h, const struct handle_nudge *n)
 {
 	h->nudge = *n;
+	if (h->shown != NULL && warmth_is_ready(h->shown))
+		set_windows(h, runs_owe(&h->runs, n->off_bytes, n->len_bytes));
 }
 
 const struct handle_nudge *handle_nudge_of(const struct handle *h,

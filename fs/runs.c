@@ -107,3 +107,10 @@ unsigned runs_on_read(struct runs *rs, uint64_t off_bytes, uint32_t len_bytes,
 		changed |= 1u << i;
 	return changed;
 }
+
+unsigned runs_owe(struct runs *rs, uint64_t off_bytes, uint32_t len_bytes)
+{
+	return ahead_owe(&rs->run[rs->at].ahead, off_bytes, len_bytes)
+		       ? 1u << rs->at
+		       : 0;
+}

@@ -30,4 +30,8 @@ void runs_init(struct runs *rs);
 unsigned runs_on_read(struct runs *rs, uint64_t off_bytes, uint32_t len_bytes,
 		      uint64_t size_bytes, const struct ahead_net *net);
 
+/* runs_owe — the last read of [off, off + len) was not answered (ahead_owe). A
+ * bit for each run whose window changed. */
+unsigned runs_owe(struct runs *rs, uint64_t off_bytes, uint32_t len_bytes);
+
 #endif

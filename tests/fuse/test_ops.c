@@ -656,13 +656,13 @@ static void interrupts(void **state)
 }
 
 /* A read of the kernel's read-ahead that waits is nudged: EINTR, what was asked
- * of the torrent stays, and the page that is asked for next waits on: it is an
- * interrupt, the bytes or the deadline, counted from the first request, that
- * ends it. */
+ * of the torrent stays, then as read-ahead, and the page that is asked for next
+ * waits on: it is an interrupt, the bytes or the deadline, counted from the
+ * first request, that ends it. */
 static void waits_are_nudged(void **state)
 {
 	struct fixture f = setup();
-	uint64_t fh = open_file(&f, f.top | 1), u;
+	uint64_t fh = open_file(&f, f.top | 1), u, off, len;
 
 	f.k->m->nudge_us = 5000;
 	f.k->m->read_timeout_us = 200000;
@@ -672,6 +672,8 @@ static void waits_are_nudged(void **state)
 	kernel_wait(f.k, u);
 	assert_int_equal(f.k->err, EINTR);
 	assert_int_equal(fake_reads(f.t), 1);
+	fake_window(f.t, &off, &len);
+	assert_int_equal(len, 65536);
 	u = kernel_read_start(f.k, f.top | 1, fh, 8192, 4096);
 	assert_false(kernel_poll(f.k, u));
 	assert_int_equal(fake_reads(f.t), 2);

@@ -324,6 +324,55 @@ static void fits_the_room(void **state)
 	assert_true(b.window_bytes > 0);
 }
 
+/* A read that was not answered stays in the window, through what the kernel
+ * sends next, until its pages were asked for one by one. */
+static void owed_bytes_stay(void **state)
+{
+	struct ahead a;
+
+	ahead_init(&a);
+	rd(&a, 0, 512 * KIB, &lan);
+	assert_true(ahead_owe(&a, 0, 512 * KIB));
+	assert_int_equal(a.from_bytes, 0);
+	assert_int_equal(a.window_bytes, 512 * KIB);
+	rd(&a, 0, 4 * KIB, &lan);
+	assert_true(rd(&a, 512 * KIB, 512 * KIB, &lan));
+	assert_sound(&a);
+	assert_true(a.from_bytes <= 4 * KIB);
+	assert_true(a.from_bytes + a.window_bytes >= 2 * MIB);
+	assert_true(ahead_owe(&a, 512 * KIB, 512 * KIB));
+	assert_true(a.from_bytes <= 4 * KIB);
+	for (uint64_t at = 4 * KIB; at < MIB; at += 4 * KIB)
+		rd(&a, at, 4 * KIB, &lan);
+	assert_true(rd(&a, MIB, 512 * KIB, &lan));
+	assert_int_equal(a.from_bytes, MIB + 512 * KIB);
+	assert_sound(&a);
+}
+
+/* Nor is it kept for ever: who goes on without, or elsewhere, does not want it.
+ * What is no part of the run is nobody's. */
+static void owed_bytes_go(void **state)
+{
+	struct ahead a;
+
+	ahead_init(&a);
+	assert_false(ahead_owe(&a, 0, 512 * KIB));
+	rd(&a, 0, 512 * KIB, &lan);
+	assert_true(ahead_owe(&a, 0, 512 * KIB));
+	for (uint64_t at = 512 * KIB; at < 8 * MIB; at += 128 * KIB)
+		rd(&a, at, 128 * KIB, &lan);
+	assert_true(a.from_bytes >= 4 * MIB);
+	assert_false(ahead_owe(&a, 0, 512 * KIB));
+	assert_true(ahead_owe(&a, 7 * MIB, 512 * KIB));
+	assert_true(rd(&a, 100 * MIB, 4 * KIB, &lan));
+	assert_int_equal(a.window_bytes, 0);
+	rd(&a, 100 * MIB + 4 * KIB, 4 * KIB, &lan);
+	assert_int_equal(a.from_bytes, 100 * MIB + 8 * KIB);
+	ahead_drop(&a);
+	assert_int_equal(a.window_bytes, 0);
+	assert_sound(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -345,6 +394,8 @@ int main(void)
 		cmocka_unit_test(ends_with_the_file),
 		cmocka_unit_test(follows_the_network),
 		cmocka_unit_test(fits_the_room),
+		cmocka_unit_test(owed_bytes_stay),
+		cmocka_unit_test(owed_bytes_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,7 @@
 
 #include "cache/cache_limits.h"
 #include "cache/path_job.h"
+#include "cache/store_lend.h"
 #include "cache/whole_job.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -64,6 +65,15 @@ static int as_loss(int err)
 	return err == ENOENT || err == ELOOP || err == ENOTDIR ? EIO : err;
 }
 
+/* The user's files may fail in any way: only what is our own lack says nothing
+ * about the bytes. */
+static int as_loss_of(const struct blob_run *run, int err)
+{
+	if (run->home->door == NULL)
+		return err;
+	return err == ENOMEM || err == EMFILE || err == ENFILE ? err : EIO;
+}
+
 static int open_name(const struct blob_run *run)
 {
 	const struct blob_home *home = run->home;
@@ -71,6 +81,8 @@ static int open_name(const struct blob_run *run)
 	const char *name = blob_name(home, run->name, run->file_ix, buf);
 	int fd;
 
+	if (home->door != NULL)
+		return home->door->open(home->door->ctx, home->dir_fd, name);
 	if (home->paths != NULL)
 		return openat(home->dir_fd, name, FOREIGN_FLAGS);
 	fd = path_job_open(home->dir_fd, name, BLOB_FLAGS, 0);
@@ -126,7 +138,7 @@ static int open_blob(struct blob_run *run)
 	int err;
 
 	if (fd < 0) {
-		err = as_loss(errno);
+		err = as_loss_of(run, as_loss(errno));
 		run->look.is_lost = err == EIO;
 		return err;
 	}
@@ -288,6 +300,8 @@ int blob_run_close(struct blob_run *run, int err)
 	if (run->how == BLOB_FD_NONE)
 		return err;
 	err = look_behind(run, err);
+	if (err != 0)
+		err = as_loss_of(run, err);
 	if (run->how == BLOB_FD_BRIEF) {
 		close(run->fd);
 		run->fd = -1;

@@ -14,6 +14,7 @@
 
 struct blob;
 struct blob_set;
+struct lend_door;
 struct piececheck;
 struct shared_blob;
 
@@ -24,6 +25,8 @@ struct blob_home {
 			    their own; or NULL, and then … */
 	/* … these are foreign files, never written to. */
 	const char *const *paths;
+	/* NULL, or how these are opened (store_lend.h). */
+	const struct lend_door *door;
 };
 
 enum blob_fd {

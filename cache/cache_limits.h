@@ -52,6 +52,14 @@ enum {
 	 * long each time, at most … */
 	STORE_HEAL_MS = 250,
 	STORE_HEAL_MAX_MS = 60000,
+	/* Files that are lent and have changed are looked at again after so
+	 * long, and after twice as long each time. */
+	LEND_LOOK_MS = 1000,
+	LEND_LOOK_MAX_MS = 60000,
+	/* What was found right in them is written down so soon. */
+	LEND_NOTE_MS = 2000,
+	/* Offered pieces that are hashed at a time. */
+	OFFERS_AT_ONCE = 16,
 	/* Pieces a row of the index speaks of. 512 bytes: the index of 500 GB
 	 * in pieces of 1 MiB loads in half a millisecond, where a row a piece
 	 * takes 270 ms; a commit of 64 random pieces costs the same. */

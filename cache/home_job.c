@@ -587,6 +587,10 @@ int home_job_keep_note(const struct home *h, const char *name, struct span note)
 	int err;
 
 	ASSERT_WORKER();
+	if (note.len == 0) {
+		err = unlink_name(h->dir_fd, name, 0);
+		return err != 0 ? err : sync_dir(h->dir_fd, ".");
+	}
 	(void)snprintf(tmp, sizeof(tmp), "%s.new", name);
 	err = write_file(h->dir_fd, tmp, note);
 	if (err == 0 && renameat(h->dir_fd, tmp, h->dir_fd, name) != 0)

@@ -62,6 +62,7 @@ int piece_mem_new(const struct piece_mem_cfg *cfg, struct piece_mem **out)
 	TAILQ_INIT(&pm->recent);
 	TAILQ_INIT(&pm->starved);
 	verify_queue_init(&pm->to_verify);
+	TAILQ_INIT(&pm->offers);
 	*out = pm;
 	return 0;
 }

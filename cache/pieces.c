@@ -390,6 +390,7 @@ void pieces_wait(struct pieces *ps, uint32_t ix, struct piece_wait *w)
 		pieces_move(ps, ix, PIECE_WANTED);
 	else if (piece_state(ps, ix) == PIECE_CHECKING)
 		verify_queue_hurry(&ps->cfg.mem->to_verify);
+	(void)pieces_offer_bars(ps, ix);
 	if (s != NULL)
 		pieces_leaf_look(s);
 }

@@ -23,7 +23,7 @@
  *   CHECKING -> FETCHING         it did not; on_bad, on_failed, on_disputed; or
  *                                its v2 hash did not come to be known in time
  *   ABSENT, WANTED -> CLEAN      its kept leaves are all of it, or another
- *                                torrent with the same file brought it;
+ *                                torrent brought it, or the user has it;
  *                                on_verified; waiters are called
  *   SETTLING -> CLEAN            the store says DURABLE
  *   SETTLING -> CLEAN            the store failed, the bytes are in memory: the
@@ -187,9 +187,9 @@ uint64_t pieces_hashed(const struct pieces *ps);
 
 /* pieces_begin — ABSENT or WANTED -> FETCHING. 0; EAGAIN when the cap on
  * unverified bytes or the torrent's part of it is reached, EBUSY when it was
- * given up and is still being written to (on_room will come after both);
- * ENOMEM; for a piece that would be staged also why the store did not take one
- * lately: try later. */
+ * given up and is still being written to, or is just looked for in the user's
+ * files (on_room will come after all three); ENOMEM; for a piece that would be
+ * staged also why the store did not take one lately: try later. */
 int pieces_begin(struct pieces *ps, uint32_t ix);
 
 /* pieces_segment_bytes — how long the segments of a FETCHING piece are, or

@@ -94,7 +94,7 @@ int pieces_begin(struct pieces *ps, uint32_t ix)
 	pieces_check_piece(ps, ix);
 	if (is_staged && is_resting(ps))
 		return ps->stage_err;
-	if (is_drifting(ps, ix)) {
+	if (is_drifting(ps, ix) || pieces_offer_bars(ps, ix)) {
 		ps->is_barred = true;
 		return EBUSY;
 	}

@@ -46,14 +46,22 @@ static void take(struct pieces *ps, uint32_t ix)
 		gain(ps, ix);
 }
 
-static void on_gained(void *arg, uint32_t ix)
+void pieces_gain(struct pieces *ps, uint32_t ix)
 {
-	struct pieces *ps = arg;
-
 	if (bits_has(&ps->have, ix))
 		return;
 	ps->marks[ix] |= MARK_GAINED;
 	take(ps, ix);
+}
+
+static void on_gained(void *arg, uint32_t ix)
+{
+	pieces_gain(arg, ix);
+}
+
+static void on_offered(void *arg)
+{
+	pieces_offer_look(arg);
 }
 
 static void on_gained_leaves(void *arg, uint32_t ix, uint32_t at_bytes,
@@ -147,6 +155,7 @@ static const struct store_share_ops share_ops = {
 	.on_gained = on_gained,
 	.on_gained_leaves = on_gained_leaves,
 	.on_lost = on_lost,
+	.on_offered = on_offered,
 	.on_disputed = on_disputed,
 	.due_us = due_us,
 	.coming_us = coming_us,
@@ -155,6 +164,7 @@ static const struct store_share_ops share_ops = {
 void pieces_gain_watch(struct pieces *ps)
 {
 	store_watch(ps->st, &share_ops, ps);
+	pieces_offer_look(ps);
 }
 
 /* Those that were being hashed, and are not any more: few, and seldom. */
@@ -170,6 +180,7 @@ static void on_task(void *arg)
 void pieces_gain_init(struct pieces *ps)
 {
 	loop_task_init(&ps->gain_task, on_task, ps);
+	pieces_offer_init(ps);
 }
 
 void pieces_gain_on_move(struct pieces *ps, uint32_t ix)

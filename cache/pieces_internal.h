@@ -22,6 +22,7 @@ struct stage;
 
 TAILQ_HEAD(slot_list, slot);
 TAILQ_HEAD(starved_list, pieces);
+TAILQ_HEAD(offer_list, offers);
 LIST_HEAD(slot_drift, slot);
 LIST_HEAD(piece_waits, piece_wait);
 
@@ -92,6 +93,8 @@ struct piece_mem {
 	struct slot_list recent; /* least recently used first */
 	struct starved_list starved;
 	struct verify_queue to_verify;
+	unsigned n_offers;	  /* that are being hashed */
+	struct offer_list offers; /* who has more, and waits for these */
 };
 
 enum {
@@ -114,6 +117,7 @@ struct pieces {
 	struct piece_waits waits[PIECES_WAIT_LISTS]; /* by index */
 	uint64_t n_hashed;
 	struct vets vets;
+	struct offers offers;
 	struct hasher *hasher; /* of leaves, on the loop; NULL: no v2 */
 	struct slot_list due;  /* somebody waits for leaves of theirs */
 	struct loop_task due_task;

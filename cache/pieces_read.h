@@ -107,16 +107,20 @@ struct vet_wait {
 };
 
 /* pieces_vet — hash a held piece where the store has it, whether it is doubtful
- * or not. w->fn, later: 0, it is what it must be; EIO: it is not, or is gone,
- * and is ABSENT now (on_lost), unless memory still has it (and then alone);
- * ENOENT: it was not held any more; ENOTSUP: the store has nothing to look at;
- * ESTALE: closed; ENOMEM, which may also be said at once, as ENOENT: memory
- * alone has it. `is_hurried`: somebody waits. No cancel. */
+ * or not; or one that it offers, which is held then. w->fn, later: 0, it is
+ * what it must be; EIO: it is not, or is gone, and is ABSENT now (on_lost),
+ * unless memory still has it (and then alone); ENOENT: it was not held any
+ * more; ENOTSUP: the store has nothing to look at; ESTALE: closed; ENOMEM,
+ * which may also be said at once, as ENOENT: memory alone has it. `is_hurried`:
+ * somebody waits. No cancel. */
 int pieces_vet(struct pieces *ps, uint32_t ix, bool is_hurried,
 	       struct vet_wait *w);
 
 /* pieces_is_doubtful — held, and to be hashed before the store is read. */
 bool pieces_is_doubtful(const struct pieces *ps, uint32_t ix);
+
+/* pieces_is_offered — files that the user has of it are being hashed. */
+bool pieces_is_offered(const struct pieces *ps);
 
 /* pieces_bad — how many were found wrong or gone, since pieces_open. */
 uint64_t pieces_bad(const struct pieces *ps);

@@ -35,6 +35,7 @@ struct vet {
 	uint32_t ix;
 	unsigned n_tries;
 	bool is_hurried;
+	bool is_offer;	 /* it is not held yet */
 	bool is_lacking; /* its v2 hash is not known; nothing runs */
 	uint64_t since_us;
 	struct vet_waits waits;
@@ -49,6 +50,11 @@ static struct vet *find(const struct pieces *ps, uint32_t ix)
 		if (v->ix == ix)
 			return v;
 	return NULL;
+}
+
+bool pieces_vet_is_on(const struct pieces *ps, uint32_t ix)
+{
+	return find(ps, ix) != NULL;
 }
 
 /* Whoever is called may close everything. */
@@ -87,6 +93,18 @@ static void lose(struct pieces *ps, uint32_t ix)
 
 static int start(struct vet *v);
 
+/* Of the user's files, and what it must be: it is held from now on. */
+static void take_offer(struct vet *v, int err)
+{
+	struct pieces *ps = v->ps;
+
+	if (err == 0)
+		pieces_gain(ps, v->ix);
+	if (!ps->is_closed && ps->is_barred)
+		loop_defer(ps->cfg.loop, &ps->room_task);
+	ps->is_barred = false;
+}
+
 static void on_vetted(void *arg, int err)
 {
 	struct vet *v = arg;
@@ -95,6 +113,8 @@ static void on_vetted(void *arg, int err)
 	ps->n_hashed += err == 0 || err == EBADMSG;
 	if (ps->is_closed)
 		err = ESTALE;
+	else if (v->is_offer)
+		take_offer(v, err);
 	else if (!bits_has(&ps->have, v->ix))
 		err = ENOENT;
 	else if (err == EAGAIN && ++v->n_tries < VET_TRIES)
@@ -120,6 +140,14 @@ static int root_of(const struct pieces *ps, uint32_t ix,
 		return 0;
 	}
 	return ps->cfg.mi->has_v1 ? 0 : EAGAIN;
+}
+
+bool pieces_vet_can(const struct pieces *ps, uint32_t ix)
+{
+	uint8_t hash[HASH_SHA256_BYTES];
+	const uint8_t *root;
+
+	return root_of(ps, ix, hash, &root) == 0;
 }
 
 static void on_timer(void *arg)
@@ -195,6 +223,7 @@ int pieces_vet(struct pieces *ps, uint32_t ix, bool is_hurried,
 		v->ps = ps;
 		v->ix = ix;
 		v->is_hurried = is_hurried;
+		v->is_offer = !bits_has(&ps->have, ix);
 		LIST_INIT(&v->waits);
 		err = start(v);
 		if (err != 0) {
@@ -223,6 +252,7 @@ void pieces_vet_on_hashes(struct pieces *ps, uint32_t ix)
 	struct vet *v = find(ps, ix);
 	int err;
 
+	pieces_offer_on_hashes(ps, ix);
 	if (v == NULL || !v->is_lacking)
 		return;
 	v->is_lacking = false;
@@ -236,6 +266,7 @@ void pieces_vet_close(struct pieces *ps)
 {
 	struct vet *v, *next;
 
+	pieces_offer_close(ps);
 	TAILQ_FOREACH_SAFE (v, &ps->vets.list, link, next)
 		if (v->is_lacking)
 			end(v, ESTALE);

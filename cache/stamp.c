@@ -9,7 +9,9 @@
  *   2. several at a time cannot be told apart: the newest of what they saw
  *      behind their writes is what is seen when the last of them has ended.
  *   3. a job that reads looks behind the read. If none of ours wrote meanwhile,
- *      it must find what was last seen.
+ *      it must find what was last seen. Of a file that is not ours to write
+ *      to, nobody may have found a change since the job began, either: what it
+ *      read may be from behind that.
  *
  * Failure modes: a stamp that is older than the truth (a file system that sets
  * times later) makes a blob doubtful for nothing: it is hashed again. The wall
@@ -83,6 +85,7 @@ void look_begin(struct glance *l, struct sight *seen, bool is_write)
 		seen->n_writes++;
 	}
 	l->n_writes = seen->n_writes;
+	l->n_changes = seen->n_changes;
 }
 
 static void see(struct sight *s, const struct glance *l)
@@ -130,9 +133,12 @@ static enum look_end end_read(struct glance *l)
 	struct sight *s = l->seen;
 	bool is_changed;
 
+	if (s->is_foreign && l->n_changes != s->n_changes)
+		return LOOK_CHANGED;
 	if (!l->was_quiet || s->n_writes != l->n_writes || !l->has_after)
 		return LOOK_SAME;
 	is_changed = s->is_known && !stamp_is_equal(&l->after, &s->last);
+	s->n_changes += is_changed;
 	if (is_changed)
 		see(s, l);
 	return is_changed ? LOOK_CHANGED : LOOK_SAME;

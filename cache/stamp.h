@@ -41,6 +41,8 @@ struct sight {
 	/* Our own jobs that change it, and how many ever began. */
 	unsigned n_writers;
 	uint64_t n_writes;
+	bool is_foreign;    /* we never write to it */
+	uint64_t n_changes; /* how often a read has found that others do */
 };
 
 /* One job's look at a blob. */
@@ -49,7 +51,7 @@ struct glance {
 	struct sight *seen; /* NULL: nobody watches it */
 	bool is_write;
 	bool was_quiet;
-	uint64_t n_writes;
+	uint64_t n_writes, n_changes;
 	/* the job's reply */
 	bool has_before, has_after;
 	struct stamp before; /* of a write */

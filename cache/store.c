@@ -107,6 +107,13 @@ int store_vet(struct store_torrent *st, uint32_t piece_ix, const uint8_t *root,
 		       : ops->vet(st, piece_ix, root, is_hurried, done, arg);
 }
 
+uint32_t store_next_offer(const struct store_torrent *st, uint32_t from)
+{
+	const struct store_ops *ops = st->store->ops;
+
+	return ops->next_offer != NULL ? ops->next_offer(st, from) : UINT32_MAX;
+}
+
 int64_t store_added_s(const struct store_torrent *st)
 {
 	return st->added_s;

@@ -104,10 +104,11 @@ int store_load_note(struct store *s, const char *name, store_info_fn *done,
 		    void *arg);
 
 /* store_keep_note — remember a few bytes that no torrent owns, at most
- * STORE_NOTE_MAX; `name` is a word of the program's. 0: `done` (NULL: nobody
- * asks) will say when that is durable; ENOENT: the store does not outlive the
- * process; EFBIG, ENOMEM. No cancel. */
-enum { STORE_NOTE_MAX = 256 << 10 };
+ * STORE_NOTE_MAX; none: forget it. `name` is a word of the program's, kept
+ * until that is done. 0: `done` (NULL: nobody asks) will say when that is
+ * durable; ENOENT: the store does not outlive the process; EFBIG, ENOMEM. No
+ * cancel. */
+enum { STORE_NOTE_MAX = 16 << 20 };
 int store_keep_note(struct store *s, const char *name, struct span note,
 		    store_done_fn *done, void *arg);
 

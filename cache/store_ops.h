@@ -54,6 +54,8 @@ struct store_ops {
 	int (*vet)(struct store_torrent *st, uint32_t piece_ix,
 		   const uint8_t *root, bool is_hurried, store_read_fn *done,
 		   void *arg);
+	/* NULL: nothing is offered */
+	uint32_t (*next_offer)(const struct store_torrent *st, uint32_t from);
 	void (*watch)(struct store_torrent *st,
 		      const struct store_share_ops *ops, void *arg);
 	/* NULL: torrents share nothing */

@@ -22,6 +22,8 @@ struct store_share_ops {
 	 * that are still there are told anew behind this. A put of it that is
 	 * under way says for itself how it ends. */
 	void (*on_lost)(void *arg, uint32_t piece_ix);
+	/* Some pieces are offered that were not (store_vet.h). NULL: never. */
+	void (*on_offered)(void *arg);
 	/* All leaves of a hybrid's piece are there, and its v1 hash is another
 	 * one's: the torrent contradicts itself. */
 	void (*on_disputed)(void *arg, uint32_t piece_ix);

@@ -21,4 +21,10 @@ bool store_is_doubtful(const struct store_torrent *st, uint32_t piece_ix);
 int store_vet(struct store_torrent *st, uint32_t piece_ix, const uint8_t *root,
 	      bool is_hurried, store_read_fn *done, void *arg);
 
+/* store_next_offer — the first piece from `from` on that the store might have:
+ * files of the user's are there for it, and nobody has looked into them. It is
+ * held only once store_vet has said 0 of it; whatever else that says, it is
+ * offered no more. No number of a piece: there is none. */
+uint32_t store_next_offer(const struct store_torrent *st, uint32_t from);
+
 #endif

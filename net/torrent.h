@@ -128,7 +128,8 @@ struct torrent_view {
 	uint32_t n_pieces, held_pieces;
 	uint64_t hashed_pieces; /* since this start */
 	uint64_t bad_pieces;	/* found wrong or gone where they were kept */
-	bool is_scrubbed;	/* it is being hashed again (scrub.h) */
+	bool is_scrubbed;	/* it is being hashed again (scrub.h), or
+				   what the user has of it is hashed */
 	uint64_t down_bytes, up_bytes; /* payload, since it woke up */
 	uint64_t waste_bytes;	       /* arrived and thrown away */
 	struct traffic traffic;	       /* over all runs: engine_traffic */

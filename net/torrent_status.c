@@ -124,6 +124,7 @@ void torrent_view(const struct torrent *t, struct torrent_view *out)
 		out->held_pieces = pieces_have(t->ps)->n_set;
 		out->hashed_pieces = pieces_hashed(t->ps);
 		out->bad_pieces = pieces_bad(t->ps);
+		out->is_scrubbed |= pieces_is_offered(t->ps);
 	}
 	if (!store_traffic(t->e->cfg.store, &t->id, &out->traffic))
 		out->traffic = (struct traffic){sw->down_bytes, sw->up_bytes,

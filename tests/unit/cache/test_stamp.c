@@ -68,6 +68,22 @@ static void a_change_of_somebody_else_is_seen_once(void **state)
 	assert_int_equal(reads(&s, at(11, 9, 100)), LOOK_CHANGED);
 }
 
+/* Of two reads at a time the first to end finds the change; what the other one
+ * read may be from behind it, too. */
+static void a_change_is_seen_by_all_who_read(void **state)
+{
+	struct sight s = {
+		.last = at(10, 10, 100), .is_known = true, .is_foreign = true};
+	struct glance a, b;
+
+	(void)state;
+	look_begin(&a, &s, false);
+	look_begin(&b, &s, false);
+	assert_int_equal(ends(&a, at(11, 11, 100)), LOOK_CHANGED);
+	assert_int_equal(ends(&b, at(11, 11, 100)), LOOK_CHANGED);
+	assert_int_equal(reads(&s, at(11, 11, 100)), LOOK_SAME);
+}
+
 static void a_change_before_our_write_is_seen(void **state)
 {
 	struct sight s = {0};
@@ -178,6 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_of_somebody_else_is_seen_once),
+		cmocka_unit_test(a_change_is_seen_by_all_who_read),
 		cmocka_unit_test(a_change_before_our_write_is_seen),
 		cmocka_unit_test(of_writes_together_the_newest_look_counts),
 		cmocka_unit_test(a_write_that_another_overtakes_is_no_change),

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "cmd/app.h"
+#include "cmd/door.h"
 #include "cmd/follow.h"
 #include "cmd/keep.h"
 #include "cmd/place.h"
@@ -399,21 +400,19 @@ static int watch_folders(struct app *a, char why[WHY_BYTES])
 static int open_store(struct app *a, char why[WHY_BYTES])
 {
 	const struct options *o = a->cfg->options;
-	struct stack_room room = {o->quota_bytes, o->min_free_bytes};
+	struct stack_room room = {o->quota_bytes, o->min_free_bytes,
+				  door_of(a->cfg->held)};
 	int r;
 
 	if (o->store_mem_bytes > 0)
 		return stack_store_mem(&a->stack, o->store_mem_bytes);
 	if (o->store) {
 		(void)snprintf(a->store, sizeof(a->store), "%s", o->store);
-	} else {
-		r = place_store(a->cfg->mountpoint, a->store);
-		if (r) {
-			(void)snprintf(why, WHY_BYTES,
-				       "no place for the store: name one with "
-				       "-o store=DIR");
-			return r;
-		}
+	} else if ((r = place_store(a->cfg->mountpoint, a->store)) != 0) {
+		(void)snprintf(why, WHY_BYTES,
+			       "no place for the store: name one with "
+			       "-o store=DIR");
+		return r;
 	}
 	r = stack_store_disk(&a->stack, a->store, &room, why);
 	if (!r)

@@ -134,15 +134,39 @@ static int connect_to(char *path, int *out)
 	return r;
 }
 
-static int send_all(int fd, const uint8_t *text, size_t len)
+/* As send(2); `given` (-1: none) goes along. */
+static ssize_t send_some(int fd, const uint8_t *text, size_t len, int given)
+{
+	struct iovec iov = {(void *)(uintptr_t)text, len};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct cmsghdr *c;
+
+	if (given >= 0) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &given, sizeof(given));
+	}
+	return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
+static int send_all(int fd, const uint8_t *text, size_t len, int given)
 {
 	while (len > 0) {
-		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+		ssize_t n = send_some(fd, text, len, given);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno;
+		given = -1;
 		text += n;
 		len -= (size_t)n;
 	}
@@ -174,14 +198,14 @@ static int on_dump(const char *bytes, size_t len, void *arg)
 	return 0;
 }
 
-static int exchange(int fd, const json_t *request, struct buf *out)
+static int exchange(int fd, const json_t *request, int given, struct buf *out)
 {
 	int r = json_dump_callback(request, on_dump, out, JSON_COMPACT);
 
 	buf_add_u8(out, '\n');
 	if (r != 0 || buf_err(out) != 0)
 		return ENOMEM;
-	r = send_all(fd, out->data, out->len);
+	r = send_all(fd, out->data, out->len, given);
 	buf_reset(out);
 	/* Who refuses us hangs up, and his word is there to read. */
 	return r == 0 || r == EPIPE ? receive_line(fd, out) : r;
@@ -210,6 +234,12 @@ static int read_answer(const struct buf *text, const char *point,
 int ask(const char *point, json_t *request, json_t **answer,
 	char why[WHY_BYTES])
 {
+	return ask_with(point, request, -1, answer, why);
+}
+
+int ask_with(const char *point, json_t *request, int given, json_t **answer,
+	     char why[WHY_BYTES])
+{
 	char path[PATH_MAX];
 	struct buf text = {0};
 	int fd = -1, r;
@@ -218,7 +248,7 @@ int ask(const char *point, json_t *request, json_t **answer,
 	if (!r) {
 		r = connect_to(path, &fd);
 		if (!r) {
-			r = exchange(fd, request, &text);
+			r = exchange(fd, request, given, &text);
 			(void)close(fd);
 		}
 		r = r ? refuse(why, point, err_text(r))

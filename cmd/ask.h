@@ -22,4 +22,9 @@ int ask_path(const char *given, const char *path, char point[PATH_MAX],
 int ask(const char *point, json_t *request, json_t **answer,
 	char why[WHY_BYTES]);
 
+/* ask_with — the same, and the mount gets a copy of the descriptor `given`; -1:
+ * none. */
+int ask_with(const char *point, json_t *request, int given, json_t **answer,
+	     char why[WHY_BYTES]);
+
 #endif

@@ -250,7 +250,8 @@ static int open_all(struct cat *c)
 		.no_seed = c->o->no_seed,
 		.down_Bps = c->o->down_Bps,
 		.up_Bps = c->o->up_Bps};
-	struct stack_room room = {c->o->quota_bytes, c->o->min_free_bytes};
+	struct stack_room room = {.quota_bytes = c->o->quota_bytes,
+				  .min_free_bytes = c->o->min_free_bytes};
 	int r = stack_init(&c->s);
 
 	if (!r)

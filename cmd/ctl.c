@@ -22,7 +22,10 @@ static const char more_usage[] =
 	"stands\nfor all files in it. SOURCE is a .torrent file, a directory "
 	"of them, a magnet:\nlink, an info-hash, or an http(s) address of a "
 	".torrent. TORRENT is a name in the mount, or an "
-	"info-hash. RATE is\nbytes a second (K M), or none. With one mount "
+	"info-hash. DIR has\nfiles of what is added: they are read and seeded "
+	"where "
+	"they lie, never written.\nRATE is bytes a second (K M), or none. With "
+	"one mount "
 	"running, -m is not needed.\n";
 
 static int misuse(const char *why, const char *word)

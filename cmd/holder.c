@@ -14,6 +14,9 @@
  * has locked itself in by then (cmd/sandbox.h) and may neither unmount nor
  * start fusermount3.
  *
+ * What the locked-in daemon may not open itself, of directories that a user
+ * lends it, we open for it (cmd/door.h).
+ *
  * Signals that end us are handed on, once each, and then it is the daemon that
  * decides. It has a process group of its own, or a ^C would come twice. If we
  * are killed with -9, so is it, and the mount is dead, as that of any daemon.
@@ -45,6 +48,7 @@
 #include <unistd.h>
 
 #include "cmd/daemon.h"
+#include "cmd/door.h"
 #include "cmd/mounts.h"
 #include "cmd/notify.h"
 #include "cmd/successor.h"
@@ -58,9 +62,15 @@ enum {
 	HOLDER_CRASHES = 5,
 	HOLDER_CALM_MS = 10000,
 	HOLDER_PAUSE_MS = 100, /* after the first crash */
+	HOLDER_OPENERS_MAX = 64,
 };
 
-enum word { WORD_MOUNTED = 'M', WORD_UP = 'U', WORD_END = 'E' };
+enum word {
+	WORD_MOUNTED = 'M',
+	WORD_UP = 'U',
+	WORD_END = 'E',
+	WORD_OPEN = DOOR_WORD,
+};
 
 struct holder {
 	const char *mountpoint;
@@ -73,6 +83,7 @@ struct holder {
 	const struct successor *next;
 	bool is_upgraded; /* daemons are the program on disk */
 	unsigned crashes;
+	unsigned n_openers; /* children that open a file for the daemon */
 	/* of the daemon that runs */
 	pid_t daemon;
 	int line;
@@ -147,54 +158,91 @@ static void detach(struct holder *h)
 
 /* ---- the line ---- */
 
-static int take_fd(struct msghdr *msg)
+/* What came along; -1 in the place of what did not. */
+static void take_fds(struct msghdr *msg, int fds[DOOR_FDS])
 {
-	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-	int fd = -1;
+	const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
 
-	if (c != NULL && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
+	for (unsigned i = 0; i < DOOR_FDS; i++)
+		fds[i] = -1;
+	if (c != NULL && c->cmsg_level == SOL_SOCKET &&
+	    c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len <= CMSG_LEN(DOOR_FDS * sizeof(int)))
+		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
 }
 
-static void on_mounted(struct holder *h, int fd)
+/* A file is opened by a child, for it may take its time. */
+static void on_open(struct holder *h, const char *path, const int fds[DOOR_FDS])
 {
-	if (fd < 0 || h->fuse_fd >= 0)
+	pid_t child;
+
+	if (fds[1] < 0 || h->n_openers >= HOLDER_OPENERS_MAX)
 		return;
-	h->fuse_fd = fd;
+	child = fork();
+	if (child == 0) {
+		close(h->line);
+		close(h->signal_fd);
+		close(h->notes_fd);
+		if (h->fuse_fd >= 0)
+			close(h->fuse_fd);
+		door_answer(fds[0], fds[1], path);
+		_exit(0);
+	}
+	h->n_openers += child > 0;
+}
+
+static void on_mounted(struct holder *h, int *fd)
+{
+	if (*fd < 0 || h->fuse_fd >= 0)
+		return;
+	h->fuse_fd = *fd;
+	*fd = -1;
 	if (mountinfo_open(h->mountpoint, &h->info) != 0)
 		h->info = NULL;
+}
+
+static void on_word(struct holder *h, const char *line, int fds[DOOR_FDS])
+{
+	if (line[0] == WORD_MOUNTED) {
+		on_mounted(h, &fds[0]);
+	} else if (line[0] == WORD_UP) {
+		notify_ready();
+	} else if (line[0] == WORD_OPEN) {
+		on_open(h, line + 1, fds);
+	} else if (line[0] == WORD_END) {
+		h->is_ending = true;
+		notify_stopping();
+		detach(h);
+	}
 }
 
 enum heard { HEARD_NOTHING, HEARD_WORD, HEARD_END };
 
 static enum heard hear(struct holder *h)
 {
-	char byte = 0;
-	struct iovec iov = {&byte, 1};
+	char line[DOOR_LINE_BYTES + 1];
+	struct iovec iov = {line, DOOR_LINE_BYTES};
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(DOOR_FDS * sizeof(int))];
 	} control;
 	struct msghdr msg = {.msg_iov = &iov,
 			     .msg_iovlen = 1,
 			     .msg_control = control.bytes,
 			     .msg_controllen = sizeof(control.bytes)};
 	ssize_t n = recvmsg(h->line, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	int fds[DOOR_FDS];
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return HEARD_NOTHING;
 	if (n <= 0)
 		return HEARD_END;
-	if (byte == WORD_MOUNTED) {
-		on_mounted(h, take_fd(&msg));
-	} else if (byte == WORD_UP) {
-		notify_ready();
-	} else if (byte == WORD_END) {
-		h->is_ending = true;
-		notify_stopping();
-		detach(h);
-	}
+	line[n] = '\0';
+	take_fds(&msg, fds);
+	on_word(h, line, fds);
+	for (unsigned i = 0; i < DOOR_FDS; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 	return HEARD_WORD;
 }
 
@@ -293,6 +341,19 @@ static bool start(struct holder *h, struct held *out, int *err)
 	return false;
 }
 
+/* True: the daemon is gone. Others that are were openers. */
+static bool reap(struct holder *h, int *status)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(-1, status, WNOHANG)) > 0) {
+		if (pid == h->daemon)
+			return true;
+		h->n_openers -= h->n_openers > 0;
+	}
+	return false;
+}
+
 /* Until the daemon is gone; its wait status. */
 static int attend(struct holder *h)
 {
@@ -301,7 +362,7 @@ static int attend(struct holder *h)
 	int status;
 
 	for (;;) {
-		if (waitpid(h->daemon, &status, WNOHANG) == h->daemon)
+		if (reap(h, &status))
 			break;
 		(void)poll(fds, 2, 1000);
 		if (fds[0].revents != 0 && hear(h) == HEARD_END)

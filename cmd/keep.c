@@ -4,6 +4,7 @@
 
 #include "cache/ledger.h"
 #include "cache/store_held.h"
+#include "cache/store_lend.h"
 #include "core/worker.h"
 
 static struct ledger *ledger_of(void *ctx)
@@ -57,6 +58,14 @@ static int read_later(void *ctx, const struct record *r, uint8_t *dst,
 	return ledger_read(ledger_of(ctx), r, dst, done, arg);
 }
 
+static int lend(void *ctx, const struct torrent_id *id, const char *dir,
+		int dir_fd TAKES, keeper_lent_fn *done, void *arg)
+{
+	struct keep *k = ctx;
+
+	return store_lend_add(k->store, id, dir, dir_fd, done, arg);
+}
+
 struct keeper keep_with(struct keep *k)
 {
 	return (struct keeper){
@@ -67,6 +76,7 @@ struct keeper keep_with(struct keep *k)
 		.each_held = each_held,
 		.keep = keep,
 		.forget = forget,
+		.lend = lend,
 		.read_now = read_now,
 		.read = read_later,
 	};

@@ -12,6 +12,7 @@
 #include "cache/ledger.h"
 #include "cache/store.h"
 #include "cache/store_disk.h"
+#include "cache/store_lend.h"
 #include "cache/store_mem.h"
 #include "cmd/options.h"
 #include "cmd/stack.h"
@@ -68,6 +69,19 @@ int stack_init(struct stack *s)
 	return r;
 }
 
+static int lend(struct stack *s, const struct lend_door *door)
+{
+	struct store_lend_cfg cfg = {
+		.loop = s->loop,
+		.workers = s->workers,
+		.thread = s->thread,
+		.below = s->store,
+		.door = *door,
+	};
+
+	return store_lend_new(&cfg, &s->store);
+}
+
 int stack_store_disk(struct stack *s, const char *dir,
 		     const struct stack_room *room, char why[WHY_BYTES])
 {
@@ -84,6 +98,8 @@ int stack_store_disk(struct stack *s, const char *dir,
 	char text[160] = "";
 	int r = store_disk_new(&cfg, &s->store, text);
 
+	if (!r && room->door.open)
+		r = lend(s, &room->door);
 	if (r)
 		(void)snprintf(why, WHY_BYTES, "store %.80s: %s", dir,
 			       text[0] ? text : err_text(r));

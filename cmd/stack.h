@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "cmd/exits.h"
+#include "cache/store_lend.h"
 #include "net/engine.h"
 
 struct ledger;
@@ -43,6 +44,7 @@ int stack_init(struct stack *s);
 /* What the store may take; quota_bytes 0: what is right for most. */
 struct stack_room {
 	uint64_t quota_bytes, min_free_bytes;
+	struct lend_door door; /* nothing: no directories are lent */
 };
 
 /* stack_store_disk / _mem — the store; `why` for a person. stack_ledger — what

@@ -20,7 +20,7 @@
 #include "core/err.h"
 
 const char verb_usage[] =
-	"       shoalctl [-m MOUNTPOINT] add SOURCE... [--json]\n"
+	"       shoalctl [-m MOUNTPOINT] add [--data DIR] SOURCE... [--json]\n"
 	"       shoalctl [-m MOUNTPOINT] rm TORRENT|btpk-KEY [--json]\n"
 	"       shoalctl [-m MOUNTPOINT] ls [--json]\n"
 	"       shoalctl [-m MOUNTPOINT] why PATH [--json]\n"

@@ -16,6 +16,7 @@ typedef void keeper_fn(void *arg, int err, const struct record *r);
 typedef void keeper_each_fn(void *arg, const struct record *r,
 			    struct span link);
 
+typedef void keeper_lent_fn(void *arg, int err);
 typedef void keeper_held_fn(void *arg, const struct torrent_id *id,
 			    uint64_t bytes);
 
@@ -36,6 +37,11 @@ struct keeper {
 		    keeper_fn *done, void *arg);
 	int (*forget)(void *ctx, const struct record *r, keeper_fn *done,
 		      void *arg);
+	/* A directory of the user's, which `dir_fd` is open on, has files of
+	 * this torrent: they are read where they lie. 0, and `done` says when
+	 * that is durable; EBUSY: it has another one; ENOMEM. No cancel. */
+	int (*lend)(void *ctx, const struct torrent_id *id, const char *dir,
+		    int dir_fd TAKES, keeper_lent_fn *done, void *arg);
 	/* The source: EAGAIN: it would wait; EIO: it is not there. */
 	int (*read_now)(void *ctx, const struct record *r, uint8_t *dst);
 	int (*read)(void *ctx, const struct record *r, uint8_t *dst,

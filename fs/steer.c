@@ -50,6 +50,7 @@ struct steer_conn {
 	struct loop_task next;	  /* another line is there already */
 	struct loop_timer *again; /* the same line once more */
 	unsigned n_tries;
+	int given_fd; /* that came along with the line; -1: none */
 	struct steer_later later;
 	bool is_waiting; /* for `later` or `again` */
 	struct buf in, out;
@@ -72,6 +73,13 @@ struct steer {
 
 /* ---- a connection ---- */
 
+static void drop_given(struct steer_conn *c)
+{
+	if (c->given_fd >= 0)
+		(void)close(c->given_fd);
+	c->given_fd = -1;
+}
+
 static void conn_free(struct steer_conn *c)
 {
 	LIST_REMOVE(c, link);
@@ -82,6 +90,7 @@ static void conn_free(struct steer_conn *c)
 	loop_timer_free(c->idle);
 	loop_timer_free(c->again);
 	(void)close(c->fd);
+	drop_given(c);
 	buf_fini(&c->in);
 	buf_fini(&c->out);
 	mem_free(c);
@@ -163,6 +172,7 @@ static int answer_line(struct steer_conn *c, size_t len)
 	if (err != 0)
 		return steer_refuse(why, &c->out);
 	c->later.on_answer = on_later;
+	r.data_fd = c->given_fd;
 	err = steer_answer(c->s->m, &r, &c->later, &c->out);
 	steer_request_fini(&r);
 	if (err == EAGAIN && ++c->n_tries > STEER_TRIES)
@@ -186,6 +196,7 @@ static void serve_line(struct steer_conn *c, size_t len)
 		return;
 	}
 	c->n_tries = 0;
+	drop_given(c);
 	buf_cut(&c->in, len + 1);
 	if (err == EINPROGRESS)
 		return;
@@ -233,6 +244,31 @@ static void on_next(void *arg)
 		serve(c);
 }
 
+/* As recv(2); a descriptor that comes along is kept until its line was
+ * answered. More than one is of no use, and goes. */
+static ssize_t receive(struct steer_conn *c, uint8_t *room, size_t most)
+{
+	struct iovec iov = {room, most};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
+	ssize_t n = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *m = n >= 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+
+	if (m != NULL && m->cmsg_level == SOL_SOCKET &&
+	    m->cmsg_type == SCM_RIGHTS &&
+	    m->cmsg_len == CMSG_LEN(sizeof(int))) {
+		drop_given(c);
+		memcpy(&c->given_fd, CMSG_DATA(m), sizeof(c->given_fd));
+	}
+	return n;
+}
+
 static void on_readable(struct steer_conn *c)
 {
 	size_t most = STEER_LINE_MAX - c->in.len;
@@ -247,7 +283,7 @@ static void on_readable(struct steer_conn *c)
 		conn_free(c);
 		return;
 	}
-	n = recv(c->fd, room, most, 0);
+	n = receive(c, room, most);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0) {
@@ -282,6 +318,7 @@ static int conn_new(struct steer *s, int fd)
 		return ENOMEM;
 	c->s = s;
 	c->fd = fd;
+	c->given_fd = -1;
 	loop_task_init(&c->next, on_next, c);
 	r = loop_timer_new(s->m->loop, on_idle, c, &c->idle);
 	if (r == 0)

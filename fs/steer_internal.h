@@ -12,12 +12,15 @@ struct buf;
 struct library_op;
 struct mount;
 struct steer_request;
+struct steer_lend;
+struct torrent_id;
 
 /* An answer that comes later. */
 struct steer_later {
 	struct library_op *op;	   /* what it waits for; NULL: nothing; … */
 	struct signpost_wait wait; /* … likewise, of a key: */
 	char key[BTPK_NAME_BYTES];
+	struct steer_lend *lend; /* what is added has a directory; or NULL */
 	bool is_removal, was_there;
 	/* The answer, as steer_answer has it: 0 or ENOMEM, and `out` lent. */
 	void (*on_answer)(struct steer_later *later, int err, struct buf *out);
@@ -30,6 +33,13 @@ struct steer_later {
 int steer_answer(struct mount *m, const struct steer_request *r,
 		 struct steer_later *later, struct buf *out);
 void steer_later_cancel(struct steer_later *later);
+
+/* steer_later_lend — when the torrent was added, it gets r->data. 0, or ENOMEM.
+ * _unlend: it was not. */
+int steer_later_lend(struct steer_later *later, struct mount *m,
+		     const struct steer_request *r,
+		     const struct torrent_id *id);
+void steer_later_unlend(struct steer_later *later);
 
 /* steer_later_done — a library_fn for `later->op`: answers. steer_later_settle
  * — answers with the name of `b`, when what was done to it is durable; else

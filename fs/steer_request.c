@@ -71,6 +71,15 @@ static int take_text(json_t *root, const char *key, const char **out,
 static int take_source(json_t *root, struct steer_request *r, size_t *n_keys,
 		       char why[STEER_WHY_BYTES])
 {
+	if (json_object_get(root, "data") != NULL) {
+		int err = take_text(root, "data", &r->data, n_keys, why);
+
+		if (err != 0)
+			return err;
+		if (r->data[0] != '/')
+			return refuse(why, "data is an absolute path, not ",
+				      r->data);
+	}
 	if (json_object_get(root, "metainfo") != NULL)
 		return take_text(root, "metainfo", &r->metainfo, n_keys, why);
 	return take_text(root, "magnet", &r->magnet, n_keys, why);
@@ -167,7 +176,7 @@ int steer_request_decode(const char *line, size_t len,
 	json_t *root = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
 	int err;
 
-	*out = (struct steer_request){.json = root};
+	*out = (struct steer_request){.json = root, .data_fd = -1};
 	if (root == NULL)
 		return refuse(why, "not JSON: ", error.text);
 	err = take(root, out, why);

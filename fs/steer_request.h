@@ -13,6 +13,8 @@
  *   {"verb": "add", "magnet": LINK}     or an info-hash in hex; a link of a key
  *                                       is followed
  *   {"verb": "add", "metainfo": TEXT}   a .torrent file, in base64
+ *   {"verb": "add", …, "data": DIR}     with a descriptor of that directory,
+ *                                       which comes along (SCM_RIGHTS)
  *   {"verb": "rm", "torrent": NAME}     or KEY
  *   {"verb": "limit"}                   which there are
  *   {"verb": "limit", "way": "down" or "up", "Bps": N}      N = 0: none
@@ -55,6 +57,8 @@ struct steer_request {
 	enum steer_verb verb;
 	const char *path, *torrent;    /* NULL: not for this verb */
 	const char *magnet, *metainfo; /* add: one of them */
+	const char *data;	       /* add; or NULL */
+	int data_fd; /* the caller's: what came along, or -1 */
 	bool has_rate, is_up;
 	uint64_t Bps;
 	const char *key, *value, *sig;

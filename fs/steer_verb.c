@@ -442,14 +442,43 @@ static bool add_key(struct call *c, const struct magnet *m)
 	return true;
 }
 
+/* Files of the user's come with it; false: refused. */
+static bool add_data(struct call *c, const struct library_source *src)
+{
+	int r;
+
+	if (c->r->data == NULL)
+		return true;
+	if (c->m->keeper == NULL)
+		refuse(c, "the store of this mount is in memory: it knows no "
+			  "directories");
+	else if (c->r->data_fd < 0)
+		refuse(c, "data needs its directory's descriptor");
+	else if (src->magnet != NULL && !magnet_names_torrent(src->magnet))
+		refuse(c, "a key has no files");
+	else if ((r = steer_later_lend(c->later, c->m, c->r,
+				       src->mi != NULL ? &src->mi->id
+						       : &src->magnet->id)) !=
+		 0)
+		refuse(c, "%s", err_text(r));
+	else
+		return true;
+	return false;
+}
+
 static void add(struct call *c)
 {
 	struct library_source src = {0};
 	int r = steer_source(c->m, c->r, &src, c->why);
 
 	c->later->is_removal = false;
+	if (r == 0 && !add_data(c, &src)) {
+		library_source_fini(&src);
+		return;
+	}
 	if (r == 0 && src.magnet != NULL && src.magnet->has_key &&
 	    !add_key(c, src.magnet)) {
+		steer_later_unlend(c->later);
 		library_source_fini(&src);
 		return;
 	}
@@ -458,6 +487,8 @@ static void add(struct call *c)
 				c->later, &c->later->op);
 	if (r != 0 && c->why[0] == '\0')
 		refuse(c, "%s", err_text(r));
+	if (r != 0)
+		steer_later_unlend(c->later);
 	library_source_fini(&src);
 }
 

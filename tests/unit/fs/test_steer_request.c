@@ -82,11 +82,34 @@ static void nonsense_is_refused(void **state)
 	refused("{\"verb\":\"limit\",\"way\":\"up\",\"Bps\":1e99}");
 }
 
+/* What is added may have its files in a directory of the user's. */
+static void data_is_a_path(void **state)
+{
+	struct steer_request r;
+
+	(void)state;
+	assert_int_equal(decode("{\"verb\":\"add\",\"magnet\":\"x\","
+				"\"data\":\"/srv\"}",
+				&r),
+			 0);
+	assert_string_equal(r.data, "/srv");
+	assert_int_equal(r.data_fd, -1);
+	steer_request_fini(&r);
+	assert_int_equal(decode("{\"verb\":\"add\",\"magnet\":\"x\"}", &r), 0);
+	assert_null(r.data);
+	steer_request_fini(&r);
+	refused("{\"verb\":\"add\",\"magnet\":\"x\",\"data\":\"srv\"}");
+	refused("{\"verb\":\"add\",\"magnet\":\"x\",\"data\":1}");
+	refused("{\"verb\":\"add\",\"data\":\"/srv\"}");
+	refused("{\"verb\":\"rm\",\"torrent\":\"x\",\"data\":\"/srv\"}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verbs_and_their_words),
 		cmocka_unit_test(nonsense_is_refused),
+		cmocka_unit_test(data_is_a_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

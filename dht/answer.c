@@ -2,9 +2,10 @@
  *
  * In this order: are we to answer at all, does he ask too much, what, and with
  * how many bytes. An address that has not answered a query of ours may be
- * forged: it gets at most DHT_AMPLIFY_MAX bytes for each of its own, nodes and
- * peers are left out until that is so. What we ask him, to see whether he is a
- * node, is part of those bytes.
+ * forged: it gets at most DHT_AMPLIFY_MAX bytes for each of its own, whatever
+ * it asks; nodes and peers are left out until that is so. What we ask him, to
+ * see whether he is a node, is part of those bytes; what he came for (an item,
+ * samples) goes before it.
  *
  * Nothing is allocated here, but by the stores when they keep something. */
 #include <string.h>
@@ -16,6 +17,8 @@ enum {
 	VALUES_BYTES = 2 * DHT_PEERS_TOLD_MAX,
 	/* An answer without anything in it, or an error. */
 	MIN_ROOM = 75,
+	/* Samples that are left out after all nodes are. */
+	FEW_SAMPLES = 5,
 };
 
 struct answer {
@@ -24,7 +27,10 @@ struct answer {
 	const struct addr *from;
 	const struct krpc_msg *m;
 	struct krpc_answer a;
-	size_t room;	/* bytes that he may get */
+	size_t most;	/* bytes of an answer to anybody */
+	size_t room;	/* bytes that he may get … */
+	size_t look;	/* … besides those of a look at him: we ask him, */
+	bool asks;	/* whether he is a node */
 	bool is_proven; /* his address */
 	uint8_t nodes4[DHT_NODES_TOLD * KRPC_NODE4_BYTES];
 	uint8_t nodes6[DHT_NODES_TOLD * KRPC_NODE6_BYTES];
@@ -67,9 +73,26 @@ static void send_error(struct answer *w, enum krpc_code code, const char *text)
 	size_t len = krpc_encode_error(bytes, sizeof(bytes), w->m->tid, w->from,
 				       code, text);
 
+	if (len == 0 || len > w->room)
+		return;
 	w->n->out_errors++;
-	if (len > 0 && len <= w->room)
-		send_paid(w, bytes, len);
+	send_paid(w, bytes, len);
+}
+
+/* At least `excess` bytes off a list of entries, but for the first `least`.
+ * False: it has no more. */
+static bool shorten(struct span *list, size_t entry_bytes, size_t least,
+		    size_t excess)
+{
+	size_t there = list->len / entry_bytes;
+	size_t n = (excess + entry_bytes - 1) / entry_bytes;
+
+	if (there <= least)
+		return false;
+	list->len -= (n < there - least ? n : there - least) * entry_bytes;
+	if (list->len == 0)
+		list->ptr = NULL; /* its name is left out too */
+	return true;
 }
 
 /* Leave out what is worth least, at least `excess` bytes of it. False: nothing
@@ -80,27 +103,17 @@ static bool cut(struct krpc_answer *a, size_t excess)
 		a->filter_seeds = a->filter_peers = NULL;
 		return true;
 	}
-	if (a->nodes6.len > 0) {
-		size_t n = (excess + KRPC_NODE6_BYTES - 1) / KRPC_NODE6_BYTES;
-		size_t there = a->nodes6.len / KRPC_NODE6_BYTES;
-
-		a->nodes6.len -= (n < there ? n : there) * KRPC_NODE6_BYTES;
+	if (shorten(&a->nodes6, KRPC_NODE6_BYTES, 0, excess))
 		return true;
-	}
 	if (a->n_peers > 1) {
 		size_t n = excess / (a->peer_bytes + 2) + 1;
 
 		a->n_peers = n < a->n_peers ? a->n_peers - n : 1;
 		return true;
 	}
-	if (a->nodes.len > 0) {
-		size_t n = (excess + KRPC_NODE4_BYTES - 1) / KRPC_NODE4_BYTES;
-		size_t there = a->nodes.len / KRPC_NODE4_BYTES;
-
-		a->nodes.len -= (n < there ? n : there) * KRPC_NODE4_BYTES;
-		return true;
-	}
-	return false;
+	return shorten(&a->samples, DHT_ID_BYTES, FEW_SAMPLES, excess) ||
+	       shorten(&a->nodes, KRPC_NODE4_BYTES, 0, excess) ||
+	       shorten(&a->samples, DHT_ID_BYTES, 0, excess);
 }
 
 static void send_answer(struct answer *w)
@@ -108,9 +121,6 @@ static void send_answer(struct answer *w)
 	uint8_t bytes[DHT_DATAGRAM_MAX + VALUES_BYTES];
 	size_t len;
 
-	w->a.tid = w->m->tid;
-	w->a.to = w->from;
-	w->a.self = &w->n->half[node_family(w->from)].routing.self;
 	for (;;) {
 		len = krpc_encode_answer(bytes, sizeof(bytes), &w->a);
 		if (len == 0)
@@ -125,6 +135,16 @@ static void send_answer(struct answer *w)
 }
 
 /* ---- parts ---- */
+
+/* What he came for needs the bytes. */
+static void forgo_look(struct answer *w)
+{
+	w->room += w->look;
+	if (w->room > w->most)
+		w->room = w->most;
+	w->asks = w->asks && w->look == 0;
+	w->look = 0;
+}
 
 static struct span find_nodes(struct answer *w, enum dht_family f, uint8_t *out)
 {
@@ -228,26 +248,40 @@ static void answer_announce(struct answer *w)
 	send_answer(w);
 }
 
+/* The item itself, if it fits, without nodes if need be. */
+static void add_item(struct answer *w, const struct dht_item *item)
+{
+	uint8_t bytes[DHT_DATAGRAM_MAX];
+	struct krpc_answer bare = w->a;
+	size_t len;
+
+	bare.nodes = bare.nodes6 = span_of(NULL, 0);
+	bare.value = item->value;
+	bare.key = item->key;
+	bare.sig = item->sig;
+	len = krpc_encode_answer(bytes, sizeof(bytes), &bare);
+	if (len == 0 || len > w->room + w->look)
+		return; /* he may, when he has answered us */
+	if (len > w->room)
+		forgo_look(w);
+	w->a.value = bare.value;
+	w->a.key = bare.key;
+	w->a.sig = bare.sig;
+}
+
 static void answer_get(struct answer *w)
 {
 	const struct krpc_args *q = &w->m->args;
 	struct dht_item item;
 
-	add_nodes(w);
 	add_token(w);
 	if (items_get(&w->n->items, w->now_us, q->target, &item)) {
-		bool is_news =
-			!item.is_mutable || !q->has_seq || item.seq > q->seq;
-
 		w->a.has_seq = item.is_mutable;
 		w->a.seq = item.seq;
-		if (is_news)
-			w->a.value = item.value;
-		if (is_news && item.is_mutable) {
-			w->a.key = item.key;
-			w->a.sig = item.sig;
-		}
+		if (!item.is_mutable || !q->has_seq || item.seq > q->seq)
+			add_item(w, &item);
 	}
+	add_nodes(w);
 	send_answer(w);
 }
 
@@ -299,6 +333,7 @@ static void answer_samples(struct answer *w)
 	struct sample s = sampler_ask(&w->n->sampler, w->now_us, &w->n->peers,
 				      &w->n->rng);
 
+	forgo_look(w);
 	add_nodes(w);
 	w->a.has_samples = true;
 	w->a.samples = s.hashes;
@@ -373,11 +408,28 @@ static bool is_candidate(struct dht_node *n, uint64_t now_us,
 			    DHT_DEAD_S);
 }
 
+/* How many bytes he may get, and whether he is asked for some of them. */
+static void set_room(struct answer *w, size_t len)
+{
+	/* An item of BEP 44 may be long. */
+	w->most = w->m->method == KRPC_GET ? DHT_DATAGRAM_MAX : DHT_ANSWER_MAX;
+	w->room = w->most;
+	w->look = 0;
+	if (w->is_proven)
+		return;
+	w->room = len * DHT_AMPLIFY_MAX;
+	w->asks = w->asks && w->room >= DHT_LOOK_BYTES + MIN_ROOM;
+	w->look = w->asks ? DHT_LOOK_BYTES : 0;
+	w->room -= w->look;
+	if (w->room > w->most)
+		w->room = w->most;
+}
+
 void answer_query(struct dht_node *n, uint64_t now_us, const struct addr *from,
 		  const struct krpc_msg *m, size_t len)
 {
 	struct answer w;
-	bool asks, proven;
+	bool proven;
 
 	if (n->cfg.is_read_only) {
 		n->dropped[DHT_DROP_READ_ONLY]++;
@@ -392,25 +444,20 @@ void answer_query(struct dht_node *n, uint64_t now_us, const struct addr *from,
 		n->dropped[DHT_DROP_BUSY]++;
 		return;
 	}
-	asks = is_candidate(n, now_us, from, m);
 	/* The buffers in it need not be cleared. */
 	w.n = n;
 	w.now_us = now_us;
 	w.from = from;
 	w.m = m;
-	w.a = (struct krpc_answer){0};
-	w.room = DHT_ANSWER_MAX;
+	w.a = (struct krpc_answer){
+		.tid = m->tid,
+		.to = from,
+		.self = &n->half[node_family(from)].routing.self,
+	};
 	w.is_proven = proven;
-	if (!proven) {
-		w.room = len * DHT_AMPLIFY_MAX;
-		asks = asks && w.room >= DHT_LOOK_BYTES + MIN_ROOM;
-		w.room -= asks ? DHT_LOOK_BYTES : 0;
-	}
-	if (w.room > DHT_ANSWER_MAX)
-		w.room = DHT_ANSWER_MAX;
-	if (m->method == KRPC_GET && w.room == DHT_ANSWER_MAX)
-		w.room = DHT_DATAGRAM_MAX; /* an item of BEP 44 */
+	w.asks = is_candidate(n, now_us, from, m);
+	set_room(&w, len);
 	answer_method(&w);
-	if (asks)
+	if (w.asks)
 		(void)upkeep_ask(n, now_us, m->args.id, from);
 }

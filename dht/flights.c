@@ -1,17 +1,18 @@
 /* flights — a table indexed by the low bits of the transaction id.
  *
  * It doubles when half full; ids that differed in the low bits still do. When
- * the last query has landed it goes, since most nodes are silent for most of
- * the time. `next_us` is exact, or earlier: an early wake-up finds nothing due
- * and looks again. */
+ * the last query has landed it goes, if it has grown, since most nodes are
+ * silent for most of the time. `next_us` is exact, or earlier: an early wake-up
+ * finds nothing due and looks again. */
 #include "dht/flights.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/mem.h"
 #include "dht/dht_limits.h"
 
-enum { ROOM_AT_FIRST = 8 };
+enum { ROOM_AT_FIRST = 4 }; /* upkeep's */
 
 void flights_init(struct flights *f)
 {
@@ -98,7 +99,7 @@ void flights_del(struct flights *f, struct flight *fl)
 
 	fl->what = FLIGHT_FREE;
 	f->n--;
-	if (f->n == 0)
+	if (f->n == 0 && f->room > ROOM_AT_FIRST)
 		flights_fini(f);
 	else if (was_next)
 		look_again(f);
@@ -132,4 +133,20 @@ void flights_forget(struct flights *f, const struct dht_search *s)
 	for (uint32_t i = 0; i < f->room; i++)
 		if (f->slots[i].search == s)
 			f->slots[i].search = NULL;
+}
+
+void flights_check(const struct flights *f)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < f->room; i++) {
+		const struct flight *fl = &f->slots[i];
+
+		if (fl->what == FLIGHT_FREE)
+			continue;
+		n++;
+		assert((fl->tid & (f->room - 1)) == i);
+		assert(fl->due_us >= f->next_us && fl->due_us >= fl->sent_us);
+	}
+	assert(n == f->n && n <= DHT_WAITING_MAX);
 }

@@ -67,4 +67,6 @@ void flights_set_due(struct flights *f, struct flight *fl, uint64_t due_us);
 /* flights_forget — what was asked for `s` only teaches us now. */
 void flights_forget(struct flights *f, const struct dht_search *s);
 
+void flights_check(const struct flights *f);
+
 #endif

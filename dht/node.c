@@ -228,14 +228,15 @@ struct flight *node_ask(struct dht_node *n, uint64_t now_us,
 {
 	enum dht_family family = node_family(&like->to);
 	uint8_t bytes[DHT_DATAGRAM_MAX];
+	struct flight timed = *like;
 	struct flight *fl;
 	size_t len;
 
-	fl = flights_add(&n->flights, like, (uint32_t)node_random(n));
+	timed.sent_us = now_us;
+	timed.due_us = now_us + stall_us(n, like);
+	fl = flights_add(&n->flights, &timed, (uint32_t)node_random(n));
 	if (!fl)
 		return NULL;
-	fl->sent_us = now_us;
-	flights_set_due(&n->flights, fl, now_us + stall_us(n, fl));
 	q->tid = fl->tid;
 	q->is_read_only = n->cfg.is_read_only;
 	q->self = &n->half[family].routing.self;

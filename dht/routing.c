@@ -410,19 +410,23 @@ void routing_hear(struct routing *r, const struct dht_id *id,
 void routing_set_self(struct routing *r, const struct dht_id *self)
 {
 	struct contact *c;
+	struct addr a;
 
 	r->self = *self;
 	r->is_quiet = false;
 	count_again(r);
-	/* Buckets are other ranges now: walk them from the last contact down,
-	 * so that deleting moves only what was looked at. */
+	/* Buckets are other ranges now, and two of one network may have come
+	 * into one: walk them from the last contact down, so that deleting
+	 * moves only what was looked at. */
 	for (uint32_t i = r->table.n; i-- > 0;) {
 		int bucket;
 
 		c = shelf_at(&r->table, i);
+		a = contact_addr(&r->table, c);
 		bucket = nodeid_common(self, &c->id);
 		if (bucket == DHT_ID_BITS ||
-		    in_bucket(r, &c->id, bucket) > routing_room(r, bucket))
+		    in_bucket(r, &c->id, bucket) > routing_room(r, bucket) ||
+		    !may_enter(r, bucket_of(&r->table, &c->id, bucket), &a, c))
 			table_del(r, c);
 	}
 	for (uint32_t i = r->spare.n; i-- > 0;) {

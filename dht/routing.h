@@ -33,8 +33,9 @@ struct routing {
 	 * heard has no room, and is to cost nothing. */
 	uint16_t n_in[ROUTING_COUNTED];
 
-	/* Nobody was to be asked when last looked at, and nobody is before that
-	 * tick, since nothing has failed, come as a spare or gone since. */
+	/* Nobody was to be asked when last looked at, but for the one who was,
+	 * and nobody is before that tick, since nothing has failed, come as a
+	 * spare or gone since. */
 	bool is_quiet;
 	uint16_t quiet_tick;
 };

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/be.h"
 #include "dht/dht_limits.h"
 #include "dht/routing_internal.h"
 
@@ -115,8 +116,9 @@ static struct contact *stalest_spare(const struct routing *r)
 	return best;
 }
 
+/* *n: how many could be asked. */
 static struct contact *stalest_contact(const struct routing *r, uint16_t tick,
-				       uint32_t *wait_s)
+				       uint32_t *wait_s, uint32_t *n)
 {
 	struct shelf_range near =
 		shelf_range(&r->table, &r->self, routing_near(r));
@@ -130,9 +132,12 @@ static struct contact *stalest_contact(const struct routing *r, uint16_t tick,
 
 		if (c->flags & CONTACT_WAITING)
 			continue;
-		if (in_s > 0)
+		if (in_s > 0) {
 			*wait_s = in_s < *wait_s ? in_s : *wait_s;
-		else if (is_staler(c, best, tick))
+			continue;
+		}
+		++*n;
+		if (is_staler(c, best, tick))
 			best = c;
 	}
 	return best;
@@ -141,7 +146,7 @@ static struct contact *stalest_contact(const struct routing *r, uint16_t tick,
 struct contact *routing_stalest(struct routing *r, uint16_t tick,
 				uint32_t *wait_s)
 {
-	uint32_t quiet_s = QUIET_MAX_S;
+	uint32_t quiet_s = QUIET_MAX_S, n = 0;
 	struct contact *best, *spare;
 
 	if (r->is_quiet && (uint16_t)(r->quiet_tick - tick - 1) < QUIET_TICKS) {
@@ -151,7 +156,7 @@ struct contact *routing_stalest(struct routing *r, uint16_t tick,
 		*wait_s = left_s < *wait_s ? left_s : *wait_s;
 		return NULL;
 	}
-	best = stalest_contact(r, tick, &quiet_s);
+	best = stalest_contact(r, tick, &quiet_s, &n);
 	*wait_s = quiet_s < *wait_s ? quiet_s : *wait_s;
 	if (!best || (best->flags & CONTACT_TRIED)) {
 		spare = stalest_spare(r);
@@ -162,7 +167,9 @@ struct contact *routing_stalest(struct routing *r, uint16_t tick,
 		forget_tries(&r->table);
 		forget_tries(&r->spare);
 	}
-	r->is_quiet = !best;
+	/* Nor is anybody behind the only one: no second walk for that. */
+	r->is_quiet = !best || (n == 1 && !(best->flags & CONTACT_TRIED) &&
+				!stalest_spare(r));
 	r->quiet_tick = (uint16_t)(tick + quiet_s / CONTACT_TICK_S);
 	if (best)
 		best->flags |= CONTACT_WAITING;
@@ -201,50 +208,99 @@ int routing_deepest(const struct routing *r)
 	return deepest;
 }
 
-/* ---- invariants ---- */
+/* ---- invariants: a pass each, so that a simulator can ask at every event ----
+ */
 
-/* Contacts of `s` in the bucket of `c`. */
-static uint32_t beside(const struct routing *r, const struct shelf *s,
-		       const struct contact *c)
+/* Those of one bucket stand side by side. */
+static void check_bucket(const struct routing *r, const struct shelf *s,
+			 int bucket, uint32_t n)
 {
-	int bucket = nodeid_common(&r->self, &c->id);
-	struct shelf_range range = shelf_range(s, &c->id, bucket + 1);
-
-	return (uint32_t)(range.to - range.from);
+	if (n == 0)
+		return;
+	assert(bucket < DHT_ID_BITS);
+	assert(n <= (s == &r->table ? routing_room(r, bucket)
+				    : routing_spare_room(r)));
+	assert(s != &r->table || bucket >= ROUTING_COUNTED ||
+	       n == r->n_in[bucket]);
 }
 
-static void check_contact(const struct routing *r, uint32_t i)
+static void check_order(const struct routing *r, const struct shelf *s)
 {
-	const struct contact *c = shelf_at(&r->table, i);
-	int bucket = nodeid_common(&r->self, &c->id);
-	struct addr a = contact_addr(&r->table, c);
+	int bucket = 0;
+	uint32_t n = 0;
 
-	assert(bucket < DHT_ID_BITS);
-	assert((c->flags & CONTACT_VERIFIED) || c->fails == 0);
-	assert(beside(r, &r->table, c) <= routing_room(r, bucket));
-	assert(bucket >= ROUTING_COUNTED ||
-	       beside(r, &r->table, c) == r->n_in[bucket]);
-	assert(!shelf_find(&r->spare, &c->id));
-	for (uint32_t j = 0; j < i; j++)
-		assert((c->flags & CONTACT_LOCAL) ||
-		       !contact_same_host(&r->table, shelf_at(&r->table, j),
-					  &a));
-	assert(i == 0 || nodeid_below(&shelf_at(&r->table, i - 1)->id, &c->id));
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct contact *c = shelf_at(s, i);
+		int b = nodeid_common(&r->self, &c->id);
+
+		assert(i == 0 || nodeid_below(&shelf_at(s, i - 1)->id, &c->id));
+		if (b != bucket) {
+			check_bucket(r, s, bucket, n);
+			n = 0;
+		}
+		bucket = b;
+		n++;
+	}
+	check_bucket(r, s, bucket, n);
+}
+
+/* The two have no id in common. */
+static void check_apart(const struct routing *r)
+{
+	uint32_t i = 0, j = 0;
+
+	while (i < r->table.n && j < r->spare.n) {
+		const struct dht_id *x = &shelf_at(&r->table, i)->id;
+		const struct dht_id *y = &shelf_at(&r->spare, j)->id;
+
+		assert(!nodeid_eq(x, y));
+		if (nodeid_below(x, y))
+			i++;
+		else
+			j++;
+	}
+}
+
+/* Contacts by their network: 1 + place, by open addressing. */
+struct nets {
+	uint16_t at[8192];
+};
+
+static void check_host(const struct routing *r, struct nets *seen, uint32_t i)
+{
+	const struct contact *c = shelf_at(&r->table, i), *other;
+	struct addr a = contact_addr(&r->table, c);
+	uint64_t net = a.sa.sa_family == AF_INET6 ? be64_get(c->ip)
+						  : be32_get(c->ip) >> 8;
+	uint32_t at = (uint32_t)(net * UINT64_C(0x9e3779b97f4a7c15) >> 51);
+
+	for (; seen->at[at] != 0; at = (at + 1) % 8192) {
+		other = shelf_at(&r->table, seen->at[at] - 1u);
+		assert(!contact_same_host(&r->table, other, &a));
+		assert(!contact_same_net(&r->table, other, &a) ||
+		       nodeid_common(&r->self, &other->id) !=
+			       nodeid_common(&r->self, &c->id));
+	}
+	seen->at[at] = (uint16_t)(i + 1);
 }
 
 void routing_check(const struct routing *r)
 {
+	struct nets seen = {{0}};
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < r->table.n; i++)
-		check_contact(r, i);
+	_Static_assert(DHT_NET_CONTACTS == 1, "check_host has it so");
+	for (uint32_t i = 0; i < r->table.n; i++) {
+		const struct contact *c = shelf_at(&r->table, i);
+
+		assert((c->flags & CONTACT_VERIFIED) || c->fails == 0);
+		if (!(c->flags & CONTACT_LOCAL) && i < sizeof(seen.at) / 4)
+			check_host(r, &seen, i);
+	}
 	for (int b = 0; b < ROUTING_COUNTED; b++)
 		n += r->n_in[b];
 	assert(n <= r->table.n);
-	for (uint32_t i = 0; i < r->spare.n; i++) {
-		const struct contact *c = shelf_at(&r->spare, i);
-
-		assert(nodeid_common(&r->self, &c->id) < DHT_ID_BITS);
-		assert(beside(r, &r->spare, c) <= routing_spare_room(r));
-	}
+	check_order(r, &r->table);
+	check_order(r, &r->spare);
+	check_apart(r);
 }

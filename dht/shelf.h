@@ -35,7 +35,11 @@ struct contact {
 };
 
 struct shelf {
-	uint8_t *bytes;
+	/* The first 64 bits of each id, side by side: what is looked for is
+	 * found in a few cache lines, and contacts are only touched when they
+	 * are wanted. */
+	uint64_t *heads;
+	uint8_t *bytes; /* the contacts */
 	uint16_t n, room;
 	uint8_t stride;
 };

@@ -124,6 +124,7 @@ void dht_node_check(const struct dht_node *n)
 
 	for (int f = 0; f < DHT_FAMILIES; f++)
 		routing_check(&n->half[f].routing);
+	flights_check(&n->flights);
 	TAILQ_FOREACH (s, &n->searches, link)
 		for (int f = 0; f < DHT_FAMILIES; f++)
 			lookup_check(&s->lookup[f]);

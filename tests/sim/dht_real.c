@@ -66,8 +66,8 @@ static void fetch(const struct sim_actor *self, int step)
 		return;
 	}
 	table = &real->node->half[DHT_IPV4].routing.table;
-	for (uint32_t i = 1; i < 16; i++)
-		__builtin_prefetch(shelf_at(table, table->n * i / 16));
+	for (uint32_t i = 0; i < table->n; i += 32)
+		__builtin_prefetch(table->heads + i);
 	__builtin_prefetch(real->node->flights.slots);
 }
 

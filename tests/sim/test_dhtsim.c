@@ -71,7 +71,7 @@ static void churn(void **state)
 		.n_keys = 20,
 		.n_searches = 100,
 		.searches_s = 30,
-		.check_every = 8,
+		.check_every = 1,
 	};
 	struct sim_crowd_figures one, two;
 
@@ -106,7 +106,7 @@ static void sybils(void **state)
 		.searches_s = 30,
 		.n_sybils = 2000,
 		.n_sybil_nets = 4,
-		.check_every = 4,
+		.check_every = 1,
 		.n_forged = 500,
 	};
 	struct sim_crowd_figures f;
@@ -140,7 +140,7 @@ static void liars(void **state)
 		.n_false = 25,
 		.n_long = 25,
 		.parted_s = 60,
-		.check_every = 8,
+		.check_every = 1,
 	};
 	struct sim_crowd_figures f;
 

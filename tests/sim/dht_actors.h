@@ -59,7 +59,7 @@ void sim_real_search(struct sim_real *real, struct sim_search *out,
 enum sim_policy {
 	SIM_LIBTORRENT,	  /* 5 at the top, 1 s and 15 s, 128/64/32/16/8 */
 	SIM_LIBTORRENT_8, /* the same with buckets of eight */
-	SIM_JECH,	  /* 4 in flight, 14 candidates, 10 s */
+	SIM_JECH,	  /* 4 in flight, 14 candidates, 10 s, 128/64/32/16/8 */
 	SIM_KADEMLIA,	  /* BEP 5 by the book: 3 in flight, 2 s */
 	SIM_POLICIES,
 };

@@ -9,11 +9,13 @@
  *                the top of the list. One that is out for a second makes room
  *                for another; after 15 s it has failed. Done when the eight
  *                closest that did not fail have answered.
- *   jech/dht     dht.c: fourteen candidates. It begins with the bucket and its
- *                neighbours, and asks four; each answer lets one more go, the
- *                farthest that was not asked. Every ten to twenty seconds four
- *                more; who was asked three times is out.
- *   BEP 5        three in flight, two seconds, the closest first.
+ *   jech/dht     dht.c, search_step, search_send_get_peers, split_bucket:
+ *                buckets of 128, 64, 32, 16 and 8; fourteen candidates, those
+ * of the target's bucket first. It asks four; each answer lets one more go, the
+ * farthest that was not asked in the last ten seconds, and an answer is its
+ * search's, whenever it comes. Every eleven to nineteen seconds four more; who
+ * was asked three times is out, and done when the eight closest others
+ * answered. BEP 5        three in flight, two seconds, the closest first.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -75,32 +77,34 @@ static bool is_new_net(struct rival *r, const struct addr *a)
 	return true;
 }
 
-static void add(struct rival *r, const struct dht_id *id, const struct addr *a,
-		bool is_own)
+static struct cand *add(struct rival *r, const struct dht_id *id,
+			const struct addr *a, bool is_own)
 {
 	uint32_t at = r->n;
 
 	for (uint32_t i = 0; i < r->n; i++)
 		if (nodeid_eq(&r->cands[i].id, id))
-			return;
+			return &r->cands[i];
 	if ((r->policy == SIM_LIBTORRENT || r->policy == SIM_LIBTORRENT_8) &&
 	    !is_own && !is_new_net(r, a))
-		return;
+		return NULL;
 	while (at > 0 &&
 	       nodeid_closer(&r->out->target, id, &r->cands[at - 1].id))
 		at--;
 	if (at >= most_cands(r))
-		return;
+		return NULL;
 	memmove(&r->cands[at + 1], &r->cands[at],
 		(r->n - at) * sizeof(r->cands[0]));
 	r->cands[at] = (struct cand){.id = *id, .a = *a};
 	if (r->n < most_cands(r))
 		r->n++;
+	return &r->cands[at];
 }
 
 static void add_from_table(struct rival *r)
 {
-	uint32_t widest = r->policy == SIM_LIBTORRENT ? 128 : K;
+	bool is_wide = r->policy == SIM_LIBTORRENT || r->policy == SIM_JECH;
+	uint32_t widest = is_wide ? 128 : K;
 	uint32_t hosts[JECH_NODES];
 	uint32_t n = sim_model_closest(r->net, &r->self, 1, widest,
 				       &r->out->target, hosts,
@@ -109,7 +113,7 @@ static void add_from_table(struct rival *r)
 	for (uint32_t i = 0; i < n; i++) {
 		struct addr a = sim_net_addr(r->net, hosts[i]);
 
-		add(r, &r->net->ids[hosts[i]], &a, true);
+		(void)add(r, &r->net->ids[hosts[i]], &a, true);
 	}
 }
 
@@ -232,7 +236,7 @@ static void jech_step(struct rival *r)
 			ask(r, &r->cands[i]);
 			n++;
 		}
-	r->step_us = r->net->now_us + 10 * S + rng_below(&r->net->rng, 10) * S;
+	r->step_us = r->net->now_us + 11 * S + rng_below(&r->net->rng, 9) * S;
 	sim_net_wake_at(r->net, &r->actor, r->step_us);
 }
 
@@ -283,38 +287,65 @@ static void take_values(struct rival *r, struct span values)
 	}
 }
 
+/* Whose answer it is; one transaction id is all of jech/dht's search. */
+static struct cand *asked_of(struct rival *r, const struct addr *from,
+			     uint32_t tid)
+{
+	for (uint32_t i = 0; i < r->n; i++)
+		if (addr_eq(&r->cands[i].a, from) &&
+		    (r->cands[i].tid == tid || r->policy == SIM_JECH))
+			return &r->cands[i];
+	return NULL;
+}
+
+static void take_nodes(struct rival *r, struct span nodes)
+{
+	const struct dht_id *id;
+	struct addr a;
+	size_t at = 0;
+
+	while (krpc_next_node(nodes, false, &at, &id, &a))
+		(void)add(r, id, &a, false);
+}
+
+/* Of those too that closer ones have driven out. */
+static void jech_take(struct rival *r, const struct addr *from,
+		      const struct krpc_msg *m)
+{
+	struct cand *c;
+
+	take_nodes(r, m->args.nodes);
+	jech_push(r);
+	c = m->args.id != NULL ? add(r, m->args.id, from, false) : NULL;
+	if (c != NULL)
+		c->flags |= ALIVE;
+}
+
 static void receive(struct sim_net *net, struct sim_actor *self,
 		    const struct addr *from, const uint8_t *bytes, size_t len)
 {
 	struct rival *r = (struct rival *)self;
-	const struct dht_id *id;
-	struct cand *c = NULL;
 	struct krpc_msg m;
-	struct addr a;
+	struct cand *c;
 	uint32_t tid;
-	size_t at = 0;
 
 	if (krpc_decode(&m, bytes, len) != 0 || m.kind != KRPC_ANSWER ||
 	    !krpc_tid(m.tid, &tid))
 		return;
-	for (uint32_t i = 0; i < r->n; i++)
-		if (addr_eq(&r->cands[i].a, from) && r->cands[i].tid == tid)
-			c = &r->cands[i];
+	c = asked_of(r, from, tid);
 	/* Peers count even after it called itself done. */
 	take_values(r, m.args.values);
 	if (r->is_done || (c != NULL && (c->flags & (ALIVE | FAILED))))
 		return;
-	/* jech/dht learns from those too that closer ones have driven out. */
-	if (c == NULL && r->policy != SIM_JECH)
+	if (r->policy == SIM_JECH) {
+		jech_take(r, from, &m);
 		return;
-	if (c != NULL)
-		c->flags |= ALIVE;
-	while (krpc_next_node(m.args.nodes, false, &at, &id, &a))
-		add(r, id, &a, false);
-	if (r->policy == SIM_JECH)
-		jech_push(r);
-	else
-		advance(r);
+	}
+	if (c == NULL)
+		return;
+	c->flags |= ALIVE;
+	take_nodes(r, m.args.nodes);
+	advance(r);
 }
 
 static void on_wake(struct sim_net *net, struct sim_actor *self)

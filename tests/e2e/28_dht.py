@@ -6,6 +6,7 @@ that nobody has is an error, soon, holds up nothing else meanwhile, and is not
 remembered as absent; a waiting `ls` can be interrupted. What the node knew is
 there after a restart, without the node it began at."""
 
+import json
 import os
 import signal
 import time
@@ -21,6 +22,12 @@ NOBODY = "5ca1ab1e" * 5
 def list_hash(mount, name, seconds=60):
     """`ls MOUNT/<info-hash>` as a person does it; what it says."""
     return mount.host.run(["ls", mount.at(name)], seconds)
+
+
+def wanted(mount):
+    """Info-hashes that its node looks for."""
+    with open(mount.at(".shoalfs/dht/status.json")) as status:
+        return json.load(status)["info_hashes"]
 
 
 def reads(mount, swarm):
@@ -51,7 +58,11 @@ def nobody_has_it(mount):
     again.signal(signal.SIGINT)
     assert again.wait(2) != 0
     # What is not exactly hex is nobody's: no search, no wait.
-    assert list_hash(mount, NOBODY[:-1], 5).returncode == 2
+    before = wanted(mount)
+    for name in (NOBODY[:-1], NOBODY + "0", NOBODY[:-1] + "g", NOBODY + " ",
+                 NOBODY * 2, (NOBODY * 2)[:63], "0x" + NOBODY[2:]):
+        assert list_hash(mount, name, 5).returncode == 2
+    assert wanted(mount) <= before
 
 
 def both_ways(lab, hosts, swarms, ipv6, other=None):

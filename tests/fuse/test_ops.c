@@ -504,6 +504,39 @@ static void named_hash_is_looked_for(void **state)
 	teardown(&f);
 }
 
+/* Only 40 or 64 hex digits, and nothing else beside them, are looked for. */
+static void other_names_stay_here(void **state)
+{
+	static const char *const names[] = {
+		"000000000000000000000000000000000000000",
+		"00000000000000000000000000000000000000000",
+		"000000000000000000000000000000000000000g",
+		" 000000000000000000000000000000000000000",
+		"0x00000000000000000000000000000000000000",
+		"000000000000000000000000000000000000000.",
+		"000000000000000000000000000000000000000\n",
+		"-000000000000000000000000000000000000000",
+		"00000000000000000000000000000000"
+		"0000000000000000000000000000000",
+		"00000000000000000000000000000000"
+		"000000000000000000000000000000000",
+		"00000000000000000000000000000000"
+		"0000000000000000000000000000000z",
+		".hidden",
+		"autorun.inf",
+	};
+	struct fixture f = setup();
+	struct fuse_entry_out e;
+
+	fake_set_dht(f.k->engine);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_int_equal(kernel_lookup(f.k, INODE_ROOT, names[i], &e),
+				 ENOENT);
+		assert_null(engine_next(f.k->engine, f.t));
+	}
+	teardown(&f);
+}
+
 /* ---- Tests: reading ---- */
 
 /* Held bytes are answered at once, from the right place, cut at the end of
@@ -1243,6 +1276,7 @@ int main(void)
 		cmocka_unit_test(hash_waits_for_metadata),
 		cmocka_unit_test(hash_does_not_wait_for_ever),
 		cmocka_unit_test(named_hash_is_looked_for),
+		cmocka_unit_test(other_names_stay_here),
 		cmocka_unit_test(reads_what_is_held),
 		cmocka_unit_test(opens_cached_and_read_only),
 		cmocka_unit_test(parks_and_answers),

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Our DHT nodes among libtorrent's, on loopback in a network namespace of the
-test's own: each finds what the other announced, items of BEP 44 go both ways.
-"""
+test's own: each finds what the other announced, items of BEP 44 go both ways,
+and libtorrent takes a sample of ours (BEP 51)."""
 
 import ctypes
 import hashlib
@@ -114,6 +114,19 @@ def peers_both_ways(theirs, ours):
     print("peers: both ways; ours was stored by", stored)
 
 
+def samples_of_ours(theirs, ours):
+    """BEP 51, whose other side is e2e's: libtorrent asks ours what it
+    stores."""
+    address = ours[0].address.split(":")[0], 6881
+    found = wait_alert(
+        theirs[1], lt.dht_sample_infohashes_alert,
+        lambda a: (a.num_infohashes, list(a.samples), a.num_nodes)
+        if a.endpoint == address else None,
+        lambda: theirs[1].dht_sample_infohashes(address, sha1(HASH_LT)))
+    assert found[0] > 0 and sha1(HASH_LT) in found[1] and found[2] > 0, found
+    print("samples: libtorrent has ours", found[0])
+
+
 def immutable_both_ways(theirs, ours):
     target = theirs[1].dht_put_immutable_item("from libtorrent")
     text = str(target)
@@ -187,6 +200,7 @@ def main():
         node.ask("status")["good"] >= 6 for node in ours))
     print("contacts:", [node.ask("status") for node in ours])
     peers_both_ways(theirs, ours)
+    samples_of_ours(theirs, ours)
     immutable_both_ways(theirs, ours)
     mutable_both_ways(theirs, ours, "pepper")
     mutable_both_ways(theirs, ours, "")

@@ -236,6 +236,87 @@ static void ipv6_alone(void **state)
 	assert_true(stats(&w.nodes[3]).family[DHT_IPV6].is_id_good);
 }
 
+/* A node with an address in each network. */
+static void twin_sends(void *arg, const struct addr *to, const void *bytes,
+		       size_t len)
+{
+	struct world_node *wn = arg;
+	struct world_node *six = wn->arg;
+
+	world_send(&w, node_family(to) == DHT_IPV6 ? &six->a : &wn->a, to,
+		   bytes, len);
+}
+
+static void twin_hears(struct world_node *self, const struct addr *from,
+		       const uint8_t *bytes, size_t len)
+{
+	receive(self->arg, from, bytes, len);
+}
+
+static struct world_node *add_twin(void)
+{
+	char text[ADDR_TEXT_BYTES];
+	struct addr a = world_public(&w), b;
+	struct world_node *wn = world_place(&w, &a), *six;
+	struct dht_cfg cfg = {
+		.send = twin_sends,
+		.arg = wn,
+		.hasher = w.hasher,
+		.has = {true, true},
+	};
+
+	(void)snprintf(text, sizeof(text), "[2a00:%x::1]:6881", w.n);
+	b = world_addr(text);
+	six = world_place(&w, &b);
+	wn->arg = six;
+	six->on_datagram = twin_hears;
+	six->arg = wn;
+	for (size_t i = 0; i < sizeof(cfg.seed); i++)
+		cfg.seed[i] = (uint8_t)rng_next(&w.rng);
+	assert_int_equal(dht_node_new(&cfg, w.now_us, &wn->node), 0);
+	world_rearm(wn);
+	return wn;
+}
+
+/* BEP 32: two networks, with an id and a table for each. Who is told of the one
+ * finds the other by it; and what is announced is found in both. */
+static void both_networks(void **state)
+{
+	struct world_node *twins[20];
+	struct dht_id hash;
+	struct watch t;
+	uint32_t n_6 = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 20; i++) {
+		twins[i] = add_twin();
+		if (i == 1) /* one has to know of the other network */
+			dht_node_endpoint(
+				twins[1]->node, w.now_us,
+				&((struct world_node *)twins[0]->arg)->a);
+		if (i > 0)
+			dht_node_endpoint(twins[i]->node, w.now_us,
+					  &twins[0]->a);
+		world_rearm(twins[i]);
+		world_run(&w, 5000000);
+	}
+	world_run(&w, 120000000);
+	for (uint32_t i = 0; i < 20; i++) {
+		struct dht_stats st = stats(twins[i]);
+
+		assert_true(st.family[DHT_IPV4].n_good >= 12);
+		assert_true(st.family[DHT_IPV6].n_good >= 12);
+		assert_true(st.family[DHT_IPV4].is_id_good);
+		assert_true(st.family[DHT_IPV6].is_id_good);
+	}
+	hash = announce(twins[4]);
+	t = look_for(twins[15], &hash);
+	for (uint32_t i = 0; i < t.n_peers; i++)
+		n_6 += t.peers[i].sa.sa_family == AF_INET6;
+	assert_int_equal(t.n_peers, 2);
+	assert_int_equal(n_6, 1);
+}
+
 /* A search that starts before anybody is known begins with the first contact.
  */
 static void waits_for_the_first_contact(void **state)
@@ -1096,6 +1177,7 @@ int main(void)
 		TEST(fifty_nodes),
 		TEST(half_are_dead),
 		TEST(ipv6_alone),
+		TEST(both_networks),
 		TEST(waits_for_the_first_contact),
 		TEST(nobody_there),
 		TEST(cancelled),

@@ -64,8 +64,9 @@ struct world {
 	struct buf file;
 	bool is_private; /* the torrent made next is (BEP 27) */
 	enum world_kind kind;
-	bool has_dht;	 /* nodes started now have one, and know node 0 */
-	bool has_faults; /* the stores of nodes started now can fail */
+	bool has_dht; /* nodes started now have one, and know node 0 … */
+	bool has_no_router; /* … or nobody */
+	bool has_faults;    /* the stores of nodes started now can fail */
 	uint64_t unverified_bytes; /* each engine's cap; 0: plenty */
 	struct node nodes[WORLD_NODES];
 };
@@ -402,7 +403,7 @@ static void node_start(struct world *w, unsigned ix, enum holds holds,
 
 	n->w = w;
 	cfg.has_dht = w->has_dht;
-	if (w->has_dht && ix > 0) {
+	if (w->has_dht && !w->has_no_router && ix > 0) {
 		(void)snprintf(router, sizeof(router), "127.0.0.1:%u",
 			       engine_port(w->nodes[0].engine));
 		cfg.dht_bootstrap = routers;

@@ -35,6 +35,13 @@ static bool is_announced(void *arg)
 	return v.node.stored_peers > 0;
 }
 
+static bool knows_somebody(void *arg)
+{
+	struct node *n = arg;
+
+	return !dht_node_is_lost(mainline_node(engine_dht(n->engine)));
+}
+
 static bool has_failed(void *arg)
 {
 	return ((struct node *)arg)->has_failed;
@@ -128,17 +135,88 @@ static void hurry_has_a_budget(void **state)
 	assert_true(m->hurry_paid_us > mainline_now_us(m));
 }
 
-static void private_ones_stay_out(void **state)
+static bool is_calm_over(void *arg)
+{
+	const struct mainline *m = engine_dht(((struct node *)arg)->engine);
+
+	return m->n_calm_running == 0;
+}
+
+/* What is announced again and again waits until the messages of the search
+ * before it are earned, and pays for its own. */
+static void calm_ones_have_a_budget(void **state)
 {
 	struct world *w = *state;
+	struct node *n = &w->nodes[1];
+	struct mainline *m;
+	uint64_t begun_us;
+
+	dht_world(w);
+	node_start(w, 0, HOLDS_NONE, NULL, 0, false);
+	node_start(w, 1, HOLDS_ALL, NULL, 0, false);
+	m = engine_dht(n->engine);
+	world_run(w, knows_somebody, n);
+	m->is_ready = true; /* this is all there is */
+	begun_us = mainline_now_us(m);
+	m->paid_us = begun_us + UINT64_C(3600) * 1000000;
+	node_add(n);
+	mainline_on_turn(m);
+	assert_int_equal(m->n_calm_running, 0);
+	m->paid_us = 0;
+	mainline_on_turn(m);
+	assert_int_equal(m->n_calm_running, 1);
+	world_run(w, is_calm_over, n);
+	assert_true(m->paid_us >= begun_us + 1000000 / SEEK_CALM_PER_S);
+	assert_true(is_announced(&w->nodes[0]));
+}
+
+static unsigned seeks_of(struct node *n)
+{
 	struct mainline_view v;
 
+	mainline_view(engine_dht(n->engine), &v);
+	return v.seeks;
+}
+
+/* Nor is one that was only a hash until its metadata came; and to its peers no
+ * word is said of the DHT. */
+static void private_ones_stay_out(void **state)
+{
+	const unsigned zero = 0;
+	struct world *w = *state;
+
 	w->is_private = true;
+	w->has_no_router = true;
 	dht_world(w);
 	node_start(w, 0, HOLDS_ALL, NULL, 0, false);
 	node_add(&w->nodes[0]);
-	mainline_view(engine_dht(w->nodes[0].engine), &v);
-	assert_int_equal(v.seeks, 0);
+	assert_int_equal(seeks_of(&w->nodes[0]), 0);
+	node_start(w, 1, HOLDS_NONE, &zero, 1, false);
+	magnet_to(&w->nodes[1], false);
+	world_run(w, node_is_ready, &w->nodes[1]);
+	assert_int_equal(seeks_of(&w->nodes[1]), 0);
+	node_start(w, 2, HOLDS_NONE, &zero, 1, false);
+	node_add(&w->nodes[2]);
+	node_read(&w->nodes[2], 0, PIECES * PIECE);
+	assert_int_equal(seeks_of(&w->nodes[2]), 0);
+	assert_false(knows_somebody(&w->nodes[2]));
+}
+
+/* Peers say where their nodes are (BEP 5's PORT): who knows nobody in the DHT
+ * begins there, on both sides. */
+static void peers_lead_into_the_dht(void **state)
+{
+	const unsigned zero = 0;
+	struct world *w = *state;
+
+	w->has_no_router = true;
+	dht_world(w);
+	node_start(w, 0, HOLDS_ALL, NULL, 0, false);
+	node_add(&w->nodes[0]);
+	node_start(w, 1, HOLDS_NONE, &zero, 1, false);
+	node_add(&w->nodes[1]);
+	world_run(w, knows_somebody, &w->nodes[1]);
+	world_run(w, knows_somebody, &w->nodes[0]);
 }
 
 static void removed_ones_are_gone(void **state)
@@ -172,7 +250,9 @@ int main(void)
 		T(announces_again_when_there_are_more),
 		T(guest_that_nobody_has_fails),
 		T(hurry_has_a_budget),
+		T(calm_ones_have_a_budget),
 		T(private_ones_stay_out),
+		T(peers_lead_into_the_dht),
 		T(removed_ones_are_gone),
 	};
 

@@ -27,6 +27,9 @@
  *      next: more would drive out what is being read.
  *   6. What is owed is in the window as well, until it was asked for again or
  *      the run is OWED_BEHIND_BYTES further.
+ *   7. A run that is not longer than `quiet_bytes` has none: its reader found
+ *      here all that he read. He may be one who only looks, as somebody did
+ *      before him, and his run ends where that one's did.
  *
  * A change is reported when the window's end moves by a step, when it first
  * appears, reaches the end of the file, or vanishes. The step is a quarter of
@@ -76,7 +79,7 @@ static uint64_t room_for(const struct ahead_net *net)
 	return net->room_bytes;
 }
 
-/* Rules 3 to 5, before the end of the file. */
+/* Rules 3 to 5 and 7, before the end of the file. */
 static uint64_t window_for(const struct ahead *a, const struct ahead_net *net)
 {
 	uint64_t least = max_u64(AHEAD_MIN_BYTES, net->piece_bytes);
@@ -85,6 +88,8 @@ static uint64_t window_for(const struct ahead *a, const struct ahead_net *net)
 	uint64_t cap = 2 * (rate / 1000) * (trip_us / 1000);
 	uint64_t want = GROWTH * min_u64(a->run_bytes, AHEAD_MAX_BYTES);
 
+	if (a->run_bytes <= net->quiet_bytes)
+		return 0;
 	cap = max_u64(cap, START_CAP_BYTES);
 	want = max_u64(min_u64(want, cap), least);
 	if (net->room_bytes != 0)

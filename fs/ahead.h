@@ -12,6 +12,8 @@ enum {
 	AHEAD_MAX_BYTES = 64 << 20,
 	AHEAD_REORDER_BYTES = 2 << 20, /* the kernel sends its reads in this
 					  much disorder */
+	AHEAD_QUIET_BYTES = 8 << 20,   /* more than who only looks reads in one
+					  place: ffprobe's 5 MB */
 };
 
 struct ahead {
@@ -25,13 +27,16 @@ struct ahead {
 
 void ahead_init(struct ahead *a);
 
-/* What is known of the network: the window is at least rate × (rtt + slack). */
+/* What is known of the network: the window is at least rate × (rtt + slack).
+ * And of the reader. */
 struct ahead_net {
 	uint64_t rate_Bps;
 	uint32_t rtt_us;
 	uint32_t piece_bytes;
 	/* What of the window can be kept until it is read; 0: all of it. */
 	uint64_t room_bytes;
+	/* 0 once he read what was not here, else AHEAD_QUIET_BYTES. */
+	uint64_t quiet_bytes;
 };
 
 /* ahead_on_read — a read of [off, off + len) of a file of `size` bytes. True

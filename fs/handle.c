@@ -247,13 +247,13 @@ static uint64_t room_for(const struct handle *h, uint64_t room_bytes)
 }
 
 /* The view walks the torrent's peers: not for every read. */
-static const struct ahead_net *net_of(struct handle *h)
+static void look_at_net(struct handle *h)
 {
 	uint64_t now = loop_now_us(h->m->loop);
 	struct torrent_view v;
 
 	if (h->net_us != 0 && now - h->net_us < HANDLE_NET_US)
-		return &h->net;
+		return;
 	torrent_view(h->shown->torrent, &v);
 	h->net = (struct ahead_net){
 		.rate_Bps = v.down_Bps,
@@ -262,6 +262,12 @@ static const struct ahead_net *net_of(struct handle *h)
 		.room_bytes = room_for(h, v.room_bytes),
 	};
 	h->net_us = now;
+}
+
+static const struct ahead_net *net_of(struct handle *h)
+{
+	look_at_net(h);
+	h->net.quiet_bytes = h->has_missed ? 0 : AHEAD_QUIET_BYTES;
 	return &h->net;
 }
 
@@ -285,18 +291,22 @@ static bool is_held(const struct handle *h, uint64_t off, uint32_t len)
 	return ix > last;
 }
 
-/* Who finds his first bytes here comes after somebody who looked, and is not
- * helped by what that one did not stay for. */
-static void ask_for_ends(struct handle *h, uint64_t off, uint32_t read_len)
+static void ask_for_ends(struct handle *h, uint64_t off)
 {
 	const struct mi_file *f = handle_file(h);
 	uint64_t len = f->len_bytes < ENDS_BYTES ? f->len_bytes : ENDS_BYTES;
 
 	if (!ends_matter(f->path[f->n_path - 1]) ||
-	    !ends_are_near(off, f->len_bytes) || is_held(h, off, read_len))
+	    !ends_are_near(off, f->len_bytes))
 		return;
 	set_cursor(h, &h->end[0], 0, len);
 	set_cursor(h, &h->end[1], f->len_bytes - len, len);
+}
+
+void handle_on_wait(struct handle *h, uint64_t off_bytes, uint32_t len_bytes)
+{
+	if (!h->has_missed && warmth_is_ready(h->shown))
+		h->has_missed = !is_held(h, off_bytes, len_bytes);
 }
 
 static void set_windows(struct handle *h, unsigned changed)
@@ -308,13 +318,14 @@ static void set_windows(struct handle *h, unsigned changed)
 				   h->runs.run[i].ahead.window_bytes);
 }
 
+/* Who finds here what he reads comes after somebody who looked, and is not
+ * helped by what that one did not stay for. */
 static void move_windows(struct handle *h, uint64_t off, uint32_t len)
 {
-
 	if (!warmth_is_ready(h->shown))
 		return;
-	if (h->runs.n_reads == 0)
-		ask_for_ends(h, off, len);
+	if (h->runs.n_reads == 0 && h->has_missed)
+		ask_for_ends(h, off);
 	set_windows(h, runs_on_read(&h->runs, off, len,
 				    handle_file(h)->len_bytes, net_of(h)));
 }

@@ -44,6 +44,7 @@ struct handle {
 	struct cursor *end[2];		 /* of the file, if they matter */
 	struct ahead_net net;
 	uint64_t net_us; /* when `net` was asked for; 0: never */
+	bool has_missed; /* something that was read was not here */
 	/* the read that last ran into its deadline; late_us 0: none did */
 	uint64_t late_us;
 	uint64_t late_off;
@@ -79,6 +80,10 @@ void handle_on_removed(struct mount *m, struct shown *s);
 
 /* handle_file — the torrent's file. */
 const struct mi_file *handle_file(const struct handle *h);
+
+/* handle_on_wait — a read of the file is not answered at once; from the first
+ * on that is for want of bytes its reader is read ahead for. */
+void handle_on_wait(struct handle *h, uint64_t off_bytes, uint32_t len_bytes);
 
 /* handle_on_late — a read of the file has just run into its deadline. */
 void handle_on_late(struct handle *h, uint64_t off_bytes, uint32_t len_bytes);

@@ -224,6 +224,7 @@ static int begin(struct readop *op)
 
 	if (t == NULL || torrent_state(t) == TORRENT_OPENING)
 		return 0;
+	handle_on_wait(h, op->off_bytes, op->len_bytes);
 	return torrent_read_start(t, handle_file(h)->off_bytes + op->off_bytes,
 				  op->len_bytes, on_bytes, op, &op->rd);
 }

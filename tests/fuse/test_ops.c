@@ -16,6 +16,7 @@
 #include "core/mem.h"
 #include "core/metainfo.h"
 #include "fs/fs_limits.h"
+#include "fs/ahead.h"
 #include "fs/inode.h"
 #include "kernel.h"
 #include "tests/lib/fake_torrent.h"
@@ -807,15 +808,17 @@ static void window_follows_the_reader(void **state)
 	struct kernel *k = kernel_new(READ_MS, LOOKUP_MS);
 	struct metainfo *mi = fake_metainfo_new("m", 0xcc, files, 2);
 	struct torrent *t = fake_add(k->engine, &mi->id);
-	uint64_t top = inode_base(&mi->id), off, len;
+	uint64_t top = inode_base(&mi->id), off, len, unique;
 	struct fuse_open_out o;
 
 	fake_ready(t, mi);
 	assert_int_equal(mount_on_ready(k->m, t), 0);
-	fake_hold(t, mi->total_bytes);
 	assert_int_equal(kernel_open(k, top | 2, O_RDONLY, &o), 0);
-	kernel_wait(k, kernel_read_start(k, top | 2, o.fh, 0, 16384));
+	unique = kernel_read_start(k, top | 2, o.fh, 0, 16384);
+	kernel_turn(k);
 	assert_int_equal(fake_cursors(t), 0);
+	fake_hold(t, mi->total_bytes);
+	kernel_wait(k, unique);
 	kernel_wait(k, kernel_read_start(k, top | 2, o.fh, 16384, 16384));
 	assert_int_equal(fake_cursors(t), 1);
 	fake_window(t, &off, &len);
@@ -826,6 +829,51 @@ static void window_follows_the_reader(void **state)
 	assert_int_equal(len, 0);
 	kernel_release(k, top | 2, o.fh);
 	assert_int_equal(fake_cursors(t), 0);
+	kernel_free(k);
+	fake_metainfo_free(mi);
+}
+
+static void read_on(struct kernel *k, uint64_t node, uint64_t fh, uint64_t from,
+		    uint64_t to)
+{
+	for (uint64_t off = from; off < to; off += 128 << 10)
+		kernel_wait(k, kernel_read_start(k, node, fh, off, 128 << 10));
+}
+
+/* Who finds here all that he reads may be one who only looks, as somebody did
+ * before: what that one did not read is not fetched for him. Until he reads
+ * something that is not here, or on for longer than who looks. */
+static void who_finds_all_here_has_no_window(void **state)
+{
+	static const struct fake_file files[] = {{"film.mkv", 64 << 20, 0}};
+	struct kernel *k = kernel_new(READ_MS, LOOKUP_MS);
+	struct metainfo *mi = fake_metainfo_new("m", 0xcc, files, 1);
+	struct torrent *t = fake_add(k->engine, &mi->id);
+	uint64_t top = inode_base(&mi->id), off, len, unique;
+	struct fuse_open_out o;
+
+	fake_ready(t, mi);
+	assert_int_equal(mount_on_ready(k->m, t), 0);
+	fake_hold(t, 2 << 20);
+	assert_int_equal(kernel_open(k, top | 1, O_RDONLY, &o), 0);
+	read_on(k, top | 1, o.fh, 0, 2 << 20);
+	assert_int_equal(fake_cursors(t), 0);
+	unique = kernel_read_start(k, top | 1, o.fh, 2 << 20, 128 << 10);
+	kernel_turn(k);
+	assert_int_equal(fake_cursors(t), 1);
+	fake_window(t, &off, &len);
+	assert_int_equal(off, (2 << 20) + (128 << 10));
+	assert_true(len >= 8 << 20);
+	fake_hold(t, 32 << 20);
+	kernel_wait(k, unique);
+	kernel_release(k, top | 1, o.fh);
+
+	assert_int_equal(kernel_open(k, top | 1, O_RDONLY, &o), 0);
+	read_on(k, top | 1, o.fh, 0, AHEAD_QUIET_BYTES);
+	assert_int_equal(fake_cursors(t), 0);
+	read_on(k, top | 1, o.fh, AHEAD_QUIET_BYTES, AHEAD_QUIET_BYTES + 1);
+	assert_int_equal(fake_cursors(t), 1);
+	kernel_release(k, top | 1, o.fh);
 	kernel_free(k);
 	fake_metainfo_free(mi);
 }
@@ -1289,6 +1337,7 @@ int main(void)
 		cmocka_unit_test(errors_become_eio),
 		cmocka_unit_test(stalled_readers_delay_nobody),
 		cmocka_unit_test(window_follows_the_reader),
+		cmocka_unit_test(who_finds_all_here_has_no_window),
 		cmocka_unit_test(a_film_is_asked_for_at_both_ends),
 		cmocka_unit_test(xattrs),
 		cmocka_unit_test(xattr_lists),

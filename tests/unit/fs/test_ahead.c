@@ -140,7 +140,7 @@ static void window_keeps_ahead(void **state)
  * And no step asks for much at once, however long the window has become. */
 static void moves_in_steps(void **state)
 {
-	struct ahead_net large = {50000000, 50000, 4 << 20, 0};
+	struct ahead_net large = {50000000, 50000, 4 << 20, 0, 0};
 	unsigned reports = 0, large_reports = 0, reads = 0;
 	struct ahead a, b;
 
@@ -283,9 +283,9 @@ static void ends_with_the_file(void **state)
  * whatever nonsense is measured. */
 static void follows_the_network(void **state)
 {
-	struct ahead_net far = {50000000, 150000, 1 << 20, 0};
-	struct ahead_net slow = {100000, 50000, 1 << 18, 0};
-	struct ahead_net wild = {UINT64_MAX, UINT32_MAX, UINT32_MAX, 0};
+	struct ahead_net far = {50000000, 150000, 1 << 20, 0, 0};
+	struct ahead_net slow = {100000, 50000, 1 << 18, 0, 0};
+	struct ahead_net wild = {UINT64_MAX, UINT32_MAX, UINT32_MAX, 0, 0};
 	struct ahead a, b, c;
 
 	ahead_init(&a);
@@ -373,6 +373,27 @@ static void owed_bytes_go(void **state)
 	assert_sound(&a);
 }
 
+/* Of a reader who has found here all that he read only a long run counts; the
+ * moment he does not, the whole of it does. */
+static void quiet_readers_get_none(void **state)
+{
+	struct ahead_net quiet = lan;
+	struct ahead a;
+
+	quiet.quiet_bytes = 8 * MIB;
+	ahead_init(&a);
+	for (uint64_t off = 0; off < 8 * MIB; off += 128 * KIB)
+		assert_false(rd(&a, off, 128 * KIB, &quiet));
+	assert_int_equal(a.window_bytes, 0);
+	assert_true(rd(&a, 8 * MIB, 128 * KIB, &quiet));
+	assert_int_equal(a.window_bytes, 4 * (8 * MIB + 128 * KIB));
+	ahead_init(&a);
+	for (uint64_t off = 0; off < MIB; off += 128 * KIB)
+		assert_false(rd(&a, off, 128 * KIB, &quiet));
+	assert_true(rd(&a, MIB, 128 * KIB, &lan));
+	assert_int_equal(a.window_bytes, 4 * (MIB + 128 * KIB));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,6 +417,7 @@ int main(void)
 		cmocka_unit_test(fits_the_room),
 		cmocka_unit_test(owed_bytes_stay),
 		cmocka_unit_test(owed_bytes_go),
+		cmocka_unit_test(quiet_readers_get_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,8 @@ enum {
 	/* A request on the control socket: the longest .torrent in base64, and
 	 * some words. */
 	STEER_LINE_MAX = 130 << 20,
+	/* One that is decoded on the loop: in about a millisecond. */
+	STEER_LINE_NOW = 384 << 10,
 	/* An answer: the status of some 100 000 torrents. */
 	STEER_ANSWER_MAX = 64 << 20,
 	STEER_CONNECTIONS_MAX = 16,

@@ -1,6 +1,7 @@
 /* library — how a torrent comes into the mount.
  *
- * Happy path of a .torrent: its directory is in the root at once, the engine
+ * Happy path of a .torrent: it is parsed, by a worker if it is long, its
+ * directory is in the root at once, the engine
  * has it, and it is written down; when that is durable, who added it is
  * answered. Of a magnet link: the engine looks for the metadata, and the link
  * is written down, which is the answer; when the metadata comes, the wish
@@ -53,6 +54,7 @@ void library_op_free(struct library_op *op)
 		loop_task_cancel(op->m->loop, &op->task);
 	}
 	library_source_fini(&op->src);
+	warmth_parse_fini(&op->parse);
 	mem_free(op);
 }
 
@@ -109,7 +111,7 @@ void library_end(struct mount *m)
 		if (op->leave != NULL)
 			engine_leave_cancel(op->leave);
 		op->leave = NULL;
-		if (op->state != OP_KEEPING) {
+		if (op->state != OP_KEEPING && op->state != OP_PARSING) {
 			library_op_free(op);
 			continue;
 		}
@@ -176,58 +178,35 @@ void library_keep(struct library_op *op, const struct record *rec,
 
 /* ---- a torrent whose metadata is there ---- */
 
-int library_describe(const struct metainfo *mi, struct record *rec)
+void library_describe(const struct metainfo *mi, const struct tree *tree,
+		      struct record *rec)
 {
-	struct tree *t;
-	int err = tree_new(mi, &t);
-
-	if (err != 0)
-		return err;
 	rec->id = mi->id;
 	rec->is_magnet = false;
 	rec->time_s = mi->created_s > 0 ? mi->created_s : rec->added_s;
 	rec->size_bytes = mi->total_bytes;
-	rec->n_nodes = tree_count(t);
-	rec->n_subdirs = tree_subdirs(t, TREE_TOP);
+	rec->n_nodes = tree_count(tree);
+	rec->n_subdirs = tree_subdirs(tree, TREE_TOP);
 	(void)snprintf(rec->name, sizeof(rec->name), "%.240s", mi->name);
-	tree_free(t);
-	return 0;
-}
-
-int library_show_new(struct mount *m, const struct record *rec,
-		     struct metainfo *mi, struct shown **out)
-{
-	int err = roster_add(&m->roster, rec, out);
-
-	if (err == 0)
-		err = warmth_put(m, *out, mi);
-	else
-		metainfo_free(mi);
-	if (err != 0)
-		return err;
-	root_changed(m);
-	return 0;
 }
 
 static void add_torrent(struct library_op *op)
 {
 	struct record rec = {.by = op->by, .added_s = clock_wall_s()};
 	struct mount *m = op->m;
-	struct metainfo *mi = op->src.mi;
 	struct shown *s;
-	int err = library_describe(mi, &rec);
+	int err;
 
-	op->src.mi = NULL;
-	if (err == 0)
-		err = library_show_new(m, &rec, mi, &s);
-	else
-		metainfo_free(mi);
+	library_describe(op->parse.mi, op->parse.tree, &rec);
+	err = roster_add(&m->roster, &rec, &s);
 	if (err != 0) {
-		library_answer(op, err,
-			       err == E2BIG ? "it has too many files"
-					    : err_text(err));
+		library_answer(op, err, err_text(err));
 		return;
 	}
+	warmth_put(m, s, op->parse.mi, op->parse.tree);
+	op->parse.mi = NULL;
+	op->parse.tree = NULL;
+	root_changed(m);
 	op->is_new = true;
 	s->is_kept = true;
 	roster_record(s, &rec);
@@ -330,7 +309,7 @@ static void keep_guest(struct library_op *op, struct shown *s)
 	s->is_kept = true;
 	roster_record(s, &rec);
 	op->err = EEXIST;
-	if (op->src.mi != NULL)
+	if (op->parse.mi != NULL)
 		library_keep(op, &rec, span_of(op->src.raw, op->src.raw_len),
 			     s->name);
 	else
@@ -339,9 +318,12 @@ static void keep_guest(struct library_op *op, struct shown *s)
 
 static void give_hints(struct library_op *op, struct torrent *t)
 {
-	struct engine_source src = {.mi = op->src.mi, .magnet = op->src.magnet};
+	struct engine_source src = {.mi = op->parse.mi,
+				    .magnet = op->src.magnet};
 
-	op->src.mi = NULL;
+	tree_free(op->parse.tree);
+	op->parse.tree = NULL;
+	op->parse.mi = NULL;
 	op->src.magnet = NULL;
 	(void)engine_add(op->m->engine, src, &t); /* EEXIST */
 }
@@ -405,16 +387,71 @@ void library_begin(struct library_op *op)
 	else if (is_replaced(m, &op->id))
 		add_torrent(op);
 	else
-		library_answer(op, EEXIST, op->src.mi->name);
+		library_answer(op, EEXIST, op->parse.mi->name);
+}
+
+/* ---- what is in a file ---- */
+
+/* What is known of it by now counts: it may have been added meanwhile. */
+static void take_parsed(struct library_op *op)
+{
+	const struct warmth_parse *p = &op->parse;
+	char text[NAME_BUF_BYTES];
+
+	if (p->err == 0) {
+		op->id = p->mi->id;
+		library_begin(op);
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "not a valid torrent: %.160s",
+		       p->why.text);
+	if (p->err == ENOMEM)
+		library_answer(op, ENOMEM, err_text(ENOMEM));
+	else if (p->err == E2BIG)
+		library_answer(op, E2BIG, p->why.text);
+	else
+		library_answer(op, EINVAL, text);
+}
+
+static void on_parsed(struct job *job)
+{
+	struct library_op *op = CONTAINER_OF(job, struct library_op, parse.job);
+
+	if (op->m == NULL)
+		library_op_free(op);
+	else
+		take_parsed(op);
+}
+
+static void begin_file(struct library_op *op)
+{
+	struct mount *m = op->m;
+
+	op->parse = (struct warmth_parse){
+		.bytes = op->src.raw,
+		.len = op->src.raw_len,
+		.mi = op->src.mi,
+	};
+	op->src.mi = NULL;
+	if (m->keeper == NULL || op->src.raw_len <= m->warmth.now_max) {
+		warmth_parse(&op->parse, m->warmth.hasher);
+		take_parsed(op);
+		return;
+	}
+	op->state = OP_PARSING;
+	op->parse.job =
+		(struct job){.run = warmth_job_parse, .done = on_parsed};
+	m->keeper->work(m->keeper->ctx, &op->parse.job);
 }
 
 int library_add(struct mount *m, struct library_source *src TAKES,
 		enum record_by by, library_fn *done, void *arg,
 		struct library_op **out)
 {
-	const struct torrent_id *id =
-		src->mi != NULL ? &src->mi->id : &src->magnet->id;
-	struct library_op *op = library_op_new(m, id, done, arg);
+	static const struct torrent_id unknown;
+	const struct magnet *magnet = src->magnet;
+	struct library_op *op = library_op_new(
+		m, magnet != NULL ? &magnet->id : &unknown, done, arg);
 
 	ASSERT_LOOP(m->loop);
 	if (op == NULL) {
@@ -424,7 +461,10 @@ int library_add(struct mount *m, struct library_source *src TAKES,
 	op->src = *src;
 	memset(src, 0, sizeof(*src));
 	op->by = by;
-	library_begin(op);
+	if (magnet != NULL)
+		library_begin(op);
+	else
+		begin_file(op);
 	if (out != NULL)
 		*out = op;
 	return 0;

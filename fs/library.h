@@ -37,8 +37,9 @@ void library_end(struct mount *m);
 
 /* library_add — `src` is taken. `done` says 0, with the name in the root, or
  * of a wish what it is known by until then; EEXIST, with the same: it was there
- * before (and got the source's trackers); or another error, with a line for a
- * person. STYLE habit 21. */
+ * before (and got the source's trackers); EINVAL: it is no .torrent; or another
+ * error, with a line for a person. A long file is looked at by a worker. STYLE
+ * habit 21. */
 int library_add(struct mount *m, struct library_source *src TAKES,
 		enum record_by by, library_fn *done, void *arg,
 		struct library_op **out);

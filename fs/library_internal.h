@@ -5,18 +5,20 @@
 
 #include "core/loop.h"
 #include "fs/library.h"
+#include "fs/warmth_job.h"
 
 struct engine_leave;
 struct metainfo;
 
 /* Something that was asked for.
  *
- *   ADD     WAITING  the same torrent is just going
+ *   ADD     PARSING  its file is looked at by a worker: `id` is not known
+ *           WAITING  the same torrent is just going
  *           KEEPING  it is there, and being written down
  *   REMOVE  KEEPING  it is being forgotten; nothing has changed yet
  *           GOING    answered; its data is going
  *   each    TOLD     `task` will answer, and then (but for GOING) free it */
-enum op_state { OP_WAITING, OP_KEEPING, OP_GOING, OP_TOLD };
+enum op_state { OP_PARSING, OP_WAITING, OP_KEEPING, OP_GOING, OP_TOLD };
 
 struct library_op {
 	TAILQ_ENTRY(library_op) link;
@@ -25,6 +27,7 @@ struct library_op {
 	enum op_state state;
 	struct torrent_id id;
 	struct library_source src; /* of what is added */
+	struct warmth_parse parse; /* what is made of that, if it is a file */
 	enum record_by by;
 	bool is_new; /* it goes again when it cannot be kept */
 	struct engine_leave *leave;
@@ -75,13 +78,9 @@ int library_wish(struct mount *m, struct library_source *src,
 /* library_on_forgotten — the keeper's word on a removal. */
 void library_on_forgotten(void *arg, int err, const struct record *r);
 
-/* library_show_new — a record in the root, WARM with `mi`, which is taken also
- * on failure. */
-int library_show_new(struct mount *m, const struct record *rec,
-		     struct metainfo *mi, struct shown **out);
-
-/* library_describe — what a record says of a metainfo. */
-int library_describe(const struct metainfo *mi, struct record *rec);
+/* library_describe — what a record says of a metainfo and its tree. */
+void library_describe(const struct metainfo *mi, const struct tree *tree,
+		      struct record *rec);
 
 /* library_begin — an addition, from the beginning. */
 void library_begin(struct library_op *op);

@@ -28,6 +28,7 @@
 #include "fs/nameop.h"
 #include "fs/readop.h"
 #include "fs/root.h"
+#include "fs/tree.h"
 #include "fs/warmth.h"
 #include "net/engine.h"
 #include "net/torrent.h"
@@ -120,31 +121,31 @@ void library_keep_info(struct library_op *op, const struct shown *s,
 /* A wish, or a guest, has come true. */
 static int show(struct mount *m, struct torrent *t, struct wish *w)
 {
-	struct metainfo *mi = (struct metainfo *)(uintptr_t)torrent_metainfo(t);
+	const struct metainfo *mi = torrent_metainfo(t);
 	struct record rec = {.by = RECORD_BY_HASH,
 			     .added_s = torrent_added_s(t)};
+	struct tree *tree;
 	struct shown *s;
-	int err;
+	int err = tree_new(mi, &tree);
 
+	if (err != 0)
+		return err;
 	if (w != NULL) {
 		rec.by = w->rec.by;
 		rec.added_s = w->rec.added_s;
 	}
-	err = library_describe(mi, &rec);
-	if (err == 0)
-		err = roster_add(&m->roster, &rec, &s);
-	if (err != 0)
+	library_describe(mi, tree, &rec);
+	err = roster_add(&m->roster, &rec, &s);
+	if (err != 0) {
+		tree_free(tree);
 		return err;
+	}
 	s->is_kept = w != NULL && w->is_kept;
 	if (w != NULL) {
 		s->source_at = w->rec.source_at;
 		s->source_len = w->rec.source_len;
 	}
-	err = warmth_adopt(m, s, t);
-	if (err != 0) {
-		roster_remove(&m->roster, s);
-		return err;
-	}
+	warmth_adopt(m, s, t, tree);
 	root_changed(m);
 	return 0;
 }

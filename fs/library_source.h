@@ -8,8 +8,9 @@
 struct magnet;
 struct metainfo;
 
-/* Either a metainfo or a magnet, and the bytes that it was made of, which are
- * remembered: a .torrent file, or the link. */
+/* A magnet or a metainfo, and the bytes that it was made of, which are
+ * remembered: the link, or a .torrent file. The file alone will do: then it is
+ * not known yet whether it is one. */
 struct library_source {
 	struct metainfo *mi;
 	struct magnet *magnet;

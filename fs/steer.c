@@ -4,7 +4,7 @@
  *   1. A connection is accepted if the kernel says that its other end is root
  *      or who runs us.
  *   2. Bytes are read up to the end of a line, the line is decoded
- *      (steer_request.c) and answered (steer_verb.c).
+ *      (steer_request.c; a long one by a worker) and answered (steer_verb.c).
  *   3. While an answer waits to leave, or is not known yet (what is added is
  *      being written down), nothing more is read.
  *
@@ -38,7 +38,9 @@
 #include "core/queue.h"
 #include "fs/fs_limits.h"
 #include "fs/mount_internal.h"
+#include "fs/keeper.h"
 #include "fs/steer_internal.h"
+#include "fs/steer_job.h"
 #include "fs/steer_request.h"
 
 struct steer_conn {
@@ -52,7 +54,8 @@ struct steer_conn {
 	unsigned n_tries;
 	int given_fd; /* that came along with the line; -1: none */
 	struct steer_later later;
-	bool is_waiting; /* for `later` or `again` */
+	struct steer_decode *decode; /* a worker has the line; NULL: none */
+	bool is_waiting;	     /* for `later`, `again` or `decode` */
 	struct buf in, out;
 	size_t looked_at; /* no line ends in so much of `in` */
 	size_t sent;	  /* of out */
@@ -86,6 +89,8 @@ static void conn_free(struct steer_conn *c)
 	c->s->n_conns--;
 	loop_task_cancel(c->s->m->loop, &c->next);
 	steer_later_cancel(&c->later);
+	if (c->decode != NULL)
+		c->decode->conn = NULL;
 	loop_io_free(c->io);
 	loop_timer_free(c->idle);
 	loop_timer_free(c->again);
@@ -163,45 +168,104 @@ static void on_later(struct steer_later *later, int err, struct buf *out)
 
 /* EINPROGRESS: the answer comes later. EAGAIN: the line is to be tried once
  * more. */
-static int answer_line(struct steer_conn *c, size_t len)
+static int answer(struct steer_conn *c, struct steer_request *r, unsigned tries)
 {
-	struct steer_request r;
-	char why[STEER_WHY_BYTES];
-	int err = steer_request_decode((const char *)c->in.data, len, &r, why);
+	int err;
 
-	if (err != 0)
-		return steer_refuse(why, &c->out);
 	c->later.on_answer = on_later;
-	r.data_fd = c->given_fd;
-	err = steer_answer(c->s->m, &r, &c->later, &c->out);
-	steer_request_fini(&r);
-	if (err == EAGAIN && ++c->n_tries > STEER_TRIES)
+	r->data_fd = c->given_fd;
+	err = steer_answer(c->s->m, r, &c->later, &c->out);
+	steer_request_fini(r);
+	if (err == EAGAIN && ++c->n_tries > tries)
 		err = steer_refuse("what it asks for does not come from the "
 				   "disk",
 				   &c->out);
 	return err;
 }
 
+static int answer_line(struct steer_conn *c, size_t len)
+{
+	struct steer_request r;
+	char why[STEER_WHY_BYTES];
+	int err = steer_request_decode((const char *)c->in.data, len, &r, why);
+
+	return err == 0 ? answer(c, &r, STEER_TRIES)
+			: steer_refuse(why, &c->out);
+}
+
+static void wait_for_it(struct steer_conn *c)
+{
+	c->is_waiting = true;
+	(void)loop_io_want(c->io, 0);
+	is_alive(c);
+}
+
+static void end_line(struct steer_conn *c, int err)
+{
+	c->n_tries = 0;
+	drop_given(c);
+	if (err == EINPROGRESS) {
+		wait_for_it(c);
+		return;
+	}
+	loop_defer(c->s->m->loop, &c->next);
+	send_answer(c, err);
+}
+
+/* A line so long adds something, and is not tried again. */
+static void on_decoded(struct job *job)
+{
+	struct steer_decode *d = CONTAINER_OF(job, struct steer_decode, job);
+	struct steer_conn *c = d->conn;
+	int err;
+
+	if (c != NULL) {
+		c->decode = NULL;
+		c->is_waiting = false;
+		err = d->err == 0 ? answer(c, &d->r, 0)
+				  : steer_refuse(d->why, &c->out);
+		end_line(c, err);
+	}
+	steer_decode_free(d);
+}
+
+/* Another takes the line, and what lies behind it stays. */
+static int decode_later(struct steer_conn *c, size_t len)
+{
+	struct steer_decode *d = mem_new(struct steer_decode);
+	const struct keeper *k = c->s->m->keeper;
+
+	if (d == NULL)
+		return ENOMEM;
+	d->job = (struct job){.run = steer_job_decode, .done = on_decoded};
+	d->conn = c;
+	d->line = c->in;
+	d->len = len;
+	c->in = (struct buf){0};
+	buf_add(&c->in, d->line.data + len + 1, d->line.len - len - 1);
+	c->decode = d;
+	wait_for_it(c);
+	k->work(k->ctx, &d->job);
+	return 0;
+}
+
 static void serve_line(struct steer_conn *c, size_t len)
 {
-	int err = answer_line(c, len);
+	int err;
 
-	if (err == EAGAIN || err == EINPROGRESS) {
-		c->is_waiting = true;
-		(void)loop_io_want(c->io, 0);
-		is_alive(c);
+	if (len > STEER_LINE_NOW && c->s->m->keeper != NULL) {
+		if (decode_later(c, len) != 0)
+			conn_free(c);
+		return;
 	}
+	err = answer_line(c, len);
 	if (err == EAGAIN) {
+		wait_for_it(c);
 		loop_timer_start(c->again, STEER_AGAIN_MS * UINT64_C(1000));
 		return;
 	}
-	c->n_tries = 0;
-	drop_given(c);
 	buf_cut(&c->in, len + 1);
-	if (err == EINPROGRESS)
-		return;
-	loop_defer(c->s->m->loop, &c->next);
-	send_answer(c, err);
+	end_line(c, err);
 }
 
 /* Answer the first line that is there. */

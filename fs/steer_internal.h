@@ -26,11 +26,12 @@ struct steer_later {
 	void (*on_answer)(struct steer_later *later, int err, struct buf *out);
 };
 
-/* steer_answer — do what the request says; its answer, a line with its end,
+/* steer_answer — do what the request says (a file to add is taken out of it);
+ * its answer, a line with its end,
  * goes into `out`. 0; EINPROGRESS: it comes through `later`, unless that is
  * cancelled; EAGAIN: what it asks for is on its way from the disk; ENOMEM: then
  * it may have been done all the same. */
-int steer_answer(struct mount *m, const struct steer_request *r,
+int steer_answer(struct mount *m, struct steer_request *r,
 		 struct steer_later *later, struct buf *out);
 void steer_later_cancel(struct steer_later *later);
 

@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base64.h"
 #include "core/err.h"
+#include "core/mem.h"
 
 static const struct {
 	const char *name;
@@ -68,6 +70,22 @@ static int take_text(json_t *root, const char *key, const char **out,
 	return 0;
 }
 
+static int take_file(json_t *root, struct steer_request *r, size_t *n_keys,
+		     char why[STEER_WHY_BYTES])
+{
+	const char *text;
+	int err = take_text(root, "metainfo", &text, n_keys, why);
+
+	if (err != 0)
+		return err;
+	err = base64_decode(text, strlen(text), &r->file, &r->file_len);
+	if (err == EBADMSG)
+		return refuse(why, "not a valid torrent: not base64", "");
+	if (err != 0)
+		(void)refuse(why, err_text(err), "");
+	return err;
+}
+
 static int take_source(json_t *root, struct steer_request *r, size_t *n_keys,
 		       char why[STEER_WHY_BYTES])
 {
@@ -81,7 +99,7 @@ static int take_source(json_t *root, struct steer_request *r, size_t *n_keys,
 				      r->data);
 	}
 	if (json_object_get(root, "metainfo") != NULL)
-		return take_text(root, "metainfo", &r->metainfo, n_keys, why);
+		return take_file(root, r, n_keys, why);
 	return take_text(root, "magnet", &r->magnet, n_keys, why);
 }
 
@@ -180,6 +198,8 @@ int steer_request_decode(const char *line, size_t len,
 	if (root == NULL)
 		return refuse(why, "not JSON: ", error.text);
 	err = take(root, out, why);
+	if (err == 0 && out->file != NULL) /* it may be long */
+		(void)json_object_del(root, "metainfo");
 	if (err != 0)
 		steer_request_fini(out);
 	return err;
@@ -188,5 +208,6 @@ int steer_request_decode(const char *line, size_t len,
 void steer_request_fini(struct steer_request *r)
 {
 	json_decref(r->json);
+	mem_free(r->file);
 	*r = (struct steer_request){0};
 }

@@ -55,10 +55,12 @@ enum { STEER_WHY_BYTES = 160 };
 /* Strings point into `json`. */
 struct steer_request {
 	enum steer_verb verb;
-	const char *path, *torrent;    /* NULL: not for this verb */
-	const char *magnet, *metainfo; /* add: one of them */
-	const char *data;	       /* add; or NULL */
-	int data_fd; /* the caller's: what came along, or -1 */
+	const char *path, *torrent; /* NULL: not for this verb */
+	const char *magnet;	    /* add: this, or: */
+	uint8_t *file;		    /* a .torrent; who takes it leaves NULL */
+	size_t file_len;
+	const char *data; /* add; or NULL */
+	int data_fd;	  /* the caller's: what came along, or -1 */
 	bool has_rate, is_up;
 	uint64_t Bps;
 	const char *key, *value, *sig;
@@ -68,8 +70,8 @@ struct steer_request {
 	void *json;
 };
 
-/* steer_request_decode — the line without its end. 0; EBADMSG, with a line for
- * a person in `why`; then there is nothing to free. */
+/* steer_request_decode — the line without its end. 0; EBADMSG or ENOMEM, with a
+ * line for a person in `why`; then there is nothing to free. Thread: any. */
 int steer_request_decode(const char *line, size_t len,
 			 struct steer_request *out, char why[STEER_WHY_BYTES]);
 void steer_request_fini(struct steer_request *r);

@@ -5,11 +5,11 @@
 #include "fs/steer_request.h"
 
 struct library_source;
-struct mount;
 
 /* steer_source — into `out`, which the caller ends also after an error; then
- * `why` has a line for a person. */
-int steer_source(struct mount *m, const struct steer_request *r,
-		 struct library_source *out, char why[STEER_WHY_BYTES]);
+ * `why` has a line for a person. A file is taken out of `r`, and not looked at.
+ */
+int steer_source(struct steer_request *r, struct library_source *out,
+		 char why[STEER_WHY_BYTES]);
 
 #endif

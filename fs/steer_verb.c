@@ -52,7 +52,7 @@
 
 struct call {
 	struct mount *m;
-	const struct steer_request *r;
+	struct steer_request *r;
 	struct control_json o;
 	json_t *answer;
 	char why[STEER_WHY_BYTES]; /* not empty: that is the answer */
@@ -469,7 +469,7 @@ static bool add_data(struct call *c, const struct library_source *src)
 static void add(struct call *c)
 {
 	struct library_source src = {0};
-	int r = steer_source(c->m, c->r, &src, c->why);
+	int r = steer_source(c->r, &src, c->why);
 
 	c->later->is_removal = false;
 	if (r == 0 && !add_data(c, &src)) {
@@ -551,7 +551,7 @@ int steer_refuse(const char *why_not, struct buf *out)
 	return r;
 }
 
-int steer_answer(struct mount *m, const struct steer_request *r,
+int steer_answer(struct mount *m, struct steer_request *r,
 		 struct steer_later *later, struct buf *out)
 {
 	struct call c = {.m = m, .r = r, .o = {.m = m}, .later = later};

@@ -231,10 +231,15 @@ bool upload_is_due(const struct upload *u)
 	return u->name != NULL && u->is_changed && upload_is_torrent(u->name);
 }
 
-void upload_taken(struct upload *u, bool is_added)
+void upload_taken(struct upload *u)
 {
 	u->is_changed = false;
-	u->is_added = is_added;
+	u->is_added = false;
+}
+
+void upload_added(struct upload *u)
+{
+	u->is_added = true;
 }
 
 /* ---- its name ---- */

@@ -57,10 +57,11 @@ int upload_cut(struct mount *m, struct upload *u, uint64_t len);
 struct span upload_bytes(const struct upload *u);
 
 /* upload_is_due — it is called NAME.torrent, and has changed since it was
- * taken last. upload_taken — now, and whether it is a torrent: then its name
- * goes a second after its last close. */
+ * taken last. upload_taken — now. upload_added — it was a torrent: then its
+ * name goes a second after its last close. */
 bool upload_is_due(const struct upload *u);
-void upload_taken(struct upload *u, bool is_added);
+void upload_taken(struct upload *u);
+void upload_added(struct upload *u);
 bool upload_is_torrent(const char *name);
 
 /* upload_rename — what had that name goes. 0 or ENOMEM. upload_unlink — it has

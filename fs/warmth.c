@@ -178,6 +178,7 @@ static void put_to_sleep(struct mount *m, struct shown *s)
 {
 	struct warmth_leave *l = mem_new(struct warmth_leave);
 	struct torrent *t = s->torrent;
+	struct tree *tree = s->tree;
 	enum engine_data data = ENGINE_KEEP_DATA;
 	struct torrent_view v;
 
@@ -189,14 +190,15 @@ static void put_to_sleep(struct mount *m, struct shown *s)
 	if (v.held_bytes > 0 && engine_is_seeding(m->engine))
 		data = ENGINE_SLEEP_DATA;
 	leave_list(m, s);
+	s->tree = NULL;
 	roster_drop(s); /* what it lends of `t` may go now */
 	if (engine_leave(m->engine, t, &s->id, data, on_left, l, &l->leave) !=
 	    0) {
 		mem_free(l);
-		(void)warmth_adopt(m, s, t); /* without memory: COLD, and the
-					       engine keeps it */
+		warmth_adopt(m, s, t, tree); /* without memory: as before */
 		return;
 	}
+	tree_free(tree);
 	LIST_INSERT_HEAD(&m->warmth.leaves, l, link);
 	s->held_bytes = 0;
 	warmth_sleeping(m, s, v.held_bytes);
@@ -283,32 +285,23 @@ uint64_t warmth_held_bytes(const struct mount *m)
 
 /* ---- more ---- */
 
-int warmth_put(struct mount *m, struct shown *s, struct metainfo *mi)
+void warmth_put(struct mount *m, struct shown *s, struct metainfo *mi TAKES,
+		struct tree *tree TAKES)
 {
-	int err = tree_new(mi, &s->tree);
-
-	if (err != 0) {
-		metainfo_free(mi);
-		return err;
-	}
 	s->mi = mi;
+	s->tree = tree;
 	enter_list(m, s);
-	return 0;
 }
 
-int warmth_adopt(struct mount *m, struct shown *s, struct torrent *t)
+void warmth_adopt(struct mount *m, struct shown *s, struct torrent *t,
+		  struct tree *tree TAKES)
 {
 	/* Nobody changes it: what WARM owns is const as well, but for its
 	 * end. */
-	struct metainfo *mi = (struct metainfo *)(uintptr_t)torrent_metainfo(t);
-	int err = tree_new(mi, &s->tree);
-
-	if (err != 0)
-		return err;
-	s->mi = mi;
+	s->mi = (struct metainfo *)(uintptr_t)torrent_metainfo(t);
+	s->tree = tree;
 	roster_wake(s, t);
 	enter_list(m, s);
-	return 0;
 }
 
 /* What came of its metadata is shown, or logged. */

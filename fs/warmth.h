@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "core/loop.h"
+#include "core/own.h"
 #include "core/queue.h"
 
 struct engine_leave;
@@ -18,6 +19,7 @@ struct warmth_leave;
 struct warmth_read;
 struct shown;
 struct torrent;
+struct tree;
 
 TAILQ_HEAD(shown_list, shown);
 LIST_HEAD(warmth_reads, warmth_read);
@@ -41,11 +43,14 @@ int warmth_init(struct mount *m);
 /* warmth_end — reads of records that are under way come to nothing. */
 void warmth_end(struct mount *m);
 
-/* warmth_put — `s` is WARM with `mi`, which is taken also on failure. */
-int warmth_put(struct mount *m, struct shown *s, struct metainfo *mi);
+/* warmth_put — `s` is WARM with these. */
+void warmth_put(struct mount *m, struct shown *s, struct metainfo *mi TAKES,
+		struct tree *tree TAKES);
 
-/* warmth_adopt — `s` is AWAKE with a READY torrent that was not made for it. */
-int warmth_adopt(struct mount *m, struct shown *s, struct torrent *t);
+/* warmth_adopt — `s` is AWAKE with a READY torrent that was not made for it.
+ * `tree`: of its metadata. */
+void warmth_adopt(struct mount *m, struct shown *s, struct torrent *t,
+		  struct tree *tree TAKES);
 
 /* warmth_warm — at least WARM. 0; EAGAIN: its metadata is being read, and
  * whoever parks with again.h is called when it is there; EIO: it cannot be;

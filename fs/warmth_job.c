@@ -11,10 +11,11 @@
 
 void warmth_parse(struct warmth_parse *p, struct hasher *hasher)
 {
-	p->mi = NULL;
 	p->tree = NULL;
-	p->err = metainfo_parse_file(p->bytes, p->len, hasher, &p->mi, &p->why);
-	if (p->err == 0 && inode_base(&p->mi->id) != p->base) {
+	p->err = p->mi != NULL ? 0
+			       : metainfo_parse_file(p->bytes, p->len, hasher,
+						     &p->mi, &p->why);
+	if (p->err == 0 && p->base != 0 && inode_base(&p->mi->id) != p->base) {
 		p->err = EBADMSG;
 		(void)snprintf(p->why.text, sizeof(p->why.text),
 			       "it is another torrent's");

@@ -1,5 +1,5 @@
-/* warmth_job — metadata that was read becomes a tree, off the loop: that of a
- * million files takes seconds. Thread: worker, between hand-over and `done`. */
+/* warmth_job — metadata becomes a tree, off the loop: that of a million files
+ * takes seconds. Thread: worker, between hand-over and `done`. */
 #ifndef SHOAL_FS_WARMTH_JOB_H
 #define SHOAL_FS_WARMTH_JOB_H
 
@@ -13,11 +13,11 @@ struct warmth_parse {
 	/* set before hand-over */
 	const uint8_t *bytes; /* lent */
 	size_t len;
-	uint64_t base; /* whose they must be (inode.h) */
+	uint64_t base; /* whose they must be (inode.h); 0: anybody's */
 	/* what came of it: 0, EBADMSG, EFBIG, E2BIG or ENOMEM */
 	int err;
 	struct mi_error why;
-	struct metainfo *mi;
+	struct metainfo *mi; /* may be set before; freed upon an error */
 	struct tree *tree;
 };
 

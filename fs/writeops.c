@@ -23,7 +23,6 @@
 
 #include "core/err.h"
 #include "core/mem.h"
-#include "core/metainfo.h"
 #include "fs/library.h"
 #include "fs/mount_internal.h"
 #include "fs/node.h"
@@ -38,6 +37,7 @@ struct writeop {
 	struct mount *m;
 	fuse_req_t req;
 	struct library_op *op;
+	uint64_t upload; /* that is added: its number */
 	struct signpost_wait wait;
 };
 
@@ -189,31 +189,38 @@ void writeops_release(fuse_req_t req, struct fuse_file_info *fi)
 	fuse_reply_err(req, 0);
 }
 
-/* Add what is in it; replies. */
+/* It was kept open until now. */
+static void on_added(void *arg, int err, const char *text)
+{
+	struct writeop *w = arg;
+	struct upload *u = upload_by_number(w->m, w->upload);
+
+	if (u != NULL && (err == 0 || err == EEXIST))
+		upload_added(u);
+	if (u != NULL)
+		upload_close(w->m, u);
+	on_done(w, err, text);
+}
+
+/* Add what is in it; replies. A file that is closed goes with that. */
 static void take(struct mount *m, fuse_req_t req, struct upload *u)
 {
 	struct span b = upload_bytes(u);
-	struct library_source src = {0};
-	struct mi_error why;
-	struct writeop *w;
-	int r;
+	struct library_source src = {.raw = mem_dup(b.ptr, b.len),
+				     .raw_len = b.len};
+	struct writeop *w = park(m, req);
+	int r = src.raw != NULL && w != NULL ? 0 : ENOMEM;
 
-	r = metainfo_parse_file(b.ptr, b.len, m->warmth.hasher, &src.mi, &why);
-	upload_taken(u, r == 0);
-	if (r != 0) {
-		fuse_reply_err(req, r == ENOMEM ? ENOMEM : EINVAL);
-		return;
+	upload_taken(u);
+	upload_open(u);
+	if (r == 0) {
+		w->upload = upload_number(u);
+		r = library_add(m, &src, RECORD_BY_COPY, on_added, w, &w->op);
 	}
-	src.raw = mem_dup(b.ptr, b.len);
-	src.raw_len = b.len;
-	w = park(m, req);
-	if (src.raw == NULL || w == NULL)
-		r = ENOMEM;
-	if (r == 0)
-		r = library_add(m, &src, RECORD_BY_COPY, on_done, w, &w->op);
 	if (r == 0)
 		return;
 	library_source_fini(&src);
+	upload_close(m, u);
 	if (w != NULL)
 		(void)finish(w);
 	fuse_reply_err(req, r);
@@ -304,15 +311,6 @@ void writeops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	ops_reply_err(req, r);
 }
 
-/* A file that is closed becomes a torrent by its name alone, and goes: nobody
- * will close it again. */
-static void take_renamed(struct mount *m, fuse_req_t req, struct upload *u)
-{
-	upload_open(u);
-	take(m, req, u);
-	upload_close(m, u);
-}
-
 /* Onto a torrent's name: EROFS. */
 void writeops_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		     fuse_ino_t newparent, const char *newname, unsigned flags)
@@ -336,7 +334,7 @@ void writeops_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	if (r == 0)
 		r = upload_rename(m, n.upload, newname);
 	if (r == 0 && upload_is_due(n.upload))
-		take_renamed(m, req, n.upload);
+		take(m, req, n.upload);
 	else
 		ops_reply_err(req, r);
 }

@@ -179,6 +179,20 @@ def scenario(lab):
     os.rmdir(mount.at("one"))
     shutil.copy(torrents["one"].file, mount.path)
     assert_same(mount.at("one"), lab.path("c", "one"))
+    # So long that a worker looks at it; and the same, cut short.
+    with open(lab.path("c", "long"), "wb") as file:
+        file.truncate(320 << 20)
+    long = make_torrent(lab.path("c", "long"), piece=16384)
+    assert os.path.getsize(long.file) > 400_000
+    assert "added long" in ctl("add", long.file)
+    assert os.path.getsize(mount.at("long", "long")) == 320 << 20
+    ctl("rm", "long")
+    shutil.copy(long.file, mount.path)
+    assert os.path.getsize(mount.at("long", "long")) == 320 << 20
+    os.rmdir(mount.at("long"))
+    os.truncate(long.file, os.path.getsize(long.file) - 1)
+    refused(errno.EINVAL, shutil.copy, long.file, mount.path)
+    assert len(names()) == 4
     assert mount.stop() == 0
 
     # Nothing comes or goes.

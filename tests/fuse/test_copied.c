@@ -169,7 +169,8 @@ static void ends(void **state)
 	assert_true(upload_is_due(bad));
 	upload_close(m, bad);
 	assert_null(upload_by_name(m, "bad.torrent"));
-	upload_taken(good, true);
+	upload_taken(good);
+	upload_added(good);
 	assert_false(upload_is_due(good));
 	upload_close(m, good);
 	assert_ptr_equal(upload_by_name(m, "good.torrent"), good);

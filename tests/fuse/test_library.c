@@ -90,6 +90,15 @@ static int shelf_each_held(void *ctx, keeper_held_fn *fn, void *arg)
 	return 0;
 }
 
+static int shelf_keep(void *ctx, const struct record *r, struct span source,
+		      keeper_fn *done, void *arg)
+{
+	(void)ctx;
+	assert_true(source.len > 0);
+	done(arg, 0, r);
+	return 0;
+}
+
 static int shelf_forget(void *ctx, const struct record *r, keeper_fn *done,
 			void *arg)
 {
@@ -209,6 +218,7 @@ static struct fixture *make(unsigned n, unsigned n_pieces)
 		.count = shelf_count,
 		.each = shelf_each,
 		.each_held = shelf_each_held,
+		.keep = shelf_keep,
 		.forget = shelf_forget,
 		.read_now = shelf_read_now,
 		.read = shelf_read,
@@ -332,6 +342,82 @@ static void long_metadata_holds_nobody_up(void **state)
 	kernel_turn(f->k);
 	disk_answers(f);
 	end(f);
+}
+
+struct told {
+	int n, err;
+	char text[NAME_BUF_BYTES];
+};
+
+static void on_told(void *arg, int err, const char *text)
+{
+	struct told *t = arg;
+
+	t->n++;
+	t->err = err;
+	(void)snprintf(t->text, sizeof(t->text), "%.255s", text);
+}
+
+static void add(struct fixture *f, const void *file, size_t len, struct told *t)
+{
+	struct library_source src = {.raw = mem_dup(file, len), .raw_len = len};
+
+	*t = (struct told){0};
+	assert_int_equal(
+		library_add(f->m, &src, RECORD_BY_CONTROL, on_told, t, NULL),
+		0);
+	kernel_turn(f->k);
+}
+
+/* What is added and long is parsed by a worker: meanwhile others are answered,
+ * and it is nowhere. What is no torrent is told so. Who adds it twice at once
+ * has it once. A mount that ends meanwhile tells nobody. */
+static void adding_what_is_long_holds_nobody_up(void **state)
+{
+	struct fixture *f = make_many();
+	struct told first, again;
+	struct fuse_entry_out e;
+	struct job *job;
+	struct source s;
+
+	begin(f);
+	f->m->warmth.now_max = 100;
+	make_source(&s, 5000, 40);
+	add(f, s.raw.data, s.raw.len, &first);
+	assert_int_equal(first.n, 0);
+	assert_int_equal(kernel_lookup(f->k, INODE_ROOT, "0001", &e), 0);
+	assert_int_equal(kernel_lookup(f->k, INODE_ROOT, "5000", &e), ENOENT);
+	job = f->shelf.job;
+	assert_non_null(job);
+	f->shelf.job = NULL;
+	add(f, s.raw.data, s.raw.len, &again);
+	worker_answers(f);
+	f->shelf.job = job;
+	worker_answers(f);
+	kernel_turn(f->k);
+	assert_int_equal(again.n, 1);
+	assert_int_equal(again.err, 0);
+	assert_string_equal(again.text, "5000");
+	assert_int_equal(first.n, 1);
+	assert_int_equal(first.err, EEXIST);
+	assert_int_equal(f->m->roster.n, MANY + 1);
+
+	add(f, s.raw.data, s.raw.len - 1, &first);
+	worker_answers(f);
+	kernel_turn(f->k);
+	assert_int_equal(first.n, 1);
+	assert_int_equal(first.err, EINVAL);
+	assert_non_null(strstr(first.text, "not a valid torrent"));
+	add(f, "d4:infodee", 10, &first); /* it is short */
+	assert_null(f->shelf.job);
+	assert_int_equal(first.err, EINVAL);
+
+	buf_fini(&s.raw);
+	make_source(&s, 5001, 40);
+	add(f, s.raw.data, s.raw.len, &first);
+	buf_fini(&s.raw);
+	end(f);
+	assert_int_equal(first.n, 0);
 }
 
 /* A disk that fails is EIO to all who wait; who comes later tries again. */
@@ -574,6 +660,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_waits_shares_a_read),
 		cmocka_unit_test(long_metadata_holds_nobody_up),
+		cmocka_unit_test(adding_what_is_long_holds_nobody_up),
 		cmocka_unit_test(a_failed_read_is_not_for_good),
 		cmocka_unit_test(damaged_metadata_is_an_error),
 		cmocka_unit_test(removed_while_it_is_read),

@@ -36,16 +36,11 @@
  *   6. a piece whose row may be in the index for its torrent alone is in its
  *      torrent's `claimed`.
  *
- * A piece whose file has a root is put as leaves of the file, into the blob
- * that all torrents with it have in common; what was written there is proven by
- * the root, so whoever else writes there writes the same. Nothing else ever
- * goes there: what is staged, and a hybrid's piece that only v1 has proven,
- * goes to a blob of the torrent's own, and its row is the torrent's.
- *
- * A put without data stands on what was written before: staged, put as leaves,
- * or brought by another torrent. It takes the same way with nothing to write.
- * What it stands on may have been written long ago and be clean, or dirty and
- * of any blob: so it believes no batch in which any sync failed.
+ * To which blob a put goes: batch_way.c. One without data stands on what was
+ * written before: staged, put as leaves, or brought by another torrent. If it
+ * is not copied it takes the same way with nothing to write. What it stands on
+ * may have been written long ago and be clean, or dirty and of any blob: so it
+ * believes no batch in which any sync failed.
  *
  * What runs in `done` may put, forget, read and close; nothing here is kept
  * over such a call but the disk. */
@@ -149,6 +144,7 @@ static void put_end(struct disk *d, struct put *p)
 	struct blob_set *set = &p->t->blobs;
 
 	TAILQ_REMOVE(&d->puts, p, link);
+	batch_way_end_copy(p);
 	note_end(p);
 	room_end_put(p);
 	disk_doubt_look(d);
@@ -289,8 +285,10 @@ static void on_written(struct blob_io *io)
 		room_on_written(p);
 		p->err = add_leaves(p);
 	}
-	if (p->err == 0)
+	if (p->err == 0) {
 		trust(p);
+		batch_way_end_copy(p);
+	}
 	if (p->err != 0) {
 		put_end(d, p);
 		pump(d);
@@ -312,15 +310,10 @@ static bool has_room(const struct disk *d)
 	return unsynced < STORE_BATCH_BYTES;
 }
 
-/* What it stands on may have gone while it waited. */
 static void begin(struct put *p)
 {
-	if (p->err == 0 && p->is_old && p->kind == PUT_PIECE &&
-	    !joint_has_all(&p->leaves))
-		p->err = ENOENT;
-	if (p->err == 0 && p->is_old && p->kind == PUT_OWN &&
-	    p->t->units.units[p->piece_ix].is_spoilt)
-		p->err = EIO;
+	if (p->err == 0)
+		p->err = batch_way_err(p);
 	if (p->err != 0)
 		p->io->n_runs = 0;
 	room_begin_put(p);
@@ -356,41 +349,6 @@ static void pump(struct disk *d)
 }
 
 /* ---- the calls ---- */
-
-/* Which way a piece goes: to everybody who has its file, when its root proves
- * it, or to where this torrent alone looks. Of what was put already, as leaves,
- * or came from others, there is nothing to write; what was staged lies where no
- * one else looks. */
-static void choose(struct put *p, bool has_data)
-{
-	struct disk_torrent *t = p->t;
-
-	p->is_hybrid = t->mi->has_v1;
-	p->is_old = !has_data;
-	if (!joint_piece(&t->joint, p->piece_ix, &p->leaves))
-		return;
-	if (has_data ? joint_is_proven(&p->leaves, p->piece_ix)
-		     : joint_has_all(&p->leaves))
-		p->kind = PUT_PIECE;
-}
-
-static int plan(struct put *p, uint32_t at_bytes, struct blk *data)
-{
-	struct disk_torrent *t = p->t;
-	struct spot_map map = disk_files_map(t);
-
-	p->io = blobs_io_new(&map, p->kind == PUT_OWN ? SPOT_OWN : SPOT_SHARED,
-			     (uint64_t)p->piece_ix * t->mi->piece_bytes +
-				     at_bytes,
-			     p->bytes);
-	if (p->io == NULL)
-		return ENOMEM;
-	if (data != NULL) {
-		p->blk = blk_hold(data);
-		p->io->src = data->data;
-	}
-	return 0;
-}
 
 static void start(struct put *p, store_put_fn *done, void *arg)
 {
@@ -428,10 +386,8 @@ int batch_put(struct disk_torrent *t, uint32_t piece_ix, struct blk *data,
 	p->t = t;
 	p->piece_ix = piece_ix;
 	p->bytes = metainfo_body_bytes(t->mi, piece_ix);
-	choose(p, data != NULL);
-	if (p->kind == PUT_OWN)
-		p->cost = room_put_cost(t, piece_ix);
-	if (plan(p, 0, data) != 0) {
+	batch_way_choose(p, data != NULL);
+	if (batch_way_plan(p, 0, data) != 0) {
 		mem_free(p);
 		return ENOMEM;
 	}
@@ -456,7 +412,7 @@ int batch_put_leaves(struct disk_torrent *t, uint32_t piece_ix,
 		mem_free(p);
 		return EINVAL;
 	}
-	if (plan(p, at_bytes, data) != 0) {
+	if (batch_way_plan(p, at_bytes, data) != 0) {
 		mem_free(p);
 		return ENOMEM;
 	}
@@ -537,6 +493,8 @@ void batch_refuse_late(struct disk *d, uint64_t for_us)
 	while ((p = STAILQ_FIRST(&d->waiting)) != NULL &&
 	       now_us - p->since_us >= for_us &&
 	       (!room_fits(d, put_cost(p)) || room_is_barred(p))) {
+		if (batch_way_stay(p))
+			break;
 		STAILQ_REMOVE_HEAD(&d->waiting, queue);
 		p->err = ENOSPC;
 		put_end(d, p);

@@ -12,6 +12,7 @@ struct blk;
 struct disk;
 struct disk_torrent;
 struct job;
+struct put;
 struct worker_env;
 
 /* ---- staging.c ---- */
@@ -52,6 +53,21 @@ void batch_refuse_late(struct disk *d, uint64_t for_us);
 
 /* batch_drain — commit everything, and let every `done` run; blocks. */
 void batch_drain(struct disk *d);
+
+/* ---- batch_way.c ---- */
+
+/* batch_way_choose — where a piece goes, `has_data` or not; batch_way_plan —
+ * its blob_io, of bytes from `at` on. 0 or ENOMEM. batch_way_err — it is its
+ * turn: 0, or why it cannot go on. */
+void batch_way_choose(struct put *p, bool has_data);
+int batch_way_plan(struct put *p, uint32_t at_bytes, struct blk *data);
+int batch_way_err(const struct put *p);
+
+/* batch_way_stay — there is no room for a copy of what was staged: it is kept
+ * where it is. False: it is no copy. batch_way_end_copy — the first one can go,
+ * or there will be none; of puts that are copies, once. */
+bool batch_way_stay(struct put *p);
+void batch_way_end_copy(struct put *p);
 
 /* ---- batch_job.c ---- */
 

@@ -53,6 +53,8 @@ static int put_sync_err(const struct commit *c, const struct put *p)
 		const struct blob_set *set = p->io->runs[i].set;
 		const struct blob *b = p->io->runs[i].blob;
 
+		if (!p->io->runs[i].is_write)
+			continue; /* it is nobody's any more */
 		if (set->is_dir_syncing && set->sync_err != 0)
 			return EIO;
 		if (b != NULL && b->sync_err != 0)

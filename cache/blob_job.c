@@ -36,6 +36,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/torrent_id.h"
 
 enum {
@@ -318,14 +319,15 @@ static int read_all(struct blob_run *run, uint8_t *dst)
 	return blob_run_close(run, blob_run_read(run, 0, dst, run->len_bytes));
 }
 
-static int write_all(struct blob_io *io, struct blob_run *run)
+static int open_to_write(struct blob_run *run)
 {
-	int err = run->how == BLOB_FD_LENT ? check_size(run->fd, run)
-					   : blob_run_open(run);
+	return run->how == BLOB_FD_LENT ? check_size(run->fd, run)
+					: blob_run_open(run);
+}
 
-	if (err != 0)
-		return err;
-	err = look_behind(run, write_run(run, io->src + run->pos_bytes));
+static int close_written(struct blob_io *io, struct blob_run *run, int err)
+{
+	err = look_behind(run, err);
 	if (run->how != BLOB_FD_BRIEF)
 		return err;
 	if (err == 0 && fdatasync(run->fd) != 0) {
@@ -337,11 +339,51 @@ static int write_all(struct blob_io *io, struct blob_run *run)
 	return err;
 }
 
-void blob_job_run(struct job *job, struct worker_env *env)
+static int write_all(struct blob_io *io, struct blob_run *run)
 {
-	struct blob_io *io = CONTAINER_OF(job, struct blob_io, job);
+	int err = open_to_write(run);
 
-	ASSERT_WORKER();
+	if (err != 0)
+		return err;
+	return close_written(io, run, write_run(run, io->src + run->pos_bytes));
+}
+
+/* ---- from one blob into another ---- */
+
+static int copy_bytes(const struct blob_run *from, struct blob_run to)
+{
+	uint32_t len = from->len_bytes, at = 0;
+	uint8_t *buf = mem_alloc(STORE_SLICE_BYTES);
+	int err = buf != NULL ? 0 : ENOMEM;
+
+	while (at < len && err == 0) {
+		to.len_bytes = len - at < STORE_SLICE_BYTES ? len - at
+							    : STORE_SLICE_BYTES;
+		err = blob_run_read(from, at, buf, to.len_bytes);
+		if (err == 0)
+			err = write_run(&to, buf);
+		to.off_bytes += to.len_bytes;
+		at += to.len_bytes;
+	}
+	mem_free(buf);
+	return err;
+}
+
+static int copy(struct blob_io *io)
+{
+	struct blob_run *from = &io->runs[0], *to = &io->runs[1];
+	int err = blob_run_open(from);
+
+	if (err != 0)
+		return err;
+	err = open_to_write(to);
+	if (err == 0)
+		err = close_written(io, to, copy_bytes(from, *to));
+	return blob_run_close(from, err);
+}
+
+static void read_or_write(struct blob_io *io)
+{
 	for (uint32_t i = 0; i < io->n_runs && io->err == 0; i++) {
 		struct blob_run *run = &io->runs[i];
 
@@ -353,4 +395,15 @@ void blob_job_run(struct job *job, struct worker_env *env)
 				  io->src == NULL ? "read" : "write",
 				  err_text(io->err));
 	}
+}
+
+void blob_job_run(struct job *job, struct worker_env *env)
+{
+	struct blob_io *io = CONTAINER_OF(job, struct blob_io, job);
+
+	ASSERT_WORKER();
+	if (!io->is_copy)
+		read_or_write(io);
+	else if (io->n_runs > 0)
+		io->err = copy(io);
 }

@@ -48,6 +48,7 @@ struct blob_run {
 	const struct blob_home *home;
 	const char *name; /* of a shared blob; NULL: it is called by file_ix */
 	enum blob_fd how;
+	bool is_write;
 	bool may_make; /* nothing in it is held, so it may be made or cut */
 	/* loop only */
 	struct blob_set *set;
@@ -62,7 +63,8 @@ struct blob_run {
 STAILQ_HEAD(vet_queue, blob_io);
 
 /* A read or a write of one stretch of piece space; or a piece that is read to
- * be hashed, and goes nowhere (vet_job.h). */
+ * be hashed, and goes nowhere (vet_job.h); or one that goes from a blob into
+ * another. */
 struct blob_io {
 	struct job job;
 	/* set before hand-over, then read only */
@@ -70,6 +72,7 @@ struct blob_io {
 	const uint8_t *src;	  /* a write, or NULL: */
 	struct piececheck *check; /* what it must be; EBADMSG: it is not */
 	const uint8_t *root;	  /* of the piece, for `check`; or NULL */
+	bool is_copy;		  /* runs[0] is read, and runs[1] written */
 	bool is_hurried;	  /* somebody waits */
 	uint32_t len_bytes;	  /* of all runs */
 	struct vet_queue row;	  /* what goes with it (vet_job.h) */
@@ -87,7 +90,7 @@ struct blob_io {
 	struct blob_run runs[];
 };
 
-/* blob_job_run — job.run of a blob_io that is a read or a write. */
+/* blob_job_run — job.run of a blob_io that is a read, a write or a copy. */
 void blob_job_run(struct job *job, struct worker_env *env);
 
 /* The same in steps, of a run that is read. blob_run_open … blob_run_read (from

@@ -297,10 +297,15 @@ int blobs_read_now(const struct spot_map *map, uint64_t off_bytes,
 
 /* ---- by a worker ---- */
 
+static bool is_write(enum spot_aim aim)
+{
+	return aim == SPOT_OWN || aim == SPOT_SHARED;
+}
+
 /* Nobody stores zeros. */
 static bool is_run(const struct spot *s, enum spot_aim aim)
 {
-	return aim == SPOT_READ || s->kind == SPOT_BLOB;
+	return !is_write(aim) || s->kind == SPOT_BLOB;
 }
 
 static struct blob_run plan_run(const struct spot_map *map,
@@ -345,9 +350,10 @@ struct blob_io *blobs_io_new(const struct spot_map *map, enum spot_aim aim,
 	while (spot_next(&walk, &s)) {
 		if (!is_run(&s, aim))
 			continue;
-		io->runs[io->n_runs++] = plan_run(map, &s);
+		io->runs[io->n_runs] = plan_run(map, &s);
+		io->runs[io->n_runs++].is_write = is_write(aim);
 		/* No byte is written that nobody watches. */
-		if (aim != SPOT_READ && s.shared == NULL &&
+		if (is_write(aim) && s.shared == NULL &&
 		    blobs_watch(s.set, s.file_ix) == NULL) {
 			mem_free(io);
 			return NULL;
@@ -355,6 +361,30 @@ struct blob_io *blobs_io_new(const struct spot_map *map, enum spot_aim aim,
 	}
 	io->set = map->own;
 	io->len_bytes = len_bytes;
+	return io;
+}
+
+struct blob_io *blobs_copy_new(const struct spot_map *map, uint64_t off_bytes,
+			       uint32_t len_bytes)
+{
+	static const enum spot_aim aims[] = {SPOT_STAGED, SPOT_SHARED};
+	struct spot_walk walk;
+	struct spot s;
+	struct blob_io *io =
+		mem_zalloc(1, sizeof(*io) + 2 * sizeof(io->runs[0]));
+
+	if (io == NULL)
+		return NULL;
+	for (; io->n_runs < 2; io->n_runs++) {
+		spot_walk_init(&walk, map, aims[io->n_runs], off_bytes,
+			       len_bytes);
+		if (!spot_next(&walk, &s) || s.kind != SPOT_BLOB)
+			assert(!"it has no blob");
+		io->runs[io->n_runs] = plan_run(map, &s);
+	}
+	io->runs[1].is_write = true;
+	io->is_copy = true;
+	io->set = map->own;
 	return io;
 }
 
@@ -369,7 +399,7 @@ static bool is_made(const struct blob_run *run)
 				   : bits_has(&run->set->made, run->file_ix);
 }
 
-static void run_acquire(struct blob_run *run, bool is_write)
+static void run_acquire(struct blob_run *run)
 {
 	struct blob_set *set = run->set;
 	uint32_t key = run_key(run);
@@ -377,8 +407,8 @@ static void run_acquire(struct blob_run *run, bool is_write)
 
 	blobs_look_begin(&run->look,
 			 blobs_find_watched(set, run->shared, run->file_ix),
-			 is_write);
-	run->may_make = is_write && !is_made(run);
+			 run->is_write);
+	run->may_make = run->is_write && !is_made(run);
 	if (b != NULL && b->fd < 0)
 		return; /* BRIEF: somebody is just opening it */
 	if (b != NULL) {
@@ -437,9 +467,10 @@ static enum look_end run_release(struct blob_run *run, bool is_written)
 }
 
 /* Bytes that may be somebody else's are no answer. */
-static void doubt(struct blob_io *io, enum look_end end)
+static void doubt(struct blob_io *io, const struct blob_run *run,
+		  enum look_end end)
 {
-	if (end == LOOK_SAME || io->src != NULL)
+	if (end == LOOK_SAME || run->is_write)
 		return;
 	if (end == LOOK_LOST)
 		io->err = EIO;
@@ -450,10 +481,13 @@ static void doubt(struct blob_io *io, enum look_end end)
 void blobs_io_end(struct blob_io *io TAKES)
 {
 	struct blob_set *set = io->set;
-	bool is_written = io->src != NULL && io->err == 0;
+	bool is_done = io->err == 0;
 
-	for (uint32_t i = 0; i < io->n_runs; i++)
-		doubt(io, run_release(&io->runs[i], is_written));
+	for (uint32_t i = 0; i < io->n_runs; i++) {
+		struct blob_run *run = &io->runs[i];
+
+		doubt(io, run, run_release(run, run->is_write && is_done));
+	}
 	io->done(io);
 	blobs_set_drop(set);
 }
@@ -467,7 +501,7 @@ void blobs_io_begin(struct blob_io *io)
 {
 	for (uint32_t i = 0; i < io->n_runs; i++)
 		if (io->runs[i].how == BLOB_FD_BRIEF)
-			run_acquire(&io->runs[i], io->src != NULL);
+			run_acquire(&io->runs[i]);
 	blobs_set_hold(io->set);
 }
 
@@ -486,11 +520,11 @@ static void on_read(struct blob_io *io)
 	mem_free(io);
 }
 
-int blobs_read(const struct spot_map *map, uint64_t off_bytes,
-	       uint32_t len_bytes, uint8_t *dst,
+int blobs_read(const struct spot_map *map, enum spot_aim aim,
+	       uint64_t off_bytes, uint32_t len_bytes, uint8_t *dst,
 	       void (*done)(void *arg, int err), void *arg)
 {
-	struct blob_io *io = blobs_io_new(map, SPOT_READ, off_bytes, len_bytes);
+	struct blob_io *io = blobs_io_new(map, aim, off_bytes, len_bytes);
 
 	if (io == NULL)
 		return ENOMEM;

@@ -172,6 +172,12 @@ int blobs_read_now(const struct spot_map *map, uint64_t off_bytes,
 struct blob_io *blobs_io_new(const struct spot_map *map, enum spot_aim aim,
 			     uint64_t off_bytes, uint32_t len_bytes);
 
+/* blobs_copy_new — plan a copy of a piece's [off, off + len), all of it in one
+ * file with a root but for padding, from the torrent's own blob into the one
+ * for all. As blobs_io_new. */
+struct blob_io *blobs_copy_new(const struct spot_map *map, uint64_t off_bytes,
+			       uint32_t len_bytes);
+
 /* blobs_io_start — do it; `done` gets it back with its err, on a later turn,
  * and frees it. A write's blobs are dirty then. Holds the torrent's own set
  * until after `done`. */
@@ -182,9 +188,9 @@ void blobs_io_start(struct blob_io *io TAKES);
 void blobs_io_begin(struct blob_io *io);
 void blobs_io_end(struct blob_io *io TAKES);
 
-/* blobs_read — see store_read. */
-int blobs_read(const struct spot_map *map, uint64_t off_bytes,
-	       uint32_t len_bytes, uint8_t *dst,
+/* blobs_read — see store_read, store_read_staged. */
+int blobs_read(const struct spot_map *map, enum spot_aim aim,
+	       uint64_t off_bytes, uint32_t len_bytes, uint8_t *dst,
 	       void (*done)(void *arg, int err), void *arg);
 
 /* blobs_vet — hash [off, off + len), which is a piece: `done` says 0, or

@@ -168,7 +168,8 @@ uint64_t joint_leaves_due(const struct joint_file *f, uint32_t first,
 
 /* joint_coming_us — store_coming_us. */
 uint64_t joint_coming_us(const struct joint_torrent *t, uint32_t piece_ix,
-			 uint32_t at_bytes, uint32_t len_bytes);
+			 uint32_t at_bytes, uint32_t len_bytes,
+			 bool only_asked);
 
 /* joint_checked — the answer to cfg.check: 0: it matches; EBADMSG: it does not;
  * else it could not be asked. */

@@ -82,7 +82,7 @@ uint64_t joint_leaves_due(const struct joint_file *f, uint32_t first,
 
 /* The latest of one use; 0: nothing of it comes. */
 static uint64_t use_coming(const struct joint_use *use,
-			   const struct joint_piece *p)
+			   const struct joint_piece *p, bool only_asked)
 {
 	const struct joint_torrent *t = use->t;
 	uint64_t off, end, next, its, latest = 0;
@@ -99,7 +99,8 @@ static uint64_t use_coming(const struct joint_use *use,
 		its = t->ops->coming_us(
 			t->arg, (uint32_t)(off / piece_bytes),
 			(uint32_t)(off % piece_bytes),
-			(uint32_t)((next < end ? next : end) - off));
+			(uint32_t)((next < end ? next : end) - off),
+			only_asked);
 		if (its != UINT64_MAX && its > latest)
 			latest = its;
 	}
@@ -107,7 +108,7 @@ static uint64_t use_coming(const struct joint_use *use,
 }
 
 uint64_t joint_coming_us(const struct joint_torrent *t, uint32_t piece_ix,
-			 uint32_t at_bytes, uint32_t len_bytes)
+			 uint32_t at_bytes, uint32_t len_bytes, bool only_asked)
 {
 	const struct joint_use *use;
 	struct joint_piece p;
@@ -119,7 +120,7 @@ uint64_t joint_coming_us(const struct joint_torrent *t, uint32_t piece_ix,
 	if (bits_has(&t->changed, piece_ix) || bits_has(&t->unsure, piece_ix))
 		return loop_now_us(t->all->cfg.loop);
 	LIST_FOREACH (use, &p.use->file->uses, link) {
-		its = use != p.use ? use_coming(use, &p) : 0;
+		its = use != p.use ? use_coming(use, &p, only_asked) : 0;
 		latest = its > latest ? its : latest;
 	}
 	return latest != 0 ? latest : UINT64_MAX;

@@ -104,19 +104,30 @@ uint64_t mem_piece_bytes(const struct mem_piece *p)
 	return p->bytes;
 }
 
-uint32_t mem_piece_read(const struct mem_piece *p, uint32_t at_bytes,
-			uint32_t len_bytes, uint8_t *dst)
+struct blk *mem_piece_lend(const struct mem_piece *p, uint32_t at_bytes,
+			   uint32_t *at_in_part)
 {
 	uint32_t i = behind(p, at_bytes);
 	const struct part *part = i > 0 ? &p->v[i - 1] : NULL;
-	size_t skip, n;
 
 	if (part == NULL || at_bytes - part->at_bytes >= part->blk->len)
+		return NULL;
+	*at_in_part = at_bytes - part->at_bytes;
+	return part->blk;
+}
+
+uint32_t mem_piece_read(const struct mem_piece *p, uint32_t at_bytes,
+			uint32_t len_bytes, uint8_t *dst)
+{
+	uint32_t skip;
+	const struct blk *blk = mem_piece_lend(p, at_bytes, &skip);
+	size_t n;
+
+	if (blk == NULL)
 		return 0;
-	skip = at_bytes - part->at_bytes;
-	n = part->blk->len - skip;
+	n = blk->len - skip;
 	if (n > len_bytes)
 		n = len_bytes;
-	memcpy(dst, part->blk->data + skip, n);
+	memcpy(dst, blk->data + skip, n);
 	return (uint32_t)n;
 }

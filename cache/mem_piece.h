@@ -21,6 +21,11 @@ uint32_t mem_piece_has(const struct mem_piece *p, uint32_t at_bytes);
 /* mem_piece_bytes — of all parts. */
 uint64_t mem_piece_bytes(const struct mem_piece *p);
 
+/* mem_piece_lend — the part in which byte `at` lies, and where in it; or NULL.
+ */
+struct blk *mem_piece_lend(const struct mem_piece *p, uint32_t at_bytes,
+			   uint32_t *at_in_part);
+
 /* mem_piece_read — copy up to `len` bytes from byte `at`; how many. 0: nothing
  * lies there. */
 uint32_t mem_piece_read(const struct mem_piece *p, uint32_t at_bytes,

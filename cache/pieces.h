@@ -106,9 +106,8 @@ enum piece_state {
 	PIECE_CLEAN,
 };
 
-/* ---- one torrent ---- */
 struct pieces_ops {
-	/* The piece may be read and announced now. Before its waiters hear. */
+	/* It may be read and announced now; before its waiters hear. */
 	void (*on_verified)(void *arg, uint32_t piece_ix);
 	/* The bytes do not match the hash; the piece is FETCHING again. They
 	 * are where they were, to be replaced: in memory (pieces_place), or
@@ -130,16 +129,18 @@ struct pieces_ops {
 	 * is FETCHING, and must be abandoned before this returns. Who waits for
 	 * it gets the error then, unless memory can take it whole next time. */
 	void (*on_failed)(void *arg, uint32_t piece_ix, int err);
-	/* The store has all of it. It is FETCHING, to be given up as well. */
+	/* The store has all of it; it is FETCHING, and to be given up. */
 	void (*on_brought)(void *arg, uint32_t piece_ix);
+	void (*on_leaves)(void *arg, uint32_t ix); /* others put some of it */
 	/* What pieces_begin or pieces_open said EAGAIN for may be there now,
 	 * or EBUSY of pieces_begin. Always on a turn of its own. */
 	void (*on_room)(void *arg);
 	/* A held piece cannot be read, or kept: it is ABSENT now. */
 	void (*on_lost)(void *arg, uint32_t piece_ix);
-	uint64_t (*due_us)(void *arg, uint32_t piece_ix); /* store_share_ops */
+	/* As store_share_ops; the second of FETCHING ones. */
+	uint64_t (*due_us)(void *arg, uint32_t piece_ix);
 	uint64_t (*coming_us)(void *arg, uint32_t piece_ix, uint32_t at_bytes,
-			      uint32_t len_bytes); /* of FETCHING ones */
+			      uint32_t len_bytes, bool only_asked);
 };
 
 struct pieces_cfg {
@@ -168,7 +169,6 @@ int pieces_open_start(const struct pieces_cfg *cfg, pieces_open_fn *done,
 void pieces_close(struct pieces *ps TAKES, void (*gone)(void *arg), void *arg);
 
 enum piece_state pieces_state(const struct pieces *ps, uint32_t ix);
-
 /* pieces_have — may be read and announced. Lends. _keep_err — of the store. */
 int pieces_keep_err(const struct pieces *ps);
 const struct bits *pieces_have(const struct pieces *ps);

@@ -19,6 +19,7 @@
 #include <errno.h>
 
 #include "cache/stage.h"
+#include "cache/store.h"
 #include "core/blk.h"
 #include "core/err.h"
 #include "core/hash.h"
@@ -376,6 +377,8 @@ static void on_stage_right(struct slot *s)
 	int err;
 
 	s->ps->n_hashed++;
+	if (stage_knows_root(s->stage))
+		store_vouch(s->ps->st, s->ix);
 	err = pieces_settle_staged(s);
 	if (err != 0)
 		on_stage_failed(s, err);

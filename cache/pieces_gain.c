@@ -69,8 +69,11 @@ static void on_gained_leaves(void *arg, uint32_t ix, uint32_t at_bytes,
 {
 	struct pieces *ps = arg;
 
-	if (ps->cfg.layers != NULL && !bits_has(&ps->have, ix))
-		pieces_kept_gain(ps, ix, at_bytes, len_bytes);
+	if (ps->cfg.layers == NULL || bits_has(&ps->have, ix))
+		return;
+	pieces_kept_gain(ps, ix, at_bytes, len_bytes);
+	if (!ps->is_closed && ps->cfg.ops->on_leaves != NULL)
+		ps->cfg.ops->on_leaves(ps->cfg.arg, ix);
 }
 
 static void on_lost(void *arg, uint32_t ix)
@@ -118,7 +121,7 @@ static bool is_being_kept(const struct slot *s, uint32_t at_bytes,
 }
 
 static uint64_t coming_us(void *arg, uint32_t ix, uint32_t at_bytes,
-			  uint32_t len_bytes)
+			  uint32_t len_bytes, bool only_asked)
 {
 	const struct pieces *ps = arg;
 	const struct slot *s = pieces_slot(ps, ix);
@@ -131,7 +134,8 @@ static uint64_t coming_us(void *arg, uint32_t ix, uint32_t at_bytes,
 			return s->whole_us;
 		return ps->cfg.ops->coming_us != NULL
 			       ? ps->cfg.ops->coming_us(ps->cfg.arg, ix,
-							at_bytes, len_bytes)
+							at_bytes, len_bytes,
+							only_asked)
 			       : UINT64_MAX;
 	case PIECE_CHECKING:
 	case PIECE_SETTLING:
@@ -145,9 +149,11 @@ static uint64_t coming_us(void *arg, uint32_t ix, uint32_t at_bytes,
 }
 
 uint64_t pieces_coming_us(const struct pieces *ps, uint32_t ix,
-			  uint32_t at_bytes, uint32_t len_bytes)
+			  uint32_t at_bytes, uint32_t len_bytes,
+			  bool only_asked)
 {
-	return ps->st != NULL ? store_coming_us(ps->st, ix, at_bytes, len_bytes)
+	return ps->st != NULL ? store_coming_us(ps->st, ix, at_bytes, len_bytes,
+						only_asked)
 			      : UINT64_MAX;
 }
 

@@ -5,7 +5,8 @@
  * after a restart. So right leaves go to the store (store_put_leaves) when
  * their piece has nobody who wants more of it, or gives its memory back, or the
  * torrent is closed. What is put is a copy, so that the piece's memory can go
- * at once.
+ * at once. Of a staged piece what has no memory any more is read back, and
+ * hashed once more, before it is put; not if the torrent is closed.
  *
  * A kept leaf is read from the store. Should its piece be fetched after all,
  * its owner may copy the leaf from there into its place (pieces_is_kept); it is
@@ -20,10 +21,15 @@
 
 #include <string.h>
 
+#include "cache/cache_limits.h"
+#include "cache/stage.h"
 #include "cache/store.h"
 #include "core/blk.h"
+#include "core/hash.h"
+#include "core/layers.h"
 #include "core/loop.h"
 #include "core/mem.h"
+#include "core/merkle.h"
 #include "core/metainfo.h"
 
 static uint32_t first_leaf(const struct pieces *ps, uint32_t ix)
@@ -112,31 +118,100 @@ static void on_put(void *arg, uint32_t ix, enum store_phase phase, int err)
 	pieces_job_end(ps);
 }
 
+static void put_copy(struct pieces *ps, uint32_t ix, uint32_t at_bytes,
+		     struct blk *copy)
+{
+	struct keep *k = mem_new(struct keep);
+
+	if (k == NULL)
+		return;
+	*k = (struct keep){.ps = ps,
+			   .at_bytes = at_bytes,
+			   .len_bytes = (uint32_t)copy->len,
+			   .n_forgets = ps->n_forgets};
+	if (store_put_leaves(ps->st, ix, at_bytes, copy, on_put, k) == 0)
+		pieces_job_begin(ps);
+	else
+		mem_free(k);
+}
+
+/* Right leaves of which the store has the only copy, staged. */
+struct again {
+	struct pieces *ps;
+	struct blk *blk;
+	uint32_t ix, at_bytes;
+	uint8_t hashes[KEEP_RUN_LEAVES][HASH_SHA256_BYTES];
+};
+
+static bool is_still_right(const struct again *a)
+{
+	uint8_t is[KEEP_RUN_LEAVES * HASH_SHA256_BYTES];
+
+	merkle_leaves(a->ps->hasher, a->blk->data, a->blk->len, is);
+	return memcmp(is, a->hashes,
+		      (a->blk->len + VERIFY_BLOCK_BYTES - 1) /
+			      VERIFY_BLOCK_BYTES * HASH_SHA256_BYTES) == 0;
+}
+
+/* They may have been written over meanwhile. */
+static void on_again(void *arg, int err)
+{
+	struct again *a = arg;
+	struct pieces *ps = a->ps;
+
+	if (err == 0 && !ps->is_closed && is_still_right(a))
+		put_copy(ps, a->ix, a->at_bytes, a->blk);
+	blk_drop(a->blk);
+	mem_free(a);
+	pieces_job_end(ps);
+}
+
+static void put_again(struct slot *s, uint32_t at_bytes, uint32_t len_bytes)
+{
+	struct pieces *ps = s->ps;
+	struct again *a = mem_new(struct again);
+	uint32_t first = at_bytes / VERIFY_BLOCK_BYTES;
+	bool is_good = a != NULL;
+
+	for (uint32_t i = 0; is_good && i * VERIFY_BLOCK_BYTES < len_bytes; i++)
+		is_good = layers_leaf(ps->cfg.layers, s->ix, first + i,
+				      a->hashes[i]);
+	if (is_good)
+		a->blk = blk_new(ps->cfg.mem->pool, len_bytes);
+	if (!is_good || a->blk == NULL) {
+		mem_free(a);
+		return;
+	}
+	a->ps = ps;
+	a->ix = s->ix;
+	a->at_bytes = at_bytes;
+	if (store_read_staged(ps->st, s->ix, at_bytes, len_bytes, a->blk->data,
+			      on_again, a) == 0) {
+		pieces_job_begin(ps);
+		return;
+	}
+	blk_drop(a->blk);
+	mem_free(a);
+}
+
 static void put(struct slot *s, uint32_t at_bytes, uint32_t len_bytes)
 {
 	struct pieces *ps = s->ps;
-	struct keep *k;
 	struct blk *copy;
 	uint8_t *data;
 
-	if (pieces_leaf_lend(s, at_bytes, len_bytes, &data) == NULL)
+	if (pieces_leaf_lend(s, at_bytes, len_bytes, &data) == NULL) {
+		if (s->stage != NULL && stage_is_staged(s->stage, at_bytes) &&
+		    !ps->is_closed)
+			put_again(s, at_bytes, len_bytes);
 		return;
-	k = mem_new(struct keep);
-	copy = blk_new(ps->cfg.mem->pool, len_bytes);
-	if (k != NULL && copy != NULL) {
-		memcpy(copy->data, data, len_bytes);
-		*k = (struct keep){.ps = ps,
-				   .at_bytes = at_bytes,
-				   .len_bytes = len_bytes,
-				   .n_forgets = ps->n_forgets};
-		if (store_put_leaves(ps->st, s->ix, at_bytes, copy, on_put,
-				     k) == 0) {
-			pieces_job_begin(ps);
-			k = NULL;
-		}
 	}
+	copy = blk_new(ps->cfg.mem->pool, len_bytes);
+	if (copy == NULL)
+		return;
+	memcpy(copy->data, data, len_bytes);
+	put_copy(ps, s->ix, at_bytes, copy);
 	blk_drop(copy);
-	mem_free(k);
 }
 
 /* From leaf `i` on, those of one segment that are right and not kept. */

@@ -275,8 +275,8 @@ static void read_again(struct slot *s, uint32_t i)
 	*a = (struct again){.ps = ps, .ix = s->ix, .n_losses = ps->n_losses};
 	a->blk = blk_new(ps->cfg.mem->pool, left);
 	if (a->blk == NULL ||
-	    store_read(ps->st, (uint64_t)s->ix * ps->cfg.mi->piece_bytes + at,
-		       left, a->blk->data, on_again, a) != 0) {
+	    store_read_staged(ps->st, s->ix, at, left, a->blk->data, on_again,
+			      a) != 0) {
 		blk_drop(a->blk);
 		mem_free(a);
 		return;

@@ -74,9 +74,11 @@ void pieces_doubt_kept(struct pieces *ps, uint32_t ix);
 
 /* pieces_coming_us — when this part of the piece will be there, for it comes to
  * a piece of another torrent with the same file: to fetch it is to fetch it
- * twice. UINT64_MAX: it does not. */
+ * twice. UINT64_MAX: it does not, or, of `only_asked`, not all of it is there
+ * or asked for. */
 uint64_t pieces_coming_us(const struct pieces *ps, uint32_t ix,
-			  uint32_t at_bytes, uint32_t len_bytes);
+			  uint32_t at_bytes, uint32_t len_bytes,
+			  bool only_asked);
 
 /* pieces_lend — pieces_peek for a range of a piece: NULL unless it is right and
  * lies in memory in one run, and then `data` is where. */

@@ -27,10 +27,13 @@
 #include "core/merkle.h"
 #include "core/metainfo.h"
 
+/* What is of a torrent that is closed meanwhile cannot be picked. */
 static void doom(struct disk *d, struct unit *u)
 {
+	bool is_closed = u->set->t != NULL && u->set->t->mi == NULL;
+
 	if (u->state != UNIT_EMPTY && u->state != UNIT_LEAVING)
-		room_set_state(d, u, UNIT_DOOMED);
+		room_set_state(d, u, is_closed ? UNIT_FIXED : UNIT_DOOMED);
 	room_look(d);
 }
 
@@ -167,9 +170,11 @@ bool room_take(struct put *p)
 		return false;
 	}
 	if (!room_fits(d, cost) && cost > 0) {
-		if (p->t->is_closed || cost > d->room.limit_bytes)
+		if (p->t->is_closed || cost > d->room.limit_bytes) {
+			if (batch_way_stay(p))
+				return room_take(p);
 			p->err = ENOSPC;
-		else
+		} else
 			room_look(d);
 		return p->err != 0;
 	}

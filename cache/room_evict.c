@@ -100,9 +100,11 @@ static void tell(struct unit *u, bool was_doomed)
 			    unit_n_leaves(u));
 		return;
 	}
+	/* What was staged, and then copied, is held all the same. */
+	if (!was_doomed || bits_has(&t->claimed, ix))
+		joint_lost(&t->joint, ix);
 	bits_clear(&t->claimed, ix);
 	disk_doubt_clear_own(t, ix);
-	joint_lost(&t->joint, ix);
 	if (!was_doomed && t->joint.ops != NULL)
 		t->joint.ops->on_lost(t->joint.arg, ix);
 }

@@ -114,7 +114,7 @@ bool spot_next(struct spot_walk *w, struct spot *out)
 	}
 	if (w->map->joint != NULL && joint_is_any(w->map->joint))
 		f = w->map->joint->uses[w->e.file_ix].file;
-	if (f == NULL || w->aim == SPOT_OWN)
+	if (f == NULL || w->aim == SPOT_OWN || w->aim == SPOT_STAGED)
 		take_own(w, w->e.len_bytes, out);
 	else if (w->aim == SPOT_SHARED)
 		take_shared(w, w->e.len_bytes, out);

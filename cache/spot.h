@@ -34,6 +34,7 @@ enum spot_kind {
 
 enum spot_aim {
 	SPOT_READ,   /* where the bytes are */
+	SPOT_STAGED, /* where they were staged */
 	SPOT_OWN,    /* where they go, for this torrent alone … */
 	SPOT_SHARED, /* … and for all */
 };

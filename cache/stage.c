@@ -281,14 +281,13 @@ static int read_back(struct stage *g)
 {
 	struct pieces *ps = g->s->ps;
 	uint32_t len = segment_len(g, g->next);
-	uint64_t off = (uint64_t)g->s->ix * ps->cfg.mi->piece_bytes +
-		       (uint64_t)g->next * g->segment_bytes;
 
 	g->again = blk_new(ps->cfg.mem->pool, len);
 	if (g->again == NULL)
 		return ENOMEM;
 	piece_mem_force(ps->cfg.mem, ps, len);
-	return store_read(ps->st, off, len, g->again->data, on_read_back, g);
+	return store_read_staged(ps->st, g->s->ix, g->next * g->segment_bytes,
+				 len, g->again->data, on_read_back, g);
 }
 
 /* The segment whose turn it is, if it is there. */
@@ -427,6 +426,11 @@ bool stage_is_staged(const struct stage *g, uint32_t at_bytes)
 bool stage_lacks_root(const struct stage *g)
 {
 	return g->is_lacking;
+}
+
+bool stage_knows_root(const struct stage *g)
+{
+	return g->root.is_known;
 }
 
 void stage_on_root(struct stage *g)

@@ -59,6 +59,9 @@ uint8_t *stage_place(const struct stage *g, uint32_t at_bytes);
  * piece. */
 bool stage_filled(struct stage *g, uint32_t at_bytes);
 
+/* stage_knows_root — what is right was hashed for v2, too. */
+bool stage_knows_root(const struct stage *g);
+
 /* stage_shut — all HOT segments are EMPTY again, and what is STAGED has no
  * memory. */
 void stage_shut(struct stage *g);

@@ -137,6 +137,14 @@ int store_stage(struct store_torrent *st, uint32_t piece_ix, uint32_t at_bytes,
 	return st->store->ops->stage(st, piece_ix, at_bytes, data, done, arg);
 }
 
+int store_read_staged(struct store_torrent *st, uint32_t piece_ix,
+		      uint32_t at_bytes, uint32_t len_bytes, uint8_t *dst,
+		      store_read_fn *done, void *arg)
+{
+	return st->store->ops->read_staged(st, piece_ix, at_bytes, len_bytes,
+					   dst, done, arg);
+}
+
 void store_unstage(struct store_torrent *st, uint32_t piece_ix)
 {
 	st->store->ops->unstage(st, piece_ix);
@@ -178,13 +186,13 @@ void store_watch(struct store_torrent *st, const struct store_share_ops *ops,
 }
 
 uint64_t store_coming_us(struct store_torrent *st, uint32_t piece_ix,
-			 uint32_t at_bytes, uint32_t len_bytes)
+			 uint32_t at_bytes, uint32_t len_bytes, bool only_asked)
 {
 	const struct store_ops *ops = st->store->ops;
 
-	return ops->coming_us != NULL
-		       ? ops->coming_us(st, piece_ix, at_bytes, len_bytes)
-		       : UINT64_MAX;
+	return ops->coming_us != NULL ? ops->coming_us(st, piece_ix, at_bytes,
+						       len_bytes, only_asked)
+				      : UINT64_MAX;
 }
 
 void store_put_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,

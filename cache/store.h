@@ -141,6 +141,12 @@ int store_read(struct store_torrent *st, uint64_t off_bytes, uint32_t len_bytes,
 int store_stage(struct store_torrent *st, uint32_t piece_ix, uint32_t at_bytes,
 		struct blk *data, store_done_fn *done, void *arg);
 
+/* store_read_staged — what was staged there, by a worker; store_read may find
+ * what others have put in its place. As store_read. */
+int store_read_staged(struct store_torrent *st, uint32_t piece_ix,
+		      uint32_t at_bytes, uint32_t len_bytes, uint8_t *dst,
+		      store_read_fn *done, void *arg);
+
 /* store_unstage — what was staged of the piece is needed no more. None of its
  * store_stage is under way. */
 void store_unstage(struct store_torrent *st, uint32_t piece_ix);

@@ -104,11 +104,10 @@ static void on_read(void *arg, int err)
 	room_read_end(d, era);
 }
 
-static int disk_read(struct store_torrent *st, uint64_t off_bytes,
-		     uint32_t len_bytes, uint8_t *dst, store_read_fn *done,
-		     void *arg)
+static int read_as(struct disk_torrent *t, enum spot_aim aim,
+		   uint64_t off_bytes, uint32_t len_bytes, uint8_t *dst,
+		   store_read_fn *done, void *arg)
 {
-	struct disk_torrent *t = disk_torrent_of(st);
 	struct spot_map map = disk_files_map(t);
 	struct disk_reading *r = mem_new(struct disk_reading);
 	int err;
@@ -117,15 +116,37 @@ static int disk_read(struct store_torrent *st, uint64_t off_bytes,
 	if (r == NULL)
 		return ENOMEM;
 	*r = (struct disk_reading){.disk = t->disk, .done = done, .arg = arg};
-	err = blobs_read(&map, off_bytes, len_bytes, dst, on_read, r);
+	err = blobs_read(&map, aim, off_bytes, len_bytes, dst, on_read, r);
 	if (err != 0) {
 		mem_free(r);
 		return err;
 	}
 	t->disk->stats.reads++;
 	r->era = room_read_begin(t->disk);
-	room_use(t, off_bytes, len_bytes);
 	return 0;
+}
+
+static int disk_read(struct store_torrent *st, uint64_t off_bytes,
+		     uint32_t len_bytes, uint8_t *dst, store_read_fn *done,
+		     void *arg)
+{
+	struct disk_torrent *t = disk_torrent_of(st);
+	int err = read_as(t, SPOT_READ, off_bytes, len_bytes, dst, done, arg);
+
+	if (err == 0)
+		room_use(t, off_bytes, len_bytes);
+	return err;
+}
+
+static int disk_read_staged(struct store_torrent *st, uint32_t piece_ix,
+			    uint32_t at_bytes, uint32_t len_bytes, uint8_t *dst,
+			    store_read_fn *done, void *arg)
+{
+	struct disk_torrent *t = disk_torrent_of(st);
+
+	return read_as(t, SPOT_STAGED,
+		       (uint64_t)piece_ix * t->mi->piece_bytes + at_bytes,
+		       len_bytes, dst, done, arg);
 }
 
 static int disk_stage(struct store_torrent *st, uint32_t piece_ix,
@@ -392,6 +413,7 @@ static const struct store_ops disk_ops = {
 	.read_now = disk_read_now,
 	.read = disk_read,
 	.stage = disk_stage,
+	.read_staged = disk_read_staged,
 	.unstage = disk_unstage,
 	.put = disk_put,
 	.put_leaves = disk_put_leaves,

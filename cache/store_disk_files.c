@@ -147,10 +147,10 @@ void disk_watch(struct store_torrent *st, const struct store_share_ops *ops,
 }
 
 uint64_t disk_coming_us(struct store_torrent *st, uint32_t piece_ix,
-			uint32_t at_bytes, uint32_t len_bytes)
+			uint32_t at_bytes, uint32_t len_bytes, bool only_asked)
 {
 	return joint_coming_us(&disk_torrent_of(st)->joint, piece_ix, at_bytes,
-			       len_bytes);
+			       len_bytes, only_asked);
 }
 
 /* ---- hash trees ---- */

@@ -62,6 +62,7 @@ struct put {
 	enum put_kind kind;
 	struct joint_piece leaves; /* unless it is PUT_OWN */
 	bool is_old;		   /* what it stands on was written before */
+	bool is_copy;		   /* of what was staged; until it is written */
 	/* loop */
 	bool is_added;	   /* others know of its leaves */
 	bool is_busy;	   /* its units are */
@@ -155,8 +156,6 @@ struct disk_file {
 	char name[DISK_NAME_BYTES];
 };
 
-struct disk_open;
-struct disk_remove;
 STAILQ_HEAD(disk_opens, disk_open);
 STAILQ_HEAD(disk_removes, disk_remove);
 
@@ -232,7 +231,7 @@ void disk_files_fini(struct disk *d);
 /* disk_files_map — where the torrent's bytes lie. */
 struct spot_map disk_files_map(struct disk_torrent *t);
 uint64_t disk_coming_us(struct store_torrent *st, uint32_t piece_ix,
-			uint32_t at_bytes, uint32_t len_bytes);
+			uint32_t at_bytes, uint32_t len_bytes, bool only_asked);
 void disk_vouch(struct store_torrent *st, uint32_t piece_ix);
 void disk_watch(struct store_torrent *st, const struct store_share_ops *ops,
 		void *arg);

@@ -228,6 +228,31 @@ static int mem_read(struct store_torrent *st, uint64_t off_bytes,
 	return 0;
 }
 
+static int mem_read_staged(struct store_torrent *st, uint32_t piece_ix,
+			   uint32_t at_bytes, uint32_t len_bytes, uint8_t *dst,
+			   store_read_fn *done, void *arg)
+{
+	struct record *r = record_of(st);
+	struct call *c = mem_call_new(r->store, say_read, arg);
+	const struct mem_piece *p = hmap_get(r->staged, &piece_ix);
+
+	if (c == NULL)
+		return ENOMEM;
+	c->done.read = done;
+	while (len_bytes > 0 && c->err == 0) {
+		uint32_t n =
+			p != NULL ? mem_piece_read(p, at_bytes, len_bytes, dst)
+				  : 0;
+
+		c->err = n > 0 ? 0 : EIO;
+		at_bytes += n;
+		dst += n;
+		len_bytes -= n;
+	}
+	mem_call_queue(c);
+	return 0;
+}
+
 void mem_say_done(struct call *c)
 {
 	c->done.done(c->arg, c->err);
@@ -373,6 +398,7 @@ static const struct store_ops mem_ops = {
 	.read_now = mem_read_now,
 	.read = mem_read,
 	.stage = mem_stage,
+	.read_staged = mem_read_staged,
 	.unstage = mem_unstage,
 	.put = mem_put,
 	.put_leaves = mem_put_leaves,

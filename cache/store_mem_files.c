@@ -161,6 +161,15 @@ static void drop_cells(struct mem_file *f, const struct joint_piece *p)
 		drop_cell(f, p->first + i);
 }
 
+static int end_keep(struct mem_file *f, const struct joint_piece *p, int err)
+{
+	if (err != 0) {
+		drop_cells(f, p);
+		joint_drop(p);
+	}
+	return err;
+}
+
 int mem_files_keep(struct record *r, const struct joint_piece *p,
 		   struct blk *data)
 {
@@ -175,11 +184,23 @@ int mem_files_keep(struct record *r, const struct joint_piece *p,
 	err = make_maps(f, r);
 	for (uint32_t i = 0; i < p->n && err == 0; i++)
 		err = put_cell(f, p->first + i, data, i * MERKLE_LEAF_BYTES);
-	if (err != 0) {
-		drop_cells(f, p);
-		joint_drop(p);
+	return end_keep(f, p, err);
+}
+
+int mem_files_keep_parts(struct record *r, const struct joint_piece *p,
+			 const struct mem_piece *parts)
+{
+	struct mem_file *f = file_of(p->use);
+	int err = make_maps(f, r);
+
+	for (uint32_t i = 0; i < p->n && err == 0; i++) {
+		uint32_t at;
+		struct blk *blk =
+			mem_piece_lend(parts, i * MERKLE_LEAF_BYTES, &at);
+
+		err = blk != NULL ? put_cell(f, p->first + i, blk, at) : EIO;
 	}
-	return err;
+	return end_keep(f, p, err);
 }
 
 int mem_files_add(struct record *r, const struct joint_piece *p, uint32_t ix,
@@ -390,10 +411,10 @@ void mem_watch(struct store_torrent *st, const struct store_share_ops *ops,
 }
 
 uint64_t mem_coming_us(struct store_torrent *st, uint32_t piece_ix,
-		       uint32_t at_bytes, uint32_t len_bytes)
+		       uint32_t at_bytes, uint32_t len_bytes, bool only_asked)
 {
 	return joint_coming_us(&record_of(st)->joint, piece_ix, at_bytes,
-			       len_bytes);
+			       len_bytes, only_asked);
 }
 
 /* ---- hash trees ---- */

@@ -181,16 +181,21 @@ void mem_files_free(struct record *r);
 bool mem_files_is_for(const struct record *r, uint32_t ix, bool has_data,
 		      struct joint_piece *out);
 
+struct mem_piece;
+
 /* mem_files_keep — `data` (NULL: it is there already) are these leaves.
+ * mem_files_keep_parts — the same of a piece in parts; there need be no room.
  * mem_files_add — they are there to be read. */
 int mem_files_keep(struct record *r, const struct joint_piece *p,
 		   struct blk *data);
+int mem_files_keep_parts(struct record *r, const struct joint_piece *p,
+			 const struct mem_piece *parts);
 int mem_files_add(struct record *r, const struct joint_piece *p, uint32_t ix,
 		  bool is_piece);
 void mem_files_forget(struct record *r, uint32_t ix);
 
 uint64_t mem_coming_us(struct store_torrent *st, uint32_t piece_ix,
-		       uint32_t at_bytes, uint32_t len_bytes);
+		       uint32_t at_bytes, uint32_t len_bytes, bool only_asked);
 void mem_vouch(struct store_torrent *st, uint32_t piece_ix);
 void mem_watch(struct store_torrent *st, const struct store_share_ops *ops,
 	       void *arg);

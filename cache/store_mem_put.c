@@ -145,6 +145,23 @@ static int keep(struct record *r, uint32_t ix, struct blk *data)
 	return 0;
 }
 
+/* What was staged is everybody's now who has the file. */
+static int share_staged(struct record *r, uint32_t ix,
+			const struct joint_piece *leaves)
+{
+	struct mem_piece *p = hmap_get(r->staged, &ix);
+	int err;
+
+	if (p == NULL)
+		return EIO;
+	err = mem_files_keep_parts(r, leaves, p);
+	if (err == 0)
+		err = mem_files_add(r, leaves, ix, true);
+	if (err == 0)
+		drop_staged(r, ix);
+	return err;
+}
+
 /* What was staged is held now. */
 static int keep_staged(struct record *r, uint32_t ix)
 {
@@ -180,6 +197,8 @@ static int put(struct record *r, uint32_t ix, struct blk *data)
 		err = mem_files_keep(r, &leaves, data);
 		return err != 0 ? err : mem_files_add(r, &leaves, ix, true);
 	}
+	if (data == NULL && mem_files_is_for(r, ix, true, &leaves))
+		return share_staged(r, ix, &leaves);
 	err = data != NULL ? keep(r, ix, data) : keep_staged(r, ix);
 	if (err == 0)
 		joint_kept(&r->joint, ix);

@@ -41,6 +41,9 @@ struct store_ops {
 	int (*stage)(struct store_torrent *st, uint32_t piece_ix,
 		     uint32_t at_bytes, struct blk *data, store_done_fn *done,
 		     void *arg);
+	int (*read_staged)(struct store_torrent *st, uint32_t piece_ix,
+			   uint32_t at_bytes, uint32_t len_bytes, uint8_t *dst,
+			   store_read_fn *done, void *arg);
 	void (*unstage)(struct store_torrent *st, uint32_t piece_ix);
 	int (*put)(struct store_torrent *st, uint32_t piece_ix,
 		   struct blk *data, store_put_fn *done, void *arg);
@@ -60,7 +63,8 @@ struct store_ops {
 		      const struct store_share_ops *ops, void *arg);
 	/* NULL: torrents share nothing */
 	uint64_t (*coming_us)(struct store_torrent *st, uint32_t piece_ix,
-			      uint32_t at_bytes, uint32_t len_bytes);
+			      uint32_t at_bytes, uint32_t len_bytes,
+			      bool only_asked);
 	void (*put_nodes)(struct store_torrent *st, uint32_t file_ix,
 			  unsigned level, uint64_t index, uint32_t n,
 			  const uint8_t *hashes);

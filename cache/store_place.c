@@ -219,7 +219,8 @@ static int place_read(struct store_torrent *st, uint64_t off_bytes,
 
 	ASSERT_LOOP(p->loop);
 	p->stats.reads++;
-	return blobs_read(&map, off_bytes, len_bytes, dst, done, arg);
+	return blobs_read(&map, SPOT_READ, off_bytes, len_bytes, dst, done,
+			  arg);
 }
 
 static void say_done(struct answer *a)
@@ -240,6 +241,13 @@ static int place_stage(struct store_torrent *st, uint32_t piece_ix,
 	a->err = EROFS;
 	answer_send(a);
 	return 0;
+}
+
+static int place_read_staged(struct store_torrent *st, uint32_t piece_ix,
+			     uint32_t at_bytes, uint32_t len_bytes,
+			     uint8_t *dst, store_read_fn *done, void *arg)
+{
+	return EROFS; /* nothing ever was */
 }
 
 static void place_unstage(struct store_torrent *st, uint32_t piece_ix)
@@ -401,6 +409,7 @@ static const struct store_ops place_ops = {
 	.read_now = place_read_now,
 	.read = place_read,
 	.stage = place_stage,
+	.read_staged = place_read_staged,
 	.unstage = place_unstage,
 	.put = place_put,
 	.put_leaves = place_put_leaves,

@@ -4,6 +4,7 @@
 #ifndef SHOAL_CACHE_STORE_SHARE_H
 #define SHOAL_CACHE_STORE_SHARE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct store_torrent;
@@ -30,9 +31,11 @@ struct store_share_ops {
 	/* When will somebody read of this piece? 0: he waits; UINT64_MAX:
 	 * nobody will, as if it were NULL. What is needed later goes first. */
 	uint64_t (*due_us)(void *arg, uint32_t piece_ix);
-	/* When is this part put? UINT64_MAX, or NULL: nobody knows. */
+	/* When is this part put? UINT64_MAX, or NULL: nobody knows, or, of
+	 * `only_asked`, something of it is not there and was asked of nobody.
+	 */
 	uint64_t (*coming_us)(void *arg, uint32_t piece_ix, uint32_t at_bytes,
-			      uint32_t len_bytes);
+			      uint32_t len_bytes, bool only_asked);
 };
 
 /* store_watch — be told; only from within store_open's `done`, and until
@@ -41,6 +44,7 @@ void store_watch(struct store_torrent *st, const struct store_share_ops *ops,
 		 void *arg);
 /* store_coming_us — the latest coming_us of whatever else has bytes of it. */
 uint64_t store_coming_us(struct store_torrent *st, uint32_t piece_ix,
-			 uint32_t at_bytes, uint32_t len_bytes);
+			 uint32_t at_bytes, uint32_t len_bytes,
+			 bool only_asked);
 
 #endif

@@ -57,7 +57,10 @@ static void convict(struct intake *in, const struct intake_sender *liar,
 
 	intake_disbelieve(in, liar);
 	if (liar->is_web) {
-		webseed_ban(webseed_find(in->sw, liar->id));
+		struct webseed *ws = webseed_find(in->sw, liar->id);
+
+		if (ws != NULL) /* else it was the store (intake_joint.c) */
+			webseed_ban(ws);
 		return;
 	}
 	if (bans_has(in->sw->e->bans, &liar->addr))

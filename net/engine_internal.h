@@ -16,6 +16,7 @@ struct errand;
 struct hmap;
 struct http;
 struct incoming;
+struct intake;
 struct listener;
 struct mainline;
 struct pace;
@@ -60,6 +61,7 @@ struct engine {
 	bool is_crowded;  /* somebody found no room (crowd.c) … */
 	struct loop_task room;
 	struct giveway giveway;
+	LIST_HEAD(, intake) held_back; /* intake_joint.c's */
 	struct offences offences;
 	struct accounts accounts;
 	bool is_moving; /* a connection makes room for another torrent's */

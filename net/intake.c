@@ -50,6 +50,7 @@
 #include "net/custody.h"
 #include "net/fetch.h"
 #include "net/hashget.h"
+#include "net/intake_joint.h"
 #include "net/intake_piece.h"
 #include "net/net_limits.h"
 #include "net/peer.h"
@@ -84,6 +85,7 @@ void intake_free(struct intake *in)
 
 	if (in == NULL)
 		return;
+	intake_hold_none(in);
 	while ((ip = LIST_FIRST(&in->pieces)) != NULL) {
 		LIST_REMOVE(ip, link);
 		intake_piece_free(ip);

@@ -61,8 +61,11 @@ struct intake {
 	bool is_lacking; /* some piece is whole and its v2 hash is not known */
 	bool is_nomem;	 /* and nobody will say when there is some again; */
 	bool has_filled; /* some piece got blocks of the store's in this pass */
-	bool has_held_back; /* some piece was not begun in it: others bring it
-			     */
+	/* intake_joint.c's: in this pass something was left to others, and then
+	 * it is in the engine's list; and in the last one somebody was at work
+	 * here. */
+	bool has_held_back, was_at_work;
+	LIST_ENTRY(intake) held_back;
 	enum want_class short_for;	 /* the best such piece's */
 	TAILQ_HEAD(, intake_piece) held; /* whole, custody.c's */
 	bool has_news;			 /* that may let one of them go … */

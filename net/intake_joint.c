@@ -6,12 +6,16 @@
  * pieces may differ in length, and lie in each other.
  *
  * 1. Held back. A piece is not begun while another that has bytes of it is
- * under way and about to be here, be it of another torrent or the same one
- * (equal files). The store tells when it is (pieces_ops.on_verified, or
- * leaves), and who waits is served as ever. Nobody waits for what stands still,
- * or for long: whoever has it under way may have no good peers, or no room.
- * What is begun goes on, so two never wait for each other.
- * 2. Filled. Of a piece that is begun, blocks that the store has by then are
+ *    under way and about to be here, be it of another torrent or the same one
+ *    (equal files). The store tells when it is (pieces_ops.on_verified, or
+ *    leaves), and who waits is served as ever. Nobody waits for what stands
+ *    still, or for long (coming.c): whoever has it under way hears that nobody
+ *    is at work for it any more in the pass that follows, and then those who
+ *    are held back do (intake_note_progress).
+ * 2. Left to others. Of a piece that is begun, the blocks that another torrent
+ *    has asked for, or has, and that are about to be here. What it only wants
+ *    is not left to it: so two never wait for each other.
+ * 3. Filled. Of a piece that is begun, blocks that the store has by then are
  *    asked of nobody but read from there, at the moment when they would be
  *    asked for, if that needs no wait. They are hashed with the piece as all
  *    others.
@@ -24,37 +28,45 @@
 #include "cache/pieces.h"
 #include "core/loop.h"
 #include "core/metainfo.h"
+#include "net/coming.h"
+#include "net/engine_internal.h"
 #include "net/intake.h"
 #include "net/intake_piece.h"
+#include "net/peer.h"
 #include "net/picker.h"
 #include "net/picker_parts.h"
-#include "net/rate.h"
+#include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
+#include "net/webseed.h"
 
 enum {
 	SOURCE_STORE = 0x7fffffff, /* not a peer's id, nor a web seed's */
-	/* What others have under way: who waits for a read, or is ahead of one,
-	 * waits for it if it is expected within so long. It is not any more
-	 * when so long nothing came, or when it was whole so long ago. */
-	READ_MS = 2000,
-	AHEAD_MS = 5000,
-	SILENT_MS = 1000,
-	LATE_MS = 2000,
 	LOOK_MS = 100,
-	MOMENT_US = 50000, /* from a block to the pass that asks for more */
 };
 
 /* ---- held back ---- */
 
-/* So long somebody who wants it as much waits for what others bring. */
-static uint64_t patience_us(enum want_class c)
+static bool is_worth(struct intake *in, uint32_t piece_ix, uint64_t us)
 {
-	return c == WANT_URGENT ? (uint64_t)READ_MS * 1000
-				: (uint64_t)AHEAD_MS * 1000;
+	enum want_class c = picker_class(in->sw->picker, piece_ix);
+
+	if (!coming_is_worth(us, c == WANT_URGENT, loop_now_us(in->sw->loop)))
+		return false;
+	if (!in->has_held_back)
+		LIST_INSERT_HEAD(&in->sw->e->held_back, in, held_back);
+	in->has_held_back = true;
+	return true;
 }
 
-static uint64_t coming_us(const struct intake *in, uint32_t piece_ix)
+void intake_hold_none(struct intake *in)
+{
+	if (in->has_held_back)
+		LIST_REMOVE(in, held_back);
+	in->has_held_back = false;
+}
+
+static uint64_t wanted_us(const struct intake *in, uint32_t piece_ix)
 {
 	uint32_t body = metainfo_body_bytes(in->sw->t->mi, piece_ix);
 	uint32_t n = (body + WIRE_BLOCK_BYTES - 1) / WIRE_BLOCK_BYTES;
@@ -62,22 +74,14 @@ static uint64_t coming_us(const struct intake *in, uint32_t piece_ix)
 
 	picker_wanted(in->sw->picker, piece_ix, &first, &end);
 	at = first * WIRE_BLOCK_BYTES;
-	return pieces_coming_us(in->sw->t->ps, piece_ix, at,
-				end < n ? (end - first) * WIRE_BLOCK_BYTES
-					: body - at);
+	return pieces_coming_us(
+		in->sw->t->ps, piece_ix, at,
+		end < n ? (end - first) * WIRE_BLOCK_BYTES : body - at, false);
 }
 
 bool intake_may_begin(struct intake *in, uint32_t piece_ix)
 {
-	uint64_t now_us = loop_now_us(in->sw->loop);
-	uint64_t us = coming_us(in, piece_ix);
-	enum want_class c = picker_class(in->sw->picker, piece_ix);
-
-	if (us == UINT64_MAX || us > now_us + patience_us(c) ||
-	    now_us > us + (uint64_t)LATE_MS * 1000)
-		return true;
-	in->has_held_back = true;
-	return false;
+	return !is_worth(in, piece_ix, wanted_us(in, piece_ix));
 }
 
 uint64_t intake_look_us(const struct intake *in, uint64_t now_us)
@@ -86,41 +90,88 @@ uint64_t intake_look_us(const struct intake *in, uint64_t now_us)
 				 : UINT64_MAX;
 }
 
-/* What its peers can do, whatever they were asked for lately; 0: not known. */
-static uint64_t rate_Bps(const struct swarm *sw)
+/* ---- what others wait for ---- */
+
+/* Who could be asked for more. `*rate`: what they can do, whatever they were
+ * asked for lately; 0: not known. */
+static bool can_ask(const struct swarm *sw, uint64_t now_us, uint64_t *rate_Bps)
 {
-	uint64_t sum = 0;
+	const struct webseed *ws;
+	const struct peer *p;
+	bool any = false;
+
+	*rate_Bps = 0;
+	TAILQ_FOREACH (p, &sw->peers, link) {
+		if (!p->is_up || p->choked_us || p->is_snubbed ||
+		    now_us < p->hold_until_us)
+			continue;
+		any = true;
+		*rate_Bps += p->window.rate_Bps;
+	}
+	TAILQ_FOREACH (ws, &sw->webs, link) {
+		if (!webseed_is_usable(ws))
+			continue;
+		any = true;
+		*rate_Bps += ws->window.rate_Bps;
+	}
+	return any;
+}
+
+/* Somebody owes us blocks, and is believed to bring them. */
+static bool is_owed(const struct swarm *sw, uint64_t now_us)
+{
 	const struct webseed *ws;
 	const struct peer *p;
 
 	TAILQ_FOREACH (p, &sw->peers, link)
-		if (!p->choked_us && !p->is_snubbed)
-			sum += p->window.rate_Bps;
+		if (p->asks.n > p->n_released && !p->choked_us &&
+		    !peer_ask_is_doubtful(p, now_us))
+			return true;
 	TAILQ_FOREACH (ws, &sw->webs, link)
-		sum += ws->window.rate_Bps;
-	return sum;
+		if (ws->since_us != 0 && webseed_is_usable(ws) &&
+		    !webseed_is_late(ws))
+			return true;
+	return false;
 }
 
 uint64_t intake_coming_us(const struct intake *in, uint32_t piece_ix,
-			  uint32_t at_bytes, uint32_t len_bytes)
+			  uint32_t at_bytes, uint32_t len_bytes,
+			  bool only_asked)
 {
+	const struct swarm *sw = in->sw;
 	const struct intake_piece *ip = intake_find(in, piece_ix);
 	uint32_t i = at_bytes / WIRE_BLOCK_BYTES;
 	uint32_t end = (at_bytes + len_bytes - 1) / WIRE_BLOCK_BYTES + 1;
-	uint64_t now_us = loop_now_us(in->sw->loop), left = 0, rate;
+	struct coming_facts f = {.now_us = loop_now_us(sw->loop)};
 
 	if (ip == NULL)
 		return UINT64_MAX;
-	if (ip->n_arrived == ip->n_blocks)
-		return ip->came_us;
-	if (!picker_is_coming(in->sw->picker, piece_ix, i, end,
-			      now_us < ip->came_us + MOMENT_US) ||
-	    now_us > ip->came_us + (uint64_t)SILENT_MS * 1000)
-		return UINT64_MAX;
+	f.came_us = ip->came_us;
+	f.is_whole = ip->n_arrived == ip->n_blocks;
+	f.is_promised =
+		picker_is_promised(sw->picker, piece_ix, i, end, only_asked);
+	if (f.is_promised && !f.is_whole) {
+		f.can_ask = can_ask(sw, f.now_us, &f.rate_Bps);
+		f.is_owed = picker_is_asked(sw->picker, piece_ix) &&
+			    is_owed(sw, f.now_us);
+	}
 	for (; i < end && i < ip->n_blocks; i++)
-		left += ip->sender[i].id == 0 ? WIRE_BLOCK_BYTES : 0;
-	rate = rate_Bps(in->sw);
-	return now_us + (rate > 0 ? left * 1000000 / rate : 0);
+		f.left_bytes += ip->sender[i].id == 0 ? WIRE_BLOCK_BYTES : 0;
+	f.is_judged = f.left_bytes == 0 &&
+		      picker_class(sw->picker, piece_ix) == WANT_URGENT;
+	return coming_us(&f);
+}
+
+void intake_note_progress(struct intake *in, uint64_t now_us)
+{
+	bool is_at_work = is_owed(in->sw, now_us);
+	struct intake *other;
+
+	if (in->was_at_work && !is_at_work)
+		LIST_FOREACH (other, &in->sw->e->held_back, held_back)
+			if (other != in)
+				swarm_kick(other->sw);
+	in->was_at_work = is_at_work;
 }
 
 /* ---- filled ---- */
@@ -130,7 +181,17 @@ bool intake_is_filled(const struct intake_piece *ip, uint32_t i)
 	return ip->sender[i].is_web && ip->sender[i].id == SOURCE_STORE;
 }
 
-bool intake_fill(struct intake *in, const struct wire_block *b)
+/* Of a piece that is begun: what somebody else was asked for, or has, and does
+ * not know to be right yet. Nobody waits for what is only wanted: so two never
+ * wait for each other. */
+static bool is_with_others(struct intake *in, const struct wire_block *b)
+{
+	return is_worth(in, b->piece_ix,
+			pieces_coming_us(in->sw->t->ps, b->piece_ix,
+					 b->begin_bytes, b->len_bytes, true));
+}
+
+static bool fill(struct intake *in, const struct wire_block *b)
 {
 	struct pieces *ps = in->sw->t->ps;
 	struct intake_piece *ip = intake_find(in, b->piece_ix);
@@ -155,6 +216,13 @@ bool intake_fill(struct intake *in, const struct wire_block *b)
 	in->has_filled = true;
 	pieces_took(ps, b->piece_ix, b->begin_bytes);
 	return true;
+}
+
+enum picker_fill intake_fill(struct intake *in, const struct wire_block *b)
+{
+	if (fill(in, b))
+		return PICKER_FILL_DONE;
+	return is_with_others(in, b) ? PICKER_FILL_WAIT : PICKER_FILL_NOT;
 }
 
 /* Segment `i` is full, and still here. */

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "net/picker.h"
+
 struct intake;
 struct intake_piece;
 struct wire_block;
@@ -17,13 +19,20 @@ bool intake_may_begin(struct intake *in, uint32_t piece_ix);
  * UINT64_MAX: nothing was. */
 uint64_t intake_look_us(const struct intake *in, uint64_t now_us);
 
+/* intake_hold_none — a pass begins: nothing is held back. intake_note_progress
+ * — it ends: who waits for what is fetched here hears if nobody is at work any
+ * more. */
+void intake_hold_none(struct intake *in);
+void intake_note_progress(struct intake *in, uint64_t now_us);
+
 /* intake_coming_us — pieces_ops has it. */
 uint64_t intake_coming_us(const struct intake *in, uint32_t piece_ix,
-			  uint32_t at_bytes, uint32_t len_bytes);
+			  uint32_t at_bytes, uint32_t len_bytes,
+			  bool only_asked);
 
 /* intake_fill — picker_fill_fn's work. intake_on_filled — in the same pass,
  * once the picker is done: the segments that are full by that. */
-bool intake_fill(struct intake *in, const struct wire_block *b);
+enum picker_fill intake_fill(struct intake *in, const struct wire_block *b);
 void intake_on_filled(struct intake *in);
 
 /* intake_is_filled — block `i` came from the store. */

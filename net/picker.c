@@ -493,10 +493,16 @@ bool picker_fill(struct picker *p, struct pick_piece *pp, uint32_t i)
 {
 	struct wire_block b = picker_block(pp, i);
 
-	if (!p->cfg.fill || !p->cfg.fill(p->cfg.arg, &b))
+	switch (p->cfg.fill ? p->cfg.fill(p->cfg.arg, &b) : PICKER_FILL_NOT) {
+	case PICKER_FILL_NOT:
 		return false;
-	note_arrival(pp, &pp->blocks[i]);
-	pp->blocks[i].has_arrived = true;
+	case PICKER_FILL_WAIT:
+		break;
+	case PICKER_FILL_DONE:
+		note_arrival(pp, &pp->blocks[i]);
+		pp->blocks[i].has_arrived = true;
+		break;
+	}
 	return true;
 }
 

@@ -56,9 +56,13 @@ typedef uint32_t picker_len_fn(void *arg, uint32_t piece_ix);
 /* May the piece be begun now? False: others bring it (net/intake_joint.c). */
 typedef bool picker_begin_fn(void *arg, uint32_t piece_ix);
 
-/* A free block is about to be asked for: true, it is at hand, and was put into
- * its place; it has arrived. */
-typedef bool picker_fill_fn(void *arg, const struct wire_block *b);
+/* A free block is about to be asked for. */
+enum picker_fill {
+	PICKER_FILL_NOT,  /* it must be asked for */
+	PICKER_FILL_DONE, /* it was at hand, is in its place, and has arrived */
+	PICKER_FILL_WAIT, /* others bring it: it is for a later pass */
+};
+typedef enum picker_fill picker_fill_fn(void *arg, const struct wire_block *b);
 
 struct picker_cfg {
 	picker_open_fn *open;

@@ -6,7 +6,8 @@
  *   2. Each free block is asked of the one chosen, or waits for his window. At
  *      most WAITING_MAX blocks of a piece wait in one pass: beyond that nobody
  *      who has room is of use.
- *      One that is at hand already (picker_fill_fn) is asked of nobody.
+ *      One that is at hand already, or that others bring (picker_fill_fn), is
+ *      asked of nobody.
  *   3. A block that only doubtful peers owe is asked of a proven one as if it
  *      were free, or of a new one; when it is out PICKER_COPIES_MAX times
  *      already, instead of the one asked first. Where one of them was proven

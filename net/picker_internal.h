@@ -109,8 +109,8 @@ static inline bool picker_segment_is_hot(const struct pick_segment *seg)
 	return seg->is_open && seg->n_free + seg->n_asked > 0;
 }
 
-/* picker_may_begin — is it open, or may it be? picker_fill — free block `i` is
- * at hand, and has arrived. */
+/* picker_may_begin — is it open, or may it be? picker_fill — need free block
+ * `i` not be asked for, now? */
 bool picker_may_begin(const struct picker *p, uint32_t piece_ix);
 bool picker_fill(struct picker *p, struct pick_piece *pp, uint32_t i);
 

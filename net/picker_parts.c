@@ -123,19 +123,25 @@ uint32_t picker_free_as(const struct pick_piece *pp, enum want_class c)
 	return pp->n_blocks;
 }
 
-bool picker_is_coming(const struct picker *p, uint32_t piece_ix, uint32_t first,
-		      uint32_t end, bool is_at_work)
+bool picker_is_promised(const struct picker *p, uint32_t piece_ix,
+			uint32_t first, uint32_t end, bool only_asked)
 {
 	const struct pick_piece *pp = picker_find(p, piece_ix);
 
 	if (!pp || !pp->blocks || pp->class == WANT_NONE)
 		return false;
-	is_at_work |= pp->n_asked > 0;
 	for (uint32_t i = first; i < end && i < pp->n_blocks; i++)
-		if (!pp->blocks[i].has_arrived &&
-		    (!is_at_work || !picker_is_as(pp, i, WANT_BACKGROUND)))
+		if (!pp->blocks[i].has_arrived && pp->blocks[i].n_out == 0 &&
+		    (only_asked || !picker_is_as(pp, i, WANT_BACKGROUND)))
 			return false;
 	return true;
+}
+
+bool picker_is_asked(const struct picker *p, uint32_t piece_ix)
+{
+	const struct pick_piece *pp = picker_find(p, piece_ix);
+
+	return pp && pp->n_asked > 0;
 }
 
 void picker_wanted(const struct picker *p, uint32_t piece_ix, uint32_t *first,

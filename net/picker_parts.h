@@ -28,11 +28,13 @@ uint32_t picker_free_as(const struct pick_piece *pp, enum want_class c);
 /* picker_is_as — is block `i` wanted as `c`, or more? */
 bool picker_is_as(const struct pick_piece *pp, uint32_t i, enum want_class c);
 
-/* picker_is_coming — blocks [first, end) of an open piece are here, or wanted
- * while something is out, or `is_at_work`: the next pass will ask for more.
- * picker_wanted — what of the piece is wanted lies in [*first, *end). */
-bool picker_is_coming(const struct picker *p, uint32_t piece_ix, uint32_t first,
-		      uint32_t end, bool is_at_work);
+/* picker_is_promised — blocks [first, end) of an open piece, which somebody
+ * wants, are each here, or wanted, or, of `only_asked`, out. picker_is_asked —
+ * of the piece something is out. picker_wanted — what of the piece is wanted
+ * lies in [*first, *end). */
+bool picker_is_promised(const struct picker *p, uint32_t piece_ix,
+			uint32_t first, uint32_t end, bool only_asked);
+bool picker_is_asked(const struct picker *p, uint32_t piece_ix);
 void picker_wanted(const struct picker *p, uint32_t piece_ix, uint32_t *first,
 		   uint32_t *end);
 

@@ -196,7 +196,7 @@ static bool may_begin(void *arg, uint32_t piece_ix)
 	return intake_may_begin(sw->intake, piece_ix);
 }
 
-static bool fill_block(void *arg, const struct wire_block *b)
+static enum picker_fill fill_block(void *arg, const struct wire_block *b)
 {
 	struct swarm *sw = arg;
 
@@ -447,7 +447,7 @@ static void on_pass(void *arg)
 	find_late(sw, now_us);
 	giveway_begin_pass(sw, now_us);
 	sw->intake->is_nomem = false;
-	sw->intake->has_held_back = false;
+	intake_hold_none(sw->intake);
 	do {
 		sw->intake->is_short = false;
 		sw->intake->short_for = WANT_NONE;
@@ -455,6 +455,7 @@ static void on_pass(void *arg)
 	} while (sw->intake->is_short && reclaim_for(sw));
 	intake_on_filled(sw->intake);
 	intake_find_hashes(sw->intake);
+	intake_note_progress(sw->intake, now_us);
 	hashget_run(sw->t->hashget); /* behind the requests for blocks */
 	fetch_ask_again(sw->t->fetch);
 	held_us = custody_run(sw->intake, now_us);

@@ -130,14 +130,23 @@ static void on_lost(void *arg, uint32_t piece_ix)
 	swarm_on_lost(t->swarm, piece_ix);
 }
 
+/* Blocks of a piece that is under way need not be asked for. */
+static void on_leaves(void *arg, uint32_t piece_ix)
+{
+	const struct torrent *t = arg;
+
+	if (pieces_state(t->ps, piece_ix) == PIECE_FETCHING)
+		swarm_kick(t->swarm);
+}
+
 static uint64_t coming_us(void *arg, uint32_t piece_ix, uint32_t at_bytes,
-			  uint32_t len_bytes)
+			  uint32_t len_bytes, bool only_asked)
 {
 	const struct torrent *t = arg;
 
 	return t->swarm != NULL && t->swarm->intake != NULL
 		       ? intake_coming_us(t->swarm->intake, piece_ix, at_bytes,
-					  len_bytes)
+					  len_bytes, only_asked)
 		       : UINT64_MAX;
 }
 
@@ -153,6 +162,7 @@ const struct pieces_ops torrent_pieces_ops = {
 	.on_lost = on_lost,
 	.due_us = torrent_due_us,
 	.coming_us = coming_us,
+	.on_leaves = on_leaves,
 };
 
 /* ---- hashes ---- */

@@ -15,7 +15,8 @@ machine disturb less. openssl hashes the same 16 KiB over and over, from its
 cache; whoever hashes files has to read them first. As many processes as there
 are cores, that do nothing but read, say what that costs, and
 `of ceiling` is the time of both, one after the other, divided by ours: neither
-the reading nor the hashing can be done while the cores do the other. Every figure is the median over rounds, which take turns.
+the reading nor the hashing can be done while the cores do the other. `of reading` is the time of the reading alone divided by ours. Every figure is the
+median over rounds, which take turns.
 `memory` is the command's peak."""
 
 import argparse
@@ -160,7 +161,8 @@ def round_of(args, paths, out, cells):
                 ceiling = could + content / rates[name]
                 cells.setdefault((name, kind, piece_bytes), []).append(
                     (content / took / MB, content / could / MB, could / took,
-                     ceiling / took, could_cpu / cpu, peak / MB))
+                     ceiling / took, content / rates[name] / took,
+                     could_cpu / cpu, peak / MB))
     return rates
 
 
@@ -188,12 +190,14 @@ def main():
         print(f"reading {name}: "
               f"{statistics.median(r[name] for r in rates) / MB:.0f}")
     print(f"{'':8}{'':8}{'piece':>8}{'create':>9}{'openssl':>9}"
-          f"{'of openssl':>12}{'of ceiling':>12}{'by cpu':>9}{'memory':>9}")
+          f"{'of openssl':>12}{'of ceiling':>12}{'of reading':>12}"
+          f"{'by cpu':>9}{'memory':>9}")
     for (name, kind, piece), rows in cells.items():
-        rate, could, ratio, ceiling, cpu, peak = map(statistics.median, zip(*rows))
+        rate, could, ratio, ceiling, reading_only, cpu, peak = map(
+            statistics.median, zip(*rows))
         print(f"{name:8}{kind:8}{piece >> 10:>7}K{rate:>9.0f}{could:>9.0f}"
               f"{ratio:>12.2f}{' ' if ratio >= GOAL else '!'}"
-              f"{ceiling:>11.2f}{cpu:>9.2f}"
+              f"{ceiling:>11.2f}{reading_only:>12.2f}{cpu:>9.2f}"
               f"{peak:>8.0f}M")
     return 0
 

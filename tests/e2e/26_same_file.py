@@ -2,7 +2,7 @@
 sizes and a hybrid, is fetched once, kept once on disk, and given to others in
 all three, also after a restart; and fetched once when all three are read at
 once, or pinned at once. A hybrid that came by its magnet link shares what it
-fetched, too."""
+fetched, too. So does a torrent with pieces that memory is too small for."""
 
 import os
 import subprocess
@@ -116,6 +116,31 @@ def at_once(lab, hosts, torrents):
     source.stop()
 
 
+def long_pieces(lab, hosts):
+    """What comes in pieces of 32 MiB the others have, each in its own."""
+    reader, seed, _ = hosts
+    first = lab.path("c", "long-1")
+    size = (36 << 20) + 12345
+    write_blob(first, size, 27)
+    for name in ("long-2", "long-3"):
+        os.link(first, lab.path("c", name))
+    torrents = [make_torrent(lab.path("c", f"long-{i}"), kind, piece)
+                for i, kind, piece in ((1, "v2", 32 << 20), (2, "v2", 1 << 20),
+                                       (3, "hybrid", 16 << 20))]
+    source = start_seed(seed, torrents[0])
+    mount = Mount(reader, *(each.file for each in torrents), name="long",
+                  options=[f"peer={source.address}"])
+    assert_same(content_path(mount, torrents[0]), torrents[0].path)
+    source.stop()
+    for torrent in torrents:
+        held = lambda name=torrent.name: mount.held(name, name) == size
+        until(held, 10, f"{torrent.name} is held")
+        assert_same(content_path(mount, torrent), torrent.path)
+    assert size <= down(mount) < size * 1.05, down(mount)
+    assert mount.stop() == 0
+    assert size <= kept(mount) <= size + SLACK, kept(mount)
+
+
 def scenario(lab):
     reader, seed, leech = lab.hosts("reader", "seed", "leech")
     lab.link(reader, seed, leech)
@@ -144,6 +169,7 @@ def scenario(lab):
     assert_kept_once(mount)
     by_magnet(lab, (reader, seed, leech), torrents)
     at_once(lab, (reader, seed, leech), torrents)
+    long_pieces(lab, (reader, seed, leech))
 
 
 if __name__ == "__main__":

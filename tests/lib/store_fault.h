@@ -296,6 +296,26 @@ static inline int fault_read(struct store_torrent *st, uint64_t off,
 	return err;
 }
 
+static inline int fault_read_staged(struct store_torrent *st, uint32_t ix,
+				    uint32_t at, uint32_t len, uint8_t *dst,
+				    store_read_fn *done, void *arg)
+{
+	struct fault *f = fault_of_torrent(st);
+	struct fault_call *c = mem_new(struct fault_call);
+	int err;
+
+	if (c == NULL)
+		return ENOMEM;
+	c->f = f;
+	c->read = done;
+	c->arg = arg;
+	c->err = fault_take(f, FAULT_OF_READ);
+	err = store_read_staged(f->st, ix, at, len, dst, fault_on_read, c);
+	if (err != 0)
+		mem_free(c);
+	return err;
+}
+
 static inline int fault_read_now(struct store_torrent *st, uint64_t off,
 				 uint32_t len, uint8_t *dst)
 {
@@ -418,6 +438,7 @@ static const struct store_ops fault_ops = {
 	.read_now = fault_read_now,
 	.read = fault_read,
 	.stage = fault_stage,
+	.read_staged = fault_read_staged,
 	.unstage = fault_unstage,
 	.put = fault_put,
 	.put_leaves = fault_put_leaves,

@@ -736,6 +736,7 @@ static void a_read_notices_the_loss(void **state)
 	fix_until(&f->l, fix_is_set, &a.is_done);
 	assert_int_equal(a.err, ENOENT);
 	f->fault->holds_reads = false;
+	fault_release_reads(f->fault); /* what is right is kept */
 	settle(f);
 }
 

@@ -30,6 +30,7 @@ enum {
 	MEM_BYTES = 64 << 20,
 	BIG = 300000, /* 19 leaves, the last one short */
 	SMALL = 40000,
+	LONG = 500000,
 	LEAF = MERKLE_LEAF_BYTES,
 	KILLED = 42,
 	MAX_PIECES = 64,
@@ -52,6 +53,7 @@ struct fix {
 	char dir[64];
 	char why[160];
 	bool is_mem;
+	uint64_t quota_bytes; /* of the disk store */
 	struct store *s;
 	struct peer a, b, h; /* v2 of 16 KiB, v2 of 64 KiB, a hybrid */
 };
@@ -205,7 +207,8 @@ static void start(struct fix *f)
 	struct store_disk_cfg cfg = {.loop = f->l.loop,
 				     .workers = f->l.workers,
 				     .thread = f->l.thread,
-				     .dir = f->dir};
+				     .dir = f->dir,
+				     .quota_bytes = f->quota_bytes};
 
 	if (f->is_mem)
 		fix_must(store_mem_new(f->l.loop, MEM_BYTES, &f->s), "mem");
@@ -341,11 +344,11 @@ static void on_stage(void *arg, int err)
 	a->err = err;
 }
 
-/* A piece by way of store_stage; a wrong one is only staged. */
-static void stage(struct fix *f, struct peer *p, uint32_t ix, bool is_wrong)
+static void stage_only(struct fix *f, struct peer *p, uint32_t ix,
+		       bool is_wrong)
 {
 	struct fix_answer a = {0};
-	struct blk *b = bytes_of(f, p, ix, 0, metainfo_piece_bytes(p->mi, ix));
+	struct blk *b = bytes_of(f, p, ix, 0, metainfo_body_bytes(p->mi, ix));
 
 	if (is_wrong)
 		memset(b->data, 0xee, b->len);
@@ -353,8 +356,14 @@ static void stage(struct fix *f, struct peer *p, uint32_t ix, bool is_wrong)
 	blk_drop(b);
 	fix_until(&f->l, fix_is_set, &a.is_done);
 	assert_int_equal(a.err, 0);
-	if (is_wrong)
-		return;
+}
+
+/* A piece by way of store_stage. */
+static void stage(struct fix *f, struct peer *p, uint32_t ix)
+{
+	struct fix_answer a = {0};
+
+	stage_only(f, p, ix, false);
 	fix_must(store_put(p->open.st, ix, NULL, fix_on_put, &a), "put");
 	settle(f);
 	assert_int_equal(a.n_durable, 1);
@@ -784,13 +793,116 @@ static void staged_is_ones_own(void **state)
 	start_all(f);
 	pieces_of(&f->b, 1, &first, &last);
 	put_all(f, &f->a);
-	stage(f, &f->b, first, true);
+	stage_only(f, &f->b, first, true);
 	assert_gained(f, &f->b, 1);
 	store_unstage(f->b.open.st, first);
 	assert_reads(f, &f->a, 0, BIG);
-	stage(f, &f->b, 0, false);
+	stage(f, &f->b, 0);
 	assert_reads(f, &f->b, 0, SMALL);
 	assert_int_equal(f->a.n_lost, 0);
+}
+
+/* What was staged and is right is everybody's, like what was put; the room that
+ * it was staged in is given back. A hybrid's is, too, if v2 has proven it. */
+static void staged_is_for_all_in_the_end(void **state)
+{
+	struct fix *f = *state;
+	unsigned n = 0;
+
+	start_all(f);
+	for (uint32_t ix = 0; ix < f->b.mi->n_pieces; ix++)
+		stage(f, &f->b, ix);
+	assert_gained(f, &f->a, 0);
+	assert_gained(f, &f->h, 0);
+	assert_reads(f, &f->b, 0, (uint32_t)f->b.mi->total_bytes);
+	assert_int_equal(f->b.n_lost, 0);
+	assert_int_equal(held_bytes(f), BIG + SMALL);
+	if (f->is_mem)
+		return;
+	settle(f);
+	assert_int_equal(du_of(f, "torrents", &n), 0);
+	assert_in_range(du_of(f, "files", &n), BIG + SMALL,
+			BIG + SMALL + 16384);
+	stop(f);
+	start_all(f);
+	assert_holds(f, &f->a, 0);
+	assert_int_equal(f->b.open.held.n_set, f->b.mi->n_pieces);
+}
+
+/* The same from a hybrid. */
+static void staged_from_a_hybrid(void **state)
+{
+	struct fix *f = *state;
+
+	start_all(f);
+	for (uint32_t ix = 0; ix < f->h.mi->n_pieces; ix++)
+		stage(f, &f->h, ix);
+	assert_gained(f, &f->a, 0);
+	assert_gained(f, &f->b, 1);
+	assert_reads(f, &f->h, 0, (uint32_t)f->h.mi->total_bytes);
+	assert_int_equal(held_bytes(f), BIG + SMALL);
+}
+
+/* A hybrid's that only v1 has proven stays its own. */
+static void staged_by_v1_alone(void **state)
+{
+	struct fix *f = *state;
+
+	metainfo_free(f->h.mi);
+	f->h.src.has_no_layers = true;
+	f->h.mi = v2_torrent(&f->l, &f->h.src);
+	start_all(f);
+	stage(f, &f->h, 0);
+	assert_int_equal(f->a.n_gained, 0);
+	store_vouch(f->h.open.st, 1);
+	stage(f, &f->h, 1);
+	assert_int_equal(f->a.n_gained, 2);
+	assert_reads(f, &f->h, 0, 64 << 10);
+}
+
+/* There is no room for a second copy, and nothing that could go for it: what
+ * was staged is kept where it is. */
+static void staged_without_room_stays(void **state)
+{
+	struct fix *f = *state;
+	unsigned n = 0;
+
+	f->quota_bytes = ((1280 + 128) << 10) + 3 * LONG / 2;
+	f->a.src.files[0].len = f->b.src.files[0].len = LONG;
+	f->b.src.n = 1;
+	f->b.src.files[0].seed = 1;
+	f->b.src.piece_bytes = 512 << 10;
+	metainfo_free(f->a.mi);
+	metainfo_free(f->b.mi);
+	f->a.mi = v2_torrent(&f->l, &f->a.src);
+	f->b.mi = v2_torrent(&f->l, &f->b.src);
+	start_all(f);
+	stage(f, &f->b, 0);
+	assert_int_equal(f->a.n_gained, 0);
+	assert_int_equal(held_bytes(f), LONG);
+	assert_reads(f, &f->b, 0, LONG);
+	assert_in_range(du_of(f, "torrents", &n), LONG, LONG + 8192);
+	stop(f);
+	start_all(f); /* its blob is everybody's now */
+	assert_int_equal(f->b.open.held.n_set, 1);
+	assert_int_equal(du_of(f, "torrents", &n), 0);
+	assert_reads(f, &f->b, 0, LONG);
+}
+
+/* Three torrents have it, and the quota has room for it once. */
+static void the_quota_counts_it_once(void **state)
+{
+	struct fix *f = *state;
+
+	f->quota_bytes = ((1280 + 128) << 10) + 2 * BIG + 100000;
+	start_all(f);
+	put_all(f, &f->a);
+	put_all(f, &f->b);
+	assert_reads(f, &f->h, 0, BIG);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(peers(f)[i]->n_lost, 0);
+	assert_int_equal(held_bytes(f), BIG + SMALL);
+	assert_reads(f, &f->b, 0, (uint32_t)f->b.mi->total_bytes);
 }
 
 /* Nodes of a hash tree are there for all, and zeros where none were put. */
@@ -927,12 +1039,22 @@ static void missing_blob_is_missing_for_all(void **state)
 /* As format 2 had it: every file in its torrent's directory. */
 static void make_format_2(struct fix *f)
 {
+	char sql[1200];
+	int len;
+
 	start(f);
 	peer_open(f, &f->b);
 	for (uint32_t ix = 0; ix < f->b.mi->n_pieces; ix++)
 		if (ix != 2)
-			stage(f, &f->b, ix, false);
+			stage_only(f, &f->b, ix, false);
 	stop(f);
+	len = snprintf(sql, sizeof(sql),
+		       "INSERT INTO held SELECT id, 0, %u, x'dc",
+		       BIG + SMALL - (64 << 10)); /* of 6 pieces, not 2 */
+	for (unsigned i = 1; i < 512; i++)
+		len += snprintf(sql + len, sizeof(sql) - (size_t)len, "00");
+	snprintf(sql + len, sizeof(sql) - (size_t)len, "' FROM torrent");
+	exec_index(f, sql);
 	exec_index(f, "DROP TABLE member; DROP TABLE leaf; DROP TABLE agreed;"
 		      "DROP TABLE file; DROP TABLE leaving;"
 		      "DROP TABLE own_stamp; DROP TABLE file_stamp;"
@@ -1111,6 +1233,11 @@ int main(int argc, char **argv)
 		BOTH(length_is_identity),
 		BOTH(v1_proves_no_root),
 		BOTH(staged_is_ones_own),
+		BOTH(staged_is_for_all_in_the_end),
+		BOTH(staged_from_a_hybrid),
+		BOTH(staged_by_v1_alone),
+		DISK(staged_without_room_stays),
+		DISK(the_quota_counts_it_once),
 		BOTH(keeps_nodes),
 		BOTH(last_one_takes_it),
 		BOTH(remove_waits_for_puts),

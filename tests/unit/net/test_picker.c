@@ -25,6 +25,7 @@ struct fixture {
 	uint32_t elsewhere; /* the piece that others bring, and one more … */
 	uint32_t at_hand;   /* … the first blocks of which are there */
 	unsigned n_at_hand;
+	bool others_bring_it; /* these are not at hand, but come */
 };
 
 static bool fix_open(void *arg, uint32_t ix, uint32_t at)
@@ -46,12 +47,14 @@ static bool fix_begin(void *arg, uint32_t ix)
 	return ix != f->elsewhere;
 }
 
-static bool fix_fill(void *arg, const struct wire_block *b)
+static enum picker_fill fix_fill(void *arg, const struct wire_block *b)
 {
 	const struct fixture *f = arg;
 
-	return b->piece_ix == f->at_hand &&
-	       b->begin_bytes / WIRE_BLOCK_BYTES < f->n_at_hand;
+	if (b->piece_ix != f->at_hand ||
+	    b->begin_bytes / WIRE_BLOCK_BYTES >= f->n_at_hand)
+		return PICKER_FILL_NOT;
+	return f->others_bring_it ? PICKER_FILL_WAIT : PICKER_FILL_DONE;
 }
 
 /* The last piece ends inside its second block. */
@@ -207,7 +210,24 @@ static void what_is_at_hand_is_asked_of_nobody(void **state)
 	assert_int_equal(picker_outstanding(f->p), BLOCKS - 5);
 }
 
-/* It comes if all of it that is meant is wanted, and something is out. */
+/* Nor what others bring; it is asked for once they do not. */
+static void what_others_bring_is_left_to_them(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(picker_want(f->p, 0, WANT_URGENT, 1), 0);
+	f->at_hand = 0;
+	f->n_at_hand = 5;
+	f->others_bring_it = true;
+	assert_int_equal(assign(f, 1, 1000), BLOCKS - 5);
+	assert_true(picker_is_missing(
+		f->p, &(struct wire_block){.len_bytes = WIRE_BLOCK_BYTES}));
+	f->n_at_hand = 0;
+	assert_int_equal(assign(f, 1, 2000), 5);
+	assert_int_equal(picker_outstanding(f->p), BLOCKS);
+}
+
+/* It comes if all of it that is meant is wanted, or asked for. */
 static void what_comes_is_known(void **state)
 {
 	struct fixture *f = *state;
@@ -217,11 +237,13 @@ static void what_comes_is_known(void **state)
 
 	assert_int_equal(picker_want(f->p, 0, WANT_URGENT, 1), 0);
 	want_only(f, 0, some, 1);
-	assert_false(picker_is_coming(f->p, 0, 2, 4, true));
+	assert_false(picker_is_promised(f->p, 0, 2, 4, false));
+	assert_false(picker_is_asked(f->p, 0));
 	assert_int_equal(assign(f, 1, 1000), 2);
-	assert_true(picker_is_coming(f->p, 0, 2, 4, false));
-	assert_false(picker_is_coming(f->p, 0, 1, 4, false));
-	assert_false(picker_is_coming(f->p, 1, 2, 4, false));
+	assert_true(picker_is_asked(f->p, 0));
+	assert_true(picker_is_promised(f->p, 0, 2, 4, true));
+	assert_false(picker_is_promised(f->p, 0, 1, 4, false));
+	assert_false(picker_is_promised(f->p, 1, 2, 4, false));
 	picker_wanted(f->p, 0, &first, &end);
 	assert_int_equal(first, 2);
 	assert_int_equal(end, 4);
@@ -229,7 +251,8 @@ static void what_comes_is_known(void **state)
 	assert_int_equal(first, 0);
 	assert_int_equal(end, UINT32_MAX);
 	want_only(f, 0, NULL, 0);
-	assert_true(picker_is_coming(f->p, 0, 0, BLOCKS, false));
+	assert_true(picker_is_promised(f->p, 0, 0, BLOCKS, false));
+	assert_false(picker_is_promised(f->p, 0, 0, BLOCKS, true));
 }
 
 /* Nothing is asked for that nobody wants. */
@@ -1103,6 +1126,7 @@ int main(void)
 		T(what_others_bring_is_not_begun),
 		T(the_background_passes_over_what_others_bring),
 		T(what_is_at_hand_is_asked_of_nobody),
+		T(what_others_bring_is_left_to_them),
 		T(what_comes_is_known),
 		T(idle_without_demand),
 		T(what_is_taken_back_is_asked_again),

@@ -297,13 +297,13 @@ static uint64_t due_us(void *arg, uint32_t ix)
 }
 
 static uint64_t coming_us(void *arg, uint32_t ix, uint32_t at_bytes,
-			  uint32_t len_bytes)
+			  uint32_t len_bytes, bool only_asked)
 {
 	struct lend_torrent *t = arg;
 
 	return t->share->coming_us != NULL
 		       ? t->share->coming_us(t->share_arg, ix, at_bytes,
-					     len_bytes)
+					     len_bytes, only_asked)
 		       : UINT64_MAX;
 }
 
@@ -363,7 +363,8 @@ static int lend_read(struct store_torrent *st, uint64_t off_bytes,
 		return store_read(lend_torrent_of(st)->below, off_bytes,
 				  len_bytes, dst, done, arg);
 	map = (struct spot_map){.mi = t->mi, .own = &t->set};
-	return blobs_read(&map, off_bytes, len_bytes, dst, done, arg);
+	return blobs_read(&map, SPOT_READ, off_bytes, len_bytes, dst, done,
+			  arg);
 }
 
 static int lend_put(struct store_torrent *st, uint32_t ix, struct blk *data,

@@ -18,6 +18,14 @@ static int stage(struct store_torrent *st, uint32_t ix, uint32_t at_bytes,
 	return store_stage(torrent_of(st), ix, at_bytes, data, done, arg);
 }
 
+static int read_staged(struct store_torrent *st, uint32_t ix, uint32_t at_bytes,
+		       uint32_t len_bytes, uint8_t *dst, store_read_fn *done,
+		       void *arg)
+{
+	return store_read_staged(torrent_of(st), ix, at_bytes, len_bytes, dst,
+				 done, arg);
+}
+
 static void unstage(struct store_torrent *st, uint32_t ix)
 {
 	store_unstage(torrent_of(st), ix);
@@ -35,9 +43,11 @@ static void vouch(struct store_torrent *st, uint32_t ix)
 }
 
 static uint64_t coming_us(struct store_torrent *st, uint32_t ix,
-			  uint32_t at_bytes, uint32_t len_bytes)
+			  uint32_t at_bytes, uint32_t len_bytes,
+			  bool only_asked)
 {
-	return store_coming_us(torrent_of(st), ix, at_bytes, len_bytes);
+	return store_coming_us(torrent_of(st), ix, at_bytes, len_bytes,
+			       only_asked);
 }
 
 static void put_nodes(struct store_torrent *st, uint32_t file_ix,
@@ -107,6 +117,7 @@ static void stats(const struct store *s, struct store_stats *out)
 
 const struct store_ops lend_below_ops = {
 	.stage = stage,
+	.read_staged = read_staged,
 	.unstage = unstage,
 	.put_leaves = put_leaves,
 	.vouch = vouch,

@@ -19,8 +19,9 @@
  * before, it was one that only deadly signals end and that the freezer waits
  * for; now any signal comes to us as an interrupt, and so does the freezer.
  * What was asked of the torrent stays urgent until the page is, and is read
- * ahead of the pages that come one by one (ahead_owe). Single pages and reads with O_DIRECT are in that sleep from the beginning, and are never
- * nudged: the error would be the reader's.
+ * ahead of the pages that come one by one (ahead_owe). Single pages and reads
+ * with O_DIRECT are in that sleep from the beginning, and are never nudged: the
+ * error would be the reader's.
  *
  * Interrupts come for those and for what was nudged. libfuse calls us with the
  * request's lock held, from inside the registration if the interrupt came

@@ -96,6 +96,11 @@ struct library_op *library_op_new(struct mount *m, const struct torrent_id *id,
 	return op;
 }
 
+const struct torrent_id *library_op_id(const struct library_op *op)
+{
+	return &op->id;
+}
+
 void library_cancel(struct library_op *op)
 {
 	op->done = NULL;

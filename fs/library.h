@@ -56,6 +56,9 @@ struct library_target {
 int library_remove(struct mount *m, struct library_target what,
 		   library_fn *done, void *arg, struct library_op **out);
 
+/* library_op_id — of which torrent it is: known to `done`. Lends. */
+const struct torrent_id *library_op_id(const struct library_op *op);
+
 /* library_cancel — `done` will not run; it is done all the same. */
 void library_cancel(struct library_op *op);
 

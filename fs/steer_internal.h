@@ -38,8 +38,7 @@ void steer_later_cancel(struct steer_later *later);
 /* steer_later_lend — when the torrent was added, it gets r->data. 0, or ENOMEM.
  * _unlend: it was not. */
 int steer_later_lend(struct steer_later *later, struct mount *m,
-		     const struct steer_request *r,
-		     const struct torrent_id *id);
+		     const struct steer_request *r);
 void steer_later_unlend(struct steer_later *later);
 
 /* steer_later_done — a library_fn for `later->op`: answers. steer_later_settle

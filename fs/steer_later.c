@@ -52,7 +52,6 @@ static void answer(struct steer_later *later, int err, const char *text)
 struct steer_lend {
 	struct steer_later *later; /* NULL: nobody waits any more */
 	struct mount *m;
-	struct torrent_id id;
 	int fd;
 	int err;    /* what is to be answered … */
 	char *text; /* … if it works */
@@ -71,7 +70,7 @@ static void lend_free(struct steer_lend *ld)
 }
 
 int steer_later_lend(struct steer_later *later, struct mount *m,
-		     const struct steer_request *r, const struct torrent_id *id)
+		     const struct steer_request *r)
 {
 	size_t len = strlen(r->data);
 	struct steer_lend *ld = mem_zalloc(1, sizeof(*ld) + len + 1);
@@ -81,7 +80,6 @@ int steer_later_lend(struct steer_later *later, struct mount *m,
 	ld->fd = fcntl(r->data_fd, F_DUPFD_CLOEXEC, 0);
 	ld->later = later;
 	ld->m = m;
-	ld->id = *id;
 	memcpy(ld->dir, r->data, len);
 	later->lend = ld;
 	return 0;
@@ -115,7 +113,8 @@ static void on_lent(void *arg, int err)
 }
 
 /* The torrent is there, `err` says since when. */
-static void lend(struct steer_lend *ld, int err, const char *text)
+static void lend(struct steer_lend *ld, const struct torrent_id *id, int err,
+		 const char *text)
 {
 	const struct keeper *k = ld->m->keeper;
 	struct steer_later *later = ld->later;
@@ -125,7 +124,7 @@ static void lend(struct steer_lend *ld, int err, const char *text)
 	ld->text = mem_strdup(text);
 	if (ld->text != NULL && fd >= 0) {
 		ld->fd = -1;
-		r = k->lend(k->ctx, &ld->id, ld->dir, fd, on_lent, ld);
+		r = k->lend(k->ctx, id, ld->dir, fd, on_lent, ld);
 	}
 	ld->is_asked = r == 0;
 	if (r == 0)
@@ -139,10 +138,11 @@ static void lend(struct steer_lend *ld, int err, const char *text)
 void steer_later_done(void *arg, int err, const char *text)
 {
 	struct steer_later *later = arg;
+	const struct library_op *op = later->op;
 
 	later->op = NULL;
-	if (later->lend != NULL && (err == 0 || err == EEXIST))
-		lend(later->lend, err, text);
+	if (later->lend != NULL && op != NULL && (err == 0 || err == EEXIST))
+		lend(later->lend, library_op_id(op), err, text);
 	else
 		answer(later, err, text);
 }

@@ -456,10 +456,7 @@ static bool add_data(struct call *c, const struct library_source *src)
 		refuse(c, "data needs its directory's descriptor");
 	else if (src->magnet != NULL && !magnet_names_torrent(src->magnet))
 		refuse(c, "a key has no files");
-	else if ((r = steer_later_lend(c->later, c->m, c->r,
-				       src->mi != NULL ? &src->mi->id
-						       : &src->magnet->id)) !=
-		 0)
+	else if ((r = steer_later_lend(c->later, c->m, c->r)) != 0)
 		refuse(c, "%s", err_text(r));
 	else
 		return true;

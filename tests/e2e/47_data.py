@@ -5,6 +5,7 @@ that alone. A restart, a kill -9 and an upgrade hash nothing again; a file that 
 changed, cut or removed while the mount runs costs no reader an error and no
 wrong byte. `rm` leaves everything where it is."""
 
+import glob
 import json
 import mmap
 import os
@@ -48,6 +49,19 @@ def wait_held(mount, pieces):
         until(lambda: torrent_of(mount)["pieces_held"] == pieces, 15, "held")
     except TimeoutError as error:
         raise TimeoutError(f"{error}: {torrent_of(mount)}") from None
+
+
+def wait_remembered(mount, pieces):
+    """What was found right is written down by and by."""
+    def bits():
+        found = glob.glob(f"{mount.store}/**/lent-*",
+                          recursive=True)
+        if not found:
+            return 0
+        with open(found[0], "rb") as note:
+            return sum(byte.bit_count()
+                       for byte in note.read()[16:16 + (pieces + 7) // 8])
+    until(lambda: bits() == pieces, 15, "it to be remembered")
 
 
 def stored(mount):
@@ -110,6 +124,7 @@ def whole(lab, reader, leech, kind):
     assert stored(mount) < PIECE, stored(mount)
     if kind != "hybrid":
         gives(lab, reader, leech, torrent)
+    wait_remembered(mount, torrent.pieces)
     daemon = mount.daemon()
     if kind == "v1":
         os.kill(daemon, signal.SIGKILL)

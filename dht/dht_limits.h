@@ -30,11 +30,9 @@ enum {
 	DHT_BUCKET_WIDEST = 256,
 	DHT_BUCKET_WIDEST_MAX = 1024,
 	DHT_SPARE_BUCKET = 8,
-	DHT_HOST_CONTACTS = 1, /* of one address, but of local ones */
-	DHT_NET_CONTACTS = 1,  /* of one /24 or /64, in a bucket */
-	DHT_FAILS_MAX = 3,     /* in a row; one, if a spare waits */
-	DHT_GOOD_S = 900,      /* BEP 5: good for 15 minutes */
-	DHT_SETTLED_S = 600,   /* so old, a contact is likely to stay */
+	DHT_NET_CONTACTS = 1, /* of one /24 or /64, in a bucket */
+	DHT_FAILS_MAX = 3,    /* in a row; one, if a spare waits */
+	DHT_GOOD_S = 900,     /* BEP 5: good for 15 minutes */
 
 	/* ---- queries of ours ---- */
 	DHT_STALL_MIN_US = 50000,
@@ -96,7 +94,6 @@ enum {
 	/* ---- upkeep ---- */
 	DHT_UPKEEP_PER_MIN = 60, /* queries nobody asked for, at most */
 	DHT_REFRESH_NEAR_S = 300,
-	DHT_REFRESH_FAR_S = 900,
 
 	/* ---- the saved table ---- */
 	DHT_SAVED_MAX_BYTES = 64 << 10,

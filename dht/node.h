@@ -11,8 +11,8 @@
  *       inside another call of this header, but for send, which also runs
  *       inside whatever is given the time. They may call everything here but
  *       dht_node_free, receive and wake; send may call nothing.
- * Memory: a node at rest is some 1.5 KiB and its contacts, 44 bytes each
- *       (IPv6: 56). Receiving a query allocates nothing, unless it stores.
+ * Memory: a node at rest is some 1.5 KiB and its contacts, 42 bytes each
+ *       (IPv6: 54). Receiving a query allocates nothing, unless it stores.
  * Replay: the same seed and the same calls give the same datagrams.
  * Thread: one at a time; nodes share nothing. */
 #ifndef SHOAL_DHT_NODE_H

@@ -33,14 +33,6 @@ void routing_fini(struct routing *r)
 
 /* ---- contacts ---- */
 
-static void see(struct contact *c, uint16_t tick)
-{
-	c->seen = tick;
-	if ((uint32_t)(uint16_t)(tick - c->born) * CONTACT_TICK_S >
-	    DHT_SETTLED_S)
-		c->flags |= CONTACT_SETTLED;
-}
-
 /* RFC 6298's smoothing, in units of 128 µs; never 0. */
 static void take_rtt(struct contact *c, uint64_t rtt_us)
 {
@@ -228,7 +220,7 @@ static struct contact *add_spare(struct routing *r, const struct dht_id *id,
 	if (!c)
 		return NULL;
 	r->is_quiet = false;
-	c->seen = c->born = tick;
+	c->seen = tick;
 	if (is_verified)
 		c->flags |= CONTACT_VERIFIED;
 	return c;
@@ -326,14 +318,12 @@ bool routing_on_answer(struct routing *r, const struct dht_id *id,
 			c = spare ? spare : add_spare(r, id, a, true, tick);
 		if (!c)
 			return false;
-		if (!spare || is_new)
-			c->born = tick;
 	}
 	c->fails = 0;
 	c->flags |= CONTACT_VERIFIED;
 	c->flags &= (uint8_t) ~(CONTACT_WAITING | CONTACT_TRIED);
 	take_rtt(c, rtt_us);
-	see(c, tick);
+	c->seen = tick;
 	return is_new;
 }
 
@@ -345,7 +335,7 @@ bool routing_on_query(struct routing *r, const struct dht_id *id,
 	/* BEP 5: who has ever answered and asks is good. A failure is not
 	 * forgiven for it: he may hear nothing of us. */
 	if (c && contact_has_addr(&r->table, c, a))
-		see(c, tick);
+		c->seen = tick;
 	return c;
 }
 
@@ -457,7 +447,7 @@ void routing_load(struct routing *r, const struct dht_id *id,
 	r->is_quiet = false;
 	c = table_add(r, id, a);
 	if (c)
-		c->seen = c->born = tick;
+		c->seen = tick;
 }
 
 void routing_forgo(struct routing *r, struct contact *c)

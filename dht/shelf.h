@@ -15,8 +15,7 @@ enum {
 	CONTACT_FITS = 2,     /* BEP 42 allows the id to the address */
 	CONTACT_LOCAL = 4,    /* loopback, link-local, private */
 	CONTACT_WAITING = 8,  /* a query of upkeep's is in flight */
-	CONTACT_SETTLED = 16, /* here for DHT_SETTLED_S */
-	CONTACT_TRIED = 32,   /* silent when everybody was: others first */
+	CONTACT_TRIED = 16,   /* silent when everybody was: others first */
 };
 
 /* Times in ticks of four seconds since the node's birth, which wrap after three
@@ -28,7 +27,6 @@ struct contact {
 	uint16_t port;
 	uint16_t srtt, rttvar; /* 0: unknown */
 	uint16_t seen;	       /* last heard of itself */
-	uint16_t born;	       /* came here */
 	uint8_t fails;	       /* queries without an answer, in a row */
 	uint8_t flags;
 	uint8_t ip[]; /* 4 or 16 */

@@ -8,7 +8,8 @@ Without a word: all that need no root. `large`: model nodes, half of all dead;
 `young`: real nodes, half of all silent, searchers half a minute old (as `sockets`,
 but in virtual time);
 `fresh`: a new delay for each datagram; `real`: real nodes only; `crowd`: churn,
-sybils, liars; `speed`: datagrams a second of wall time; `rate`: queries a second
+sybils, liars; `asked`: messages a second of a real node that many hosts ask;
+`speed`: datagrams a second of a million model nodes; `rate`: queries a second
 that a node answers, over veth (root); `sockets`: on real sockets, beside
 libtorrent's node (root).
 
@@ -37,6 +38,7 @@ USAGE = """bench dht
        bench dht large|fresh|real [ALIVE [SEARCHERS [SEED]]]
        bench dht young [ALIVE [SEARCHERS [SEED]]]
        bench dht crowd [NODES [SEARCHERS [SEED]]]
+       bench dht asked [HOSTS [0 [SEED]]]
        bench dht speed
        bench dht rate [SECONDS]
        bench dht sockets [NODES [ROUNDS [SEARCHES]]]"""
@@ -50,6 +52,7 @@ ALL = [
     ["large", "5000", "500"],
     ["real", "5000", "500"],
     ["crowd", "10000"],
+    ["asked", "10000"],
     ["speed"],
 ]
 

@@ -25,14 +25,14 @@
 #include "core/hash.h"
 #include "core/loop.h"
 #include "core/rng.h"
-#include "dht/node_internal.h"
+#include "dht/krpc.h"
+#include "dht/node.h"
 #include "net/datagrams.h"
+#include "tests/sim/dht_filled.h"
 
 enum {
 	BATCH = 64,
 	WINDOW = 192,
-	HASHES = 256,
-	CONTACTS = 400,
 	QUERY_BYTES = 128,
 	LOST_US = 5000,
 };
@@ -52,12 +52,6 @@ static struct addr parse(const char *text)
 		die(text);
 	}
 	return a;
-}
-
-static void target_of(uint32_t i, struct dht_id *out)
-{
-	for (uint32_t k = 0; k < DHT_ID_BYTES; k++)
-		out->b[k] = (uint8_t)((i % HASHES) * 167 + k * 31);
 }
 
 static double cpu_seconds(void)
@@ -112,34 +106,6 @@ static void on_stdin(void *arg, int fd, unsigned events)
 		loop_stop(s->loop);
 }
 
-static void fill(struct server *s, struct hasher *hasher)
-{
-	struct rng rng = {.state = 1};
-	uint64_t now_us = loop_now_us(s->loop);
-
-	for (uint32_t i = 0; i < CONTACTS; i++) {
-		struct addr a = {.in4 = {.sin_family = AF_INET}};
-		struct dht_id id;
-
-		for (int k = 0; k < DHT_ID_BYTES; k += 4)
-			be32_put(id.b + k, (uint32_t)rng_next(&rng));
-		a.in4.sin_port = htons(6881);
-		a.in4.sin_addr.s_addr = htonl(0x1e000001 + (i << 8));
-		(void)routing_on_answer(&s->node->half[DHT_IPV4].routing, &id,
-					&a, 50000, node_tick(s->node, now_us));
-	}
-	for (uint32_t i = 0; i < HASHES * 4; i++) {
-		struct addr a = {.in4 = {.sin_family = AF_INET}};
-		struct dht_id target;
-
-		target_of(i, &target);
-		a.in4.sin_port = htons(7000);
-		a.in4.sin_addr.s_addr = htonl(0x28000001 + (i << 8));
-		(void)peerstore_announce(&s->node->peers, now_us, hasher,
-					 &target, &a, false);
-	}
-}
-
 static int serve(const char *where)
 {
 	struct server s = {0};
@@ -165,7 +131,7 @@ static int serve(const char *where)
 	    loop_io_new(s.loop, STDIN_FILENO, on_stdin, &s, &in) != 0 ||
 	    loop_io_want(in, LOOP_READ) != 0)
 		die(where);
-	fill(&s, hasher);
+	filled_node(s.node, hasher, loop_now_us(s.loop));
 	printf("ready\n");
 	(void)fflush(stdout);
 	(void)loop_run(s.loop);
@@ -210,7 +176,7 @@ static void put_query(struct asker *k, unsigned i)
 	struct in_pktinfo from = {0};
 	struct cmsghdr *c;
 
-	target_of(k->n, &target);
+	filled_target(k->n, &target);
 	k->iov[i].iov_base = k->bytes[i];
 	k->iov[i].iov_len = krpc_encode_query(k->bytes[i], QUERY_BYTES, &q);
 	*h = (struct msghdr){.msg_name = &k->to,

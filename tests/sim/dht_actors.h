@@ -22,6 +22,7 @@ struct sim_real_cfg {
 	uint16_t widest; /* 0: the node's own */
 	uint32_t check_every;
 	bool is_read_only, has_nat;
+	bool has_limits; /* on what one host may ask */
 };
 
 /* sim_real_new — a node, a host of the net; it knows nobody. */

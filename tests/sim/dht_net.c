@@ -17,8 +17,6 @@
 #include "core/hash.h"
 #include "core/mem.h"
 
-enum { EV_MAIL, EV_WAKE };
-
 enum {
 	RANKS = sizeof(((struct sim_net *)NULL)->delays) / sizeof(uint32_t),
 	N_HOLES = 1 << 16,
@@ -256,8 +254,8 @@ static void post(struct sim_net *net, uint32_t way, uint32_t as, uint32_t to,
 	sim_queue_add(&net->queue,
 		      (struct sim_event){.at_us = net->now_us +
 						  delay_us(net, way, to),
-					 .kind = EV_MAIL,
-					 .ref = ref});
+					 .host = to,
+					 .mail = ref});
 }
 
 /* Holes in NATs: one table for all, by a hash of the pair, where the newest
@@ -310,8 +308,8 @@ void sim_net_wake_at(struct sim_net *net, struct sim_actor *actor,
 		return;
 	actor->wake_us = at_us;
 	sim_queue_add(&net->queue, (struct sim_event){.at_us = at_us,
-						      .kind = EV_WAKE,
-						      .ref = actor->host});
+						      .host = actor->host,
+						      .mail = SIM_WAKE});
 }
 
 static uint64_t bytes_hash(const uint8_t *p, size_t len)
@@ -385,10 +383,7 @@ static uint32_t host_ahead(struct sim_net *net, size_t k)
 {
 	const struct sim_event *ev = sim_queue_ahead(&net->queue, k);
 
-	if (ev == NULL)
-		return UINT32_MAX;
-	return ev->kind == EV_WAKE ? ev->ref
-				   : sim_post_at(&net->post, ev->ref)->to;
+	return ev != NULL ? ev->host : UINT32_MAX;
 }
 
 static void fetch_actor(struct sim_net *net, size_t k, int step)
@@ -406,9 +401,9 @@ static void look_ahead(struct sim_net *net)
 	const struct sim_event *ev = sim_queue_ahead(&net->queue, SEE_MAIL);
 	uint32_t host;
 
-	if (ev != NULL && ev->kind == EV_MAIL) {
+	if (ev != NULL && ev->mail != SIM_WAKE) {
 		const uint8_t *mail =
-			(const uint8_t *)sim_post_at(&net->post, ev->ref);
+			(const uint8_t *)sim_post_at(&net->post, ev->mail);
 
 		for (int i = 0; i < 4; i++)
 			__builtin_prefetch(mail + (ptrdiff_t)i * 64);
@@ -437,10 +432,10 @@ bool sim_net_step(struct sim_net *net, uint64_t until_us)
 	}
 	net->now_us = ev.at_us;
 	look_ahead(net);
-	if (ev.kind == EV_MAIL)
-		deliver(net, ev.ref);
+	if (ev.mail != SIM_WAKE)
+		deliver(net, ev.mail);
 	else
-		wake(net, ev.ref);
+		wake(net, ev.host);
 	return true;
 }
 

@@ -10,9 +10,11 @@
 
 struct sim_event {
 	uint64_t at_us;
-	uint32_t kind; /* the owner's */
-	uint32_t ref;
+	uint32_t host; /* whose it is */
+	uint32_t mail; /* its datagram, as sim_post_new named it; or SIM_WAKE */
 };
+
+#define SIM_WAKE UINT32_MAX
 
 struct sim_heap_row {
 	struct sim_event *v;

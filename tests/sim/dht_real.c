@@ -90,7 +90,7 @@ struct sim_real *sim_real_new(struct sim_net *net,
 		.has = {[DHT_IPV4] = true},
 		.is_read_only = cfg->is_read_only,
 		.widest_bucket = cfg->widest,
-		.is_unlimited = true,
+		.is_unlimited = !cfg->has_limits,
 	};
 	struct addr self;
 

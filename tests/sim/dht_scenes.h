@@ -104,4 +104,21 @@ struct sim_crowd_figures {
 
 void sim_crowd_run(const struct sim_crowd *cfg, struct sim_crowd_figures *out);
 
+/* ---- a node that is asked by many ---- */
+
+struct sim_asked {
+	uint64_t seed;
+	uint32_t n_strangers, seconds;
+};
+
+struct sim_asked_figures {
+	uint64_t n_asked, n_answered;
+	uint64_t n_messages;	  /* delivered, both ways */
+	uint64_t wall_us, cpu_us; /* not of the simulated time */
+	struct sim_counts counts;
+	uint64_t trace;
+};
+
+void sim_asked_run(const struct sim_asked *cfg, struct sim_asked_figures *out);
+
 #endif

@@ -2,6 +2,7 @@
  *
  *   dhtsim large|fresh|real|young [N_ALIVE [SEARCHERS [SEED]]]
  *   dhtsim crowd [N_NODES [0 [SEED]]]
+ *   dhtsim asked [N_STRANGERS [0 [SEED]]]
  *   dhtsim speed
  */
 #include <stdio.h>
@@ -239,6 +240,25 @@ static void speed(void)
 	sim_net_fini(&net);
 }
 
+static void asked(uint32_t n, uint64_t seed)
+{
+	const struct sim_asked cfg = {
+		.seed = seed, .n_strangers = n, .seconds = 60};
+	struct sim_asked_figures out;
+	double s;
+
+	sim_asked_run(&cfg, &out);
+	s = (double)out.wall_us / 1e6;
+	printf("asked: a real node answered %.2f M of %.2f M queries of %u "
+	       "hosts; %.2f M messages in %.1f s: %.2f M/s, %.2f M for each "
+	       "second of the processor; seed %llu, trace %016llx\n",
+	       (double)out.n_answered / 1e6, (double)out.n_asked / 1e6, n,
+	       (double)out.n_messages / 1e6, s,
+	       (double)out.n_messages / 1e6 / s,
+	       (double)out.n_messages / (double)out.cpu_us,
+	       (unsigned long long)seed, (unsigned long long)out.trace);
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t n = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 10000;
@@ -253,6 +273,8 @@ int main(int argc, char **argv)
 		large(n, k, seed, true, false);
 	else if (argc > 1 && strcmp(argv[1], "young") == 0)
 		young(n, k, seed);
+	else if (argc > 1 && strcmp(argv[1], "asked") == 0)
+		asked(n, seed);
 	else if (argc > 1 && strcmp(argv[1], "speed") == 0)
 		speed();
 	else if (argc > 1 && strcmp(argv[1], "crowd") == 0)

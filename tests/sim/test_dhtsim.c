@@ -43,15 +43,15 @@ static void queue_is_in_order(void **state)
 			sim_queue_add(
 				&q, (struct sim_event){
 					    .at_us = now + rng_below(&rng, 50),
-					    .ref = ++ref});
+					    .mail = ++ref});
 			continue;
 		}
 		if (!sim_queue_take(&q, now + 20, &ev))
 			continue;
 		assert_true(ev.at_us >= before_at && ev.at_us < now + 20);
-		assert_true(ev.at_us > before_at || ev.ref > before_ref);
+		assert_true(ev.at_us > before_at || ev.mail > before_ref);
 		now = before_at = ev.at_us;
-		before_ref = ev.ref;
+		before_ref = ev.mail;
 	}
 	sim_queue_fini(&q);
 }
@@ -87,6 +87,25 @@ static void churn(void **state)
 	sim_crowd_run(&cfg, &two);
 	assert_true(one.trace != two.trace);
 	assert_int_equal(two.searches.n_found, cfg.n_searches);
+}
+
+/* A node with its limits answers many hosts that do not ask too much, all of
+ * them; but for what is on its way at the end. */
+static void asked(void **state)
+{
+	const struct sim_asked cfg = {
+		.seed = 15, .n_strangers = 500, .seconds = 20};
+	struct sim_asked_figures one, two;
+
+	(void)state;
+	sim_asked_run(&cfg, &one);
+	print_message("asked: %llu answers\n",
+		      (unsigned long long)one.n_answered);
+	assert_true(one.n_answered > 10000);
+	assert_in_range(one.n_asked, one.n_answered - cfg.n_strangers,
+			one.n_answered + cfg.n_strangers);
+	sim_asked_run(&cfg, &two);
+	assert_true(one.trace == two.trace);
 }
 
 /* Two thousand sybils around a key, in four networks, against fifty honest
@@ -192,6 +211,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(queue_is_in_order),
 		cmocka_unit_test(churn),
+		cmocka_unit_test(asked),
 		cmocka_unit_test(sybils),
 		cmocka_unit_test(liars),
 		cmocka_unit_test(half_are_dead),

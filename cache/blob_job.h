@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 #include "cache/stamp.h"
+#include "core/hash.h"
+#include "core/metainfo.h"
 #include "core/queue.h"
 #include "core/worker.h"
 
@@ -70,20 +72,23 @@ struct blob_io {
 	/* set before hand-over, then read only */
 	uint8_t *dst;		  /* a read, or NULL: */
 	const uint8_t *src;	  /* a write, or NULL: */
-	struct piececheck *check; /* what it must be; EBADMSG: it is not */
-	const uint8_t *root;	  /* of the piece, for `check`; or NULL */
-	bool is_copy;		  /* runs[0] is read, and runs[1] written */
-	bool is_hurried;	  /* somebody waits */
-	uint32_t len_bytes;	  /* of all runs */
-	struct vet_queue row;	  /* what goes with it (vet_job.h) */
+	struct piececheck *check; /* what the piece must be; of a vet */
+	bool has_root;		  /* known: */
+	uint8_t root[HASH_SHA256_BYTES];
+	bool is_copy;	      /* runs[0] is read, and runs[1] written */
+	bool is_hurried;      /* somebody waits */
+	uint32_t len_bytes;   /* of all runs */
+	struct vet_queue row; /* what goes with it (vet_job.h) */
 	/* loop only */
 	struct blob_set *set;	   /* held */
 	STAILQ_ENTRY(blob_io) vet; /* in a queue, then in a row */
 	void (*done)(struct blob_io *io);
 	void (*read_done)(void *arg, int err); /* blobs_read's */
+	void (*vetted)(void *arg, int err, enum piece_verdict verdict);
 	void *arg;
 	/* reply */
 	int err;
+	enum piece_verdict verdict; /* of a vet, when err is 0 */
 	bool is_sync_lost; /* err is a sync's: others may have lost too */
 	/* set before hand-over */
 	uint32_t n_runs;

@@ -474,7 +474,7 @@ static void doubt(struct blob_io *io, const struct blob_run *run,
 		return;
 	if (end == LOOK_LOST)
 		io->err = EIO;
-	else if (io->err == 0 || io->err == EBADMSG)
+	else if (io->err == 0)
 		io->err = io->check != NULL ? EAGAIN : ENOENT;
 }
 

@@ -193,13 +193,15 @@ int blobs_read(const struct spot_map *map, enum spot_aim aim,
 	       uint64_t off_bytes, uint32_t len_bytes, uint8_t *dst,
 	       void (*done)(void *arg, int err), void *arg);
 
-/* blobs_vet — hash [off, off + len), which is a piece: `done` says 0, or
- * EBADMSG; EAGAIN: it was changed meanwhile. `check`, just begun, and `root`
- * are kept until then. Who is in no hurry waits until as many go side by side
- * as there are (blobs_vet.c). */
-int blobs_vet(const struct spot_map *map, uint64_t off_bytes,
-	      uint32_t len_bytes, struct piececheck *check, const uint8_t *root,
-	      bool is_hurried, void (*done)(void *arg, int err), void *arg);
+/* blobs_vet — hash a piece where it lies. `done`: 0, and what it is; EAGAIN: it
+ * was changed meanwhile. `root`, or NULL, is v2's as metainfo_judge_piece has
+ * it, and copied. Who is in no hurry waits until as many go side by side as
+ * there are (blobs_vet.c). */
+typedef void blobs_vet_fn(void *arg, int err, enum piece_verdict verdict);
+
+int blobs_vet(const struct spot_map *map, uint32_t piece_ix,
+	      const uint8_t *root, bool is_hurried, blobs_vet_fn *done,
+	      void *arg);
 
 /* blobs_take_dirty — hand everything dirty to a commit; blobs_synced takes it
  * back. */

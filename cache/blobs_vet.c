@@ -11,11 +11,13 @@
  *
  * Threads: loop. */
 #include <errno.h>
+#include <string.h>
 
 #include "cache/blobs.h"
 #include "cache/cache_limits.h"
 #include "cache/vet_job.h"
 #include "core/mem.h"
+#include "core/metainfo.h"
 #include "core/piececheck.h"
 #include "core/worker.h"
 
@@ -105,26 +107,50 @@ static void pump(struct blobs *t)
 	}
 }
 
-static void on_vetted(struct blob_io *io)
+static void vet_free(struct blob_io *io)
 {
-	io->read_done(io->arg, io->err);
+	piececheck_free(io->check);
 	mem_free(io);
 }
 
-int blobs_vet(const struct spot_map *map, uint64_t off_bytes,
-	      uint32_t len_bytes, struct piececheck *check, const uint8_t *root,
-	      bool is_hurried, void (*done)(void *arg, int err), void *arg)
+static void on_vetted(struct blob_io *io)
 {
-	struct blob_io *io = blobs_io_new(map, SPOT_READ, off_bytes, len_bytes);
+	io->vetted(io->arg, io->err, io->verdict);
+	vet_free(io);
+}
+
+static struct blob_io *vet_new(const struct spot_map *map, uint32_t piece_ix,
+			       const uint8_t *root)
+{
+	const struct metainfo *mi = map->mi;
+	struct blob_io *io = blobs_io_new(map, SPOT_READ,
+					  (uint64_t)piece_ix * mi->piece_bytes,
+					  metainfo_body_bytes(mi, piece_ix));
+
+	if (io == NULL)
+		return NULL;
+	if (piececheck_new(mi, piece_ix, &io->check) != 0) {
+		mem_free(io);
+		return NULL;
+	}
+	io->has_root = root != NULL;
+	if (root != NULL)
+		memcpy(io->root, root, sizeof(io->root));
+	return io;
+}
+
+int blobs_vet(const struct spot_map *map, uint32_t piece_ix,
+	      const uint8_t *root, bool is_hurried, blobs_vet_fn *done,
+	      void *arg)
+{
+	struct blob_io *io = vet_new(map, piece_ix, root);
 	struct blobs *t = map->own->table;
 
 	if (io == NULL)
 		return ENOMEM;
-	io->check = check;
-	io->root = root;
 	io->is_hurried = is_hurried;
 	io->done = on_vetted;
-	io->read_done = done;
+	io->vetted = done;
 	io->arg = arg;
 	STAILQ_INIT(&io->row);
 	blobs_io_begin(io);

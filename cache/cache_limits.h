@@ -14,6 +14,11 @@ enum {
 	 * bytes of them would hold up what else a worker has to do. */
 	VET_ROW_MIN = 4,
 	VET_ROW_BYTES = 64 << 20,
+	/* What is read of them before it is hashed: half of a core's cache. */
+	VET_ROUND_BYTES = 512 << 10,
+	/* Pieces of a hybrid that are asked at a time whether v1 agrees: as
+	 * many as a scrub has (net/scrub.c). */
+	AGREE_AT_ONCE = 128,
 	/* How blobs are is written down so long after they were changed by
 	 * something that is no put, which has a commit of its own. */
 	STORE_STAMP_MS = 2000,

@@ -1,8 +1,4 @@
-/* files_job — v1 hashes and hash trees of files that are kept by their v2 root.
- *
- * Purpose: a hybrid must match both its hashes, and leaves that another torrent
- * brought have been proven by one of them. So the piece is read, and hashed for
- * the other.
+/* files_job — hash trees of files that are kept by their v2 root.
  *
  * The tree of a file is a sparse file of its own, made by the first nodes that
  * are put. It is a cache: nothing in it is synced, or believed when it is read.
@@ -24,81 +20,6 @@
 #include "core/merkle.h"
 
 enum { TREE_MODE = 0600, NAME_BYTES = 128 };
-
-/* ---- the v1 hash ---- */
-
-static int add_file(struct hasher *h, int fd, uint8_t *buf, uint64_t off,
-		    uint64_t end)
-{
-	while (off < end) {
-		size_t want = end - off < STORE_SLICE_BYTES
-				      ? (size_t)(end - off)
-				      : STORE_SLICE_BYTES;
-		ssize_t n = pread(fd, buf, want, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? errno : EIO;
-		hasher_add(h, buf, (size_t)n);
-		off += (uint64_t)n;
-	}
-	return 0;
-}
-
-static void add_zeros(struct hasher *h, uint8_t *buf, uint32_t n)
-{
-	memset(buf, 0, STORE_SLICE_BYTES);
-	while (n > 0) {
-		uint32_t part = n < STORE_SLICE_BYTES ? n : STORE_SLICE_BYTES;
-
-		hasher_add(h, buf, part);
-		n -= part;
-	}
-}
-
-static int hash_piece(const struct files_check *c, struct hasher *h, int fd,
-		      uint8_t *buf)
-{
-	uint8_t got[HASH_SHA1_BYTES];
-	uint64_t left = c->file_bytes - c->off_bytes;
-	uint32_t n = left < c->piece_bytes ? (uint32_t)left : c->piece_bytes;
-	int err;
-
-	hasher_begin(h, HASH_SHA1);
-	err = add_file(h, fd, buf, c->off_bytes, c->off_bytes + n);
-	if (err == 0)
-		add_zeros(h, buf, c->piece_bytes - n);
-	hasher_end(h, got);
-	if (err != 0)
-		return err;
-	return memcmp(got, c->want, sizeof(got)) == 0 ? 0 : EBADMSG;
-}
-
-void files_job_check(struct job *job, struct worker_env *env)
-{
-	struct files_check *c = CONTAINER_OF(job, struct files_check, job);
-	uint8_t *buf = mem_alloc(STORE_SLICE_BYTES);
-	int fd;
-
-	ASSERT_WORKER();
-	if (buf == NULL) {
-		c->err = ENOMEM;
-		return;
-	}
-	fd = openat(c->dir_fd, c->name,
-		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0) {
-		c->err = errno;
-	} else {
-		c->err = hash_piece(c, env->hasher, fd, buf);
-		blob_job_stat(fd, c->file_bytes, &c->look);
-		close(fd);
-	}
-	mem_free(buf);
-}
-
-/* ---- hash trees ---- */
 
 static uint64_t level_width(uint32_t n_leaves, unsigned level)
 {

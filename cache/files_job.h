@@ -1,5 +1,4 @@
-/* files_job — what workers do with files that are kept by their v2 root, beside
- * reading and writing blobs.
+/* files_job — hash trees of files that are kept by their v2 root.
  *
  * Thread: workers; files_tree_at any. */
 #ifndef SHOAL_CACHE_FILES_JOB_H
@@ -11,27 +10,6 @@
 #include "cache/stamp.h"
 #include "core/hash.h"
 #include "core/worker.h"
-
-/* Does a piece that lies in one file have this v1 hash? */
-struct files_check {
-	struct job job;
-	/* set before hand-over, then read only */
-	int dir_fd;
-	const char *name;
-	uint64_t off_bytes; /* of the piece, in the file */
-	uint64_t file_bytes;
-	uint32_t piece_bytes; /* behind the file's end it is zeros */
-	uint32_t piece_ix;
-	uint8_t want[HASH_SHA1_BYTES];
-	/* loop only */
-	void *arg;
-	unsigned era; /* room.h */
-	struct glance look;
-	/* reply: EBADMSG: it has another one */
-	int err;
-};
-
-void files_job_check(struct job *job, struct worker_env *env);
 
 /* Nodes of a hash tree: `n` of `level` (0: the leaves), from `index` on. */
 struct files_range {

@@ -15,7 +15,7 @@
  *   2. on a turn of its own each of these torrents looks at its pieces: whole,
  *      it is told so; in part, it is told which leaves.
  *   3. a hybrid's piece that is whole but not agreed is `unsure`: the store is
- *      asked to hash it, one at a time. It matches: as in 2.
+ *      asked to hash it, some at a time. It matches: as in 2.
  *
  * Leaves that a torrent put one by one, and that are a piece in the end, go the
  * same way: it is told as if another one had brought them.
@@ -417,19 +417,20 @@ static void ask_next(struct joint_torrent *t)
 	struct joint_piece p;
 	uint32_t ix;
 
-	while (!t->is_checking && t->unsure.n_set > 0) {
+	while (t->n_checking < t->all->cfg.checks_at_once &&
+	       t->unsure.n_set > 0) {
 		ix = bits_next(&t->unsure, 0);
 		bits_clear(&t->unsure, ix);
 		if (bits_has(&t->agreed, ix) || bits_has(t->own, ix) ||
 		    !joint_piece(t, ix, &p) || !joint_has_all(&p))
 			continue;
-		t->is_checking = t->all->cfg.check(t, ix) == 0;
+		t->n_checking += t->all->cfg.check(t, ix) == 0;
 	}
 }
 
 void joint_checked(struct joint_torrent *t, uint32_t piece_ix, int err)
 {
-	t->is_checking = false;
+	t->n_checking--;
 	if (err == 0)
 		bits_set(&t->agreed, piece_ix);
 	if (t->mi == NULL)

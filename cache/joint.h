@@ -53,6 +53,7 @@ struct joint_cfg {
 	/* Ask the v1 hash of a hybrid's piece, all leaves of which are there;
 	 * joint_checked is the answer, on a later turn. */
 	int (*check)(struct joint_torrent *t, uint32_t piece_ix);
+	unsigned checks_at_once; /* of one torrent */
 	/* `t` must outlive the calls between these. */
 	void (*hold)(struct joint_torrent *t);
 	void (*drop)(struct joint_torrent *t);
@@ -76,7 +77,7 @@ struct joint_torrent {
 	struct bits changed;	/* to be looked at */
 	struct bits lossy;	/* the same; something of it was lost */
 	struct bits unsure;	/* hybrid: the v1 hash was not asked */
-	bool is_checking;
+	unsigned n_checking;
 	bool has_refused;
 	const struct store_share_ops *ops; /* NULL: nobody watches */
 	void *arg;

@@ -41,7 +41,6 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
-#include "core/piececheck.h"
 
 /* ---- a set of doubts ---- */
 
@@ -216,22 +215,21 @@ struct disk_vet {
 	struct disk_torrent *t;
 	uint32_t piece_ix;
 	unsigned era;
-	struct piececheck *check;
-	uint8_t root[HASH_SHA256_BYTES];
 	store_read_fn *done;
 	void *arg;
 };
 
-static void on_vetted(void *arg, int err)
+static void on_vetted(void *arg, int err, enum piece_verdict verdict)
 {
 	struct disk_vet *v = arg;
 	struct disk *d = v->t->disk;
 	unsigned era = v->era;
 
+	if (err == 0 && verdict != PIECE_RIGHT)
+		err = EBADMSG;
 	if (err == 0)
 		disk_doubt_clear(v->t, v->piece_ix);
 	v->done(v->arg, err);
-	piececheck_free(v->check);
 	mem_free(v);
 	room_read_end(d, era);
 }
@@ -249,16 +247,8 @@ int disk_vet(struct store_torrent *st, uint32_t piece_ix, const uint8_t *root,
 		return ENOMEM;
 	*v = (struct disk_vet){
 		.t = t, .piece_ix = piece_ix, .done = done, .arg = arg};
-	if (root != NULL)
-		memcpy(v->root, root, sizeof(v->root));
-	err = piececheck_new(t->mi, piece_ix, &v->check);
-	if (err == 0)
-		err = blobs_vet(&map, (uint64_t)piece_ix * t->mi->piece_bytes,
-				metainfo_body_bytes(t->mi, piece_ix), v->check,
-				root != NULL ? v->root : NULL, is_hurried,
-				on_vetted, v);
+	err = blobs_vet(&map, piece_ix, root, is_hurried, on_vetted, v);
 	if (err != 0) {
-		piececheck_free(v->check);
 		mem_free(v);
 		return err;
 	}

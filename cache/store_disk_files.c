@@ -3,8 +3,9 @@
  * Purpose: what of joint.h the disk store has to do: names and descriptors of
  * the blobs, the v1 hash of what came from another torrent, and hash trees.
  *
- * A hybrid's check reads the piece from the shared blob by a worker. If it
- * matches, a put with nothing to write takes the fact to the index.
+ * A hybrid's check is a vet (blobs_vet.c) by both its hashes, if v2's is known:
+ * so after a lost index each of its bytes is hashed once, and not for v1 first.
+ * If it matches, a put with nothing to write takes the fact to the index.
  *
  * Hash trees are a cache of what peers said: they are not synced, no row speaks
  * of them, and who reads them proves them.
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cache/cache_limits.h"
 #include "cache/files_job.h"
 #include "core/loop.h"
 #include "core/mem.h"
@@ -89,49 +91,68 @@ static bool has_all(const struct disk_torrent *t, uint32_t piece_ix)
 	       joint_has_all(&p);
 }
 
-static void on_checked(struct job *job)
-{
-	struct files_check *c = CONTAINER_OF(job, struct files_check, job);
-	struct disk_torrent *t = c->arg;
+struct disk_agree {
+	struct disk_torrent *t;
+	struct joint_piece p;
+	uint32_t piece_ix;
+	unsigned era;
+};
 
-	/* They went while it was read, or may be somebody else's. */
-	if (blobs_look_end(&c->look) != LOOK_SAME ||
-	    (c->err == EBADMSG && (!has_all(t, c->piece_ix) ||
-				   disk_is_doubtful(&t->base, c->piece_ix))))
-		c->err = ENOENT;
-	room_read_end(t->disk, c->era);
-	joint_checked(&t->joint, c->piece_ix, c->err);
-	if (c->err == 0 && !t->is_closed)
-		(void)batch_put(t, c->piece_ix, NULL, on_agreement_kept, NULL);
-	blobs_set_drop(&t->blobs);
-	mem_free(c);
+/* What the answer is worth. Of bytes that are wrong v1 says nothing: they went
+ * while they were read, or may be somebody else's, or rot; what matches one of
+ * two hashes is right by that one. */
+static int agreement(const struct disk_agree *a, enum piece_verdict verdict)
+{
+	switch (verdict) {
+	case PIECE_RIGHT:
+		return 0;
+	case PIECE_DISPUTED:
+		return EBADMSG;
+	case PIECE_WRONG:
+		break;
+	}
+	if (a->p.use->is_vouched || !has_all(a->t, a->piece_ix) ||
+	    disk_is_doubtful(&a->t->base, a->piece_ix))
+		return ENOENT;
+	return EBADMSG;
+}
+
+static void on_checked(void *arg, int err, enum piece_verdict verdict)
+{
+	struct disk_agree *a = arg;
+	struct disk_torrent *t = a->t;
+
+	if (err == 0)
+		err = agreement(a, verdict);
+	if (err == 0 && a->p.use->is_vouched)
+		disk_doubt_clear_leaves(disk_file_of(a->p.use), a->p.first,
+					a->p.n);
+	room_read_end(t->disk, a->era);
+	joint_checked(&t->joint, a->piece_ix, err);
+	if (err == 0 && !t->is_closed)
+		(void)batch_put(t, a->piece_ix, NULL, on_agreement_kept, NULL);
+	mem_free(a);
 }
 
 static int check(struct joint_torrent *joint, uint32_t piece_ix)
 {
 	struct disk_torrent *t = torrent_of(joint);
-	struct files_check *c = mem_new(struct files_check);
-	struct joint_piece p;
+	struct spot_map map = disk_files_map(t);
+	struct disk_agree *a = mem_new(struct disk_agree);
+	int err;
 
-	if (c == NULL || !joint_piece(joint, piece_ix, &p)) {
-		mem_free(c);
+	if (a == NULL || !joint_piece(joint, piece_ix, &a->p)) {
+		mem_free(a);
 		return ENOMEM;
 	}
-	c->dir_fd = t->disk->home.files_fd;
-	c->name = blob_of(joint, p.use->file_ix)->name;
-	c->off_bytes = (uint64_t)p.first * MERKLE_LEAF_BYTES;
-	c->file_bytes = p.use->file->bytes;
-	c->piece_bytes = metainfo_piece_bytes(t->mi, piece_ix);
-	c->piece_ix = piece_ix;
-	memcpy(c->want, t->mi->v1_hashes + (size_t)piece_ix * HASH_SHA1_BYTES,
-	       HASH_SHA1_BYTES);
-	c->arg = t;
-	blobs_look_begin(&c->look, &blob_of(joint, p.use->file_ix)->watched,
-			 false);
-	c->era = room_read_begin(t->disk);
-	blobs_set_hold(&t->blobs);
-	c->job = (struct job){.run = files_job_check, .done = on_checked};
-	workers_submit(t->disk->workers, &c->job);
+	a->t = t;
+	a->piece_ix = piece_ix;
+	err = blobs_vet(&map, piece_ix, NULL, false, on_checked, a);
+	if (err != 0) {
+		mem_free(a);
+		return err;
+	}
+	a->era = room_read_begin(t->disk);
 	return 0;
 }
 
@@ -264,6 +285,7 @@ int disk_files_init(struct disk *d)
 		.file_bytes = sizeof(struct disk_file),
 		.file_fini = file_fini,
 		.check = check,
+		.checks_at_once = AGREE_AT_ONCE,
 		.hold = hold,
 		.drop = drop,
 	};

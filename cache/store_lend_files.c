@@ -34,7 +34,6 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
-#include "core/piececheck.h"
 
 /* ---- names ---- */
 
@@ -344,17 +343,17 @@ static void on_note(struct lend_torrent *t)
 struct lend_vet {
 	struct lend_torrent *t;
 	uint32_t ix;
-	struct piececheck *check;
-	uint8_t root[HASH_SHA256_BYTES];
 	store_read_fn *done;
 	void *arg;
 };
 
-static void on_vetted(void *arg, int err)
+static void on_vetted(void *arg, int err, enum piece_verdict verdict)
 {
 	struct lend_vet *v = arg;
 	struct lend_torrent *t = v->t;
 
+	if (err == 0 && verdict != PIECE_RIGHT)
+		err = EBADMSG;
 	if (t->is_closed)
 		err = ESTALE;
 	else if (err == 0 &&
@@ -366,7 +365,6 @@ static void on_vetted(void *arg, int err)
 		err = EAGAIN;
 	}
 	bits_clear(&t->offered, v->ix);
-	piececheck_free(v->check);
 	v->done(v->arg, err);
 	mem_free(v);
 }
@@ -381,18 +379,9 @@ int lend_files_vet(struct lend_torrent *t, uint32_t ix, const uint8_t *root,
 	if (v == NULL)
 		return ENOMEM;
 	*v = (struct lend_vet){.t = t, .ix = ix, .done = done, .arg = arg};
-	if (root != NULL)
-		memcpy(v->root, root, sizeof(v->root));
-	err = piececheck_new(t->mi, ix, &v->check);
-	if (err == 0)
-		err = blobs_vet(&map, (uint64_t)ix * t->mi->piece_bytes,
-				metainfo_body_bytes(t->mi, ix), v->check,
-				root != NULL ? v->root : NULL, is_hurried,
-				on_vetted, v);
-	if (err != 0) {
-		piececheck_free(v->check);
+	err = blobs_vet(&map, ix, root, is_hurried, on_vetted, v);
+	if (err != 0)
 		mem_free(v);
-	}
 	return err;
 }
 

@@ -528,7 +528,7 @@ void mem_files_close(struct record *r)
 {
 	end_check(r);
 	joint_close(&r->joint);
-	r->joint.is_checking = false;
+	r->joint.n_checking = 0;
 }
 
 void mem_files_free(struct record *r)
@@ -549,6 +549,7 @@ int mem_files_init(struct mem_store *m)
 		.file_bytes = sizeof(struct mem_file),
 		.file_fini = file_fini,
 		.check = check,
+		.checks_at_once = 1, /* record.check */
 		.hold = nothing,
 		.drop = nothing,
 	};

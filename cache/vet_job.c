@@ -1,13 +1,16 @@
 /* vet_job — what is on the disk against what it must be.
  *
  * How: one slice of each piece, all of them through the checks, then the next.
- * The slices of a round fit a processor's cache together, and one alone is as
- * long as a row of leaves. What cannot be read leaves the others alone: its
- * lane goes on with whatever lies in its slice, and its error stays.
+ * The slices of a round fit a processor's cache together. v1's hashes want as
+ * many pieces side by side as there are; v2's leaves make rows by themselves,
+ * so there they are as few as fill the slices: to read 512 KiB at once costs a
+ * quarter of sixteen reads of 32. What cannot be read leaves the others alone:
+ * its lane goes on with whatever lies in its slice, and its error stays.
  *
  * Invariants: no run is left open. */
 #include "cache/vet_job.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "cache/cache_limits.h"
@@ -56,58 +59,76 @@ static void fill(struct walk *w, uint8_t *dst, uint32_t len)
 	}
 }
 
-static uint32_t slice_bytes(unsigned n)
-{
-	uint32_t leaves = STORE_SLICE_BYTES / MERKLE_LEAF_BYTES / n;
+enum { ROUND_LEAVES = VET_ROUND_BYTES / MERKLE_LEAF_BYTES };
 
-	return (leaves > 0 ? leaves : 1) * MERKLE_LEAF_BYTES;
-}
+static_assert(ROUND_LEAVES >= (int)HASH_ROW_MAX, "a leaf of each piece");
 
 struct row {
 	unsigned n;
 	struct walk walks[HASH_ROW_MAX];
-	const uint8_t *data[HASH_ROW_MAX];
-	struct piececheck_row checks;
+	struct piececheck *checks[HASH_ROW_MAX];
 };
 
 static unsigned row_init(struct row *row, struct vet_queue *ios)
 {
-	struct piececheck *checks[HASH_ROW_MAX];
 	struct blob_io *io;
 
 	row->n = 0;
 	STAILQ_FOREACH (io, ios, vet) {
 		row->walks[row->n] = (struct walk){.io = io};
-		checks[row->n++] = io->check;
+		row->checks[row->n++] = io->check;
 	}
-	piececheck_row_begin(&row->checks, checks, row->n);
 	return row->n;
+}
+
+/* How many go side by side. */
+static unsigned width(const struct row *row)
+{
+	uint32_t len = row->walks[0].io->len_bytes;
+	uint32_t leaves = len / MERKLE_LEAF_BYTES + 1;
+	unsigned n = ROUND_LEAVES / leaves;
+
+	if (n > row->n || piececheck_row_pays(row->checks[0], row->n))
+		n = row->n;
+	return n > 0 ? n : 1;
+}
+
+static void hash_some(struct walk *walks, struct piececheck *const *checks,
+		      unsigned n, struct hasher *h, uint8_t *buf)
+{
+	const uint32_t slice = ROUND_LEAVES / n * MERKLE_LEAF_BYTES;
+	uint32_t left = walks[0].io->len_bytes;
+	const uint8_t *data[HASH_ROW_MAX];
+	struct piececheck_row row;
+
+	piececheck_row_begin(&row, checks, n);
+	while (left > 0) {
+		uint32_t len = left < slice ? left : slice;
+
+		for (unsigned i = 0; i < n; i++) {
+			data[i] = buf + (size_t)i * slice;
+			fill(&walks[i], buf + (size_t)i * slice, len);
+		}
+		piececheck_row_add(&row, h, data, len);
+		left -= len;
+	}
+	piececheck_row_end(&row);
 }
 
 static void hash(struct row *row, struct hasher *h, uint8_t *buf)
 {
-	const uint32_t slice = slice_bytes(row->n);
-	uint32_t left = row->walks[0].io->len_bytes;
+	unsigned n_max = width(row), n;
 
-	for (unsigned i = 0; i < row->n; i++)
-		row->data[i] = buf + (size_t)i * slice;
-	while (left > 0) {
-		uint32_t n = left < slice ? left : slice;
-
-		for (unsigned i = 0; i < row->n; i++)
-			fill(&row->walks[i], buf + (size_t)i * slice, n);
-		piececheck_row_add(&row->checks, h, row->data, n);
-		left -= n;
+	for (unsigned i = 0; i < row->n; i += n) {
+		n = row->n - i < n_max ? row->n - i : n_max;
+		hash_some(&row->walks[i], &row->checks[i], n, h, buf);
 	}
-	piececheck_row_end(&row->checks);
 }
 
 static void judge(struct blob_io *io, struct hasher *h)
 {
-	enum piece_verdict verdict = piececheck_end(io->check, h, io->root);
-
-	if (io->err == 0 && verdict != PIECE_RIGHT)
-		io->err = EBADMSG;
+	io->verdict =
+		piececheck_end(io->check, h, io->has_root ? io->root : NULL);
 	if (io->err != 0)
 		log_debug("blob %u: %s", io->runs[0].file_ix,
 			  err_text(io->err));
@@ -118,7 +139,7 @@ void vet_job_run(struct job *job, struct worker_env *env)
 	struct blob_io *first = CONTAINER_OF(job, struct blob_io, job);
 	struct row row;
 	unsigned n = row_init(&row, &first->row);
-	uint8_t *buf = mem_zalloc(n, slice_bytes(n));
+	uint8_t *buf = mem_zalloc(1, VET_ROUND_BYTES);
 
 	ASSERT_WORKER();
 	if (buf != NULL)

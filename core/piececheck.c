@@ -152,14 +152,18 @@ bool piececheck_fits(const struct piececheck *a, const struct piececheck *b)
 	       hidden_bytes(b) == 0;
 }
 
+bool piececheck_row_pays(const struct piececheck *c, unsigned n)
+{
+	return c->v1 != NULL && n > 1 && hash_row_pays(HASH_SHA1, n);
+}
+
 void piececheck_row_begin(struct piececheck_row *row,
 			  struct piececheck *const *checks, unsigned n)
 {
 	assert(n > 0 && n <= HASH_ROW_MAX);
 	row->n = n;
 	memcpy(row->checks, checks, n * sizeof(checks[0]));
-	row->is_side_by_side =
-		checks[0]->v1 != NULL && n > 1 && hash_row_pays(HASH_SHA1, n);
+	row->is_side_by_side = piececheck_row_pays(checks[0], n);
 	if (row->is_side_by_side)
 		hash_row_begin(&row->v1, HASH_SHA1, n);
 }

@@ -49,6 +49,10 @@ struct piececheck_row {
  * Their torrents need not be the same. */
 bool piececheck_fits(const struct piececheck *a, const struct piececheck *b);
 
+/* piececheck_row_pays — do `n` pieces like this one want to be read side by
+ * side? Else it is all the same to them. */
+bool piececheck_row_pays(const struct piececheck *c, unsigned n);
+
 /* piececheck_row_begin — `n` checks (1 to HASH_ROW_MAX) that fit, each just
  * begun. _add: the next `len` bytes of each; as piececheck_add has it. _end:
  * all were added; piececheck_end of each comes next. */

@@ -280,6 +280,7 @@ void mount_set_sandbox(struct mount *m, const char *text)
 int mount_on_ready(struct mount *m, struct torrent *t)
 {
 	ASSERT_LOOP(m->loop);
+	verify_on_ready(m);
 	return survey_on_change(m, t) ? 0 : library_on_ready(m, t);
 }
 

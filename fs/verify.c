@@ -1,9 +1,9 @@
 /* verify — rounds over what is held.
  *
  * A round has a list of torrents, by their node numbers, for they may go
- * meanwhile. Of each: it is woken, and looked at again every VERIFY_POLL_MS
- * until it is READY; then net/scrub does the rest. What is not to be had (its
- * metadata is gone) is passed over.
+ * meanwhile. Of each: it is woken, and looked at again when one is READY, or
+ * after VERIFY_POLL_MS, for it may never be; then net/scrub does the rest. What
+ * is not to be had (its metadata is gone) is passed over.
  *
  * Rounds of the mount's own: after a start over an index that was made anew, or
  * that the last process did not close, what is doubtful, as fast as the workers
@@ -33,7 +33,8 @@ struct verify_round {
 	struct mount *m;
 	uint64_t id;
 	bool is_own, is_slow, only_doubtful;
-	bool may_wake; /* what is not awake */
+	bool may_wake;	 /* what is not awake */
+	bool is_waiting; /* for a torrent to be READY */
 	bool is_done;
 	struct bits pieces; /* of the one torrent; no data: all */
 	struct scrub *scrub;
@@ -138,17 +139,28 @@ static void on_timer(void *arg)
 	struct verify_round *r = arg;
 	int err = ENOENT;
 
+	r->is_waiting = false;
 	for (; r->at < r->n; r->at++) {
 		err = begin_one(r,
 				roster_by_base(&r->m->roster, r->bases[r->at]));
 		if (err == 0)
 			return;
 		if (err == EAGAIN || err == ENOMEM) {
+			r->is_waiting = true;
 			again(r, VERIFY_POLL_MS);
 			return;
 		}
 	}
 	finish(r);
+}
+
+void verify_on_ready(struct mount *m)
+{
+	struct verify_round *r;
+
+	LIST_FOREACH (r, &m->verifies.rounds, link)
+		if (r->is_waiting)
+			again(r, 0);
 }
 
 static int round_new(struct mount *m, const struct shown *s,

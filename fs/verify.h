@@ -44,6 +44,9 @@ void verify_end(struct mount *m);
  * if the store says that much is doubtful. */
 void verify_begin(struct mount *m);
 
+/* verify_on_ready — a torrent is; on this turn nothing happens yet. */
+void verify_on_ready(struct mount *m);
+
 /* verify_start — a round over one torrent, or (NULL) over all; `pieces` (taken
  * on success; no data: all) of the one. 0, and its number; EBUSY: there are
  * too many; ENOMEM. */

@@ -8,8 +8,9 @@
  * The log. What was committed last is in index.db-wal alone. Without it the
  * index is an older one, or (a checkpoint was under way) pages of two: it may
  * claim what was evicted. It is there while the store is open, from before the
- * word "open" is in `lock` until after that is taken back and synced. So "open"
- * without it means that somebody has removed it.
+ * word "open" is in `lock` until after that is taken back and synced; if it
+ * cannot be, the log stays. So "open" without it means that somebody has
+ * removed it.
  *
  * Order: the log goes aside before the index, for a log without an index would
  * be taken for the next one's.
@@ -73,11 +74,17 @@ void aside_job_note_open(const struct home *h)
 		log_debug("store: cannot note that it is open");
 }
 
-void aside_job_note_closed(const struct home *h)
+int aside_job_note_closed(const struct home *h)
 {
+	int err = home_job_write_lock(h, false);
+
 	ASSERT_WORKER();
-	if (home_job_write_lock(h, false) != 0 || fdatasync(h->lock_fd) != 0)
-		log_debug("store: cannot note that it is closed");
+	if (err == 0 && fdatasync(h->lock_fd) != 0)
+		err = errno;
+	if (err != 0)
+		log_debug("store: cannot note that it is closed: %s",
+			  err_text(err));
+	return err;
 }
 
 /* ---- aside ---- */

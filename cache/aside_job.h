@@ -21,9 +21,10 @@ int aside_job_may_write(const struct home *h);
 bool aside_job_lacks_log(const struct home *h);
 
 /* aside_job_note_open, _note_closed — from here on the log must be there, or
- * need not be. Failures are logged. */
+ * need not be. Failures are logged; of the latter told, for the log must stay.
+ */
 void aside_job_note_open(const struct home *h);
-void aside_job_note_closed(const struct home *h);
+int aside_job_note_closed(const struct home *h);
 
 /* aside_job_put — the index and its log get other names, which nobody has:
  * `name` is the index's, "" if there was none. */

@@ -199,7 +199,8 @@ static void on_committed(struct job *job)
 	d->stats.held_bytes += c->added_bytes;
 	mem_free(c->stamps.v);
 	note_failures(d, c);
-	disk_tally_written(d, &c->tallies, c->is_written ? 0 : EAGAIN);
+	disk_tally_written(d, &c->tallies,
+			   c->is_written ? c->tally_err : EAGAIN);
 	if (c->n_syncs > 0 && c->sync_err == 0 && c->index_err == 0)
 		disk_kept(d);
 	STAILQ_CONCAT(&ended, &c->puts);

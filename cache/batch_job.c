@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cache/index_job.h"
+#include "cache/traffic_job.h"
 #include "core/err.h"
 #include "core/log.h"
 
@@ -90,13 +91,15 @@ static int write_rows(struct commit *c)
 			err = write_row(c, p);
 	if (err == 0 && c->sync_err == 0)
 		err = index_job_keep_stamps(c->index, &c->stamps);
-	if (err == 0)
+	if (err == 0 && c->tally_err == 0)
 		err = index_job_keep_tallies(c->index, &c->tallies);
 	if (err == 0)
 		err = index_job_commit(c->index);
 	if (err != 0) {
 		index_job_rollback(c->index);
 		c->added_bytes = 0;
+	} else {
+		traffic_job_tidy(c->home, c->index, c->tallies.n);
 	}
 	return err;
 }
@@ -114,8 +117,10 @@ void batch_job_commit(struct job *job, struct worker_env *env)
 			p->err = put_sync_err(c, p);
 		any |= p->err == 0;
 	}
-	if (any)
+	if (any) {
+		c->tally_err = traffic_job_append(c->home, &c->tallies);
 		c->index_err = write_rows(c);
+	}
 	c->is_written = any && c->index_err == 0;
 	STAILQ_FOREACH (p, &c->puts, queue)
 		if (p->err == 0)

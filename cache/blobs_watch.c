@@ -80,8 +80,8 @@ enum look_end blobs_look_end(struct glance *l)
 		return end;
 	if (!w->seen.is_kept)
 		blobs_unkept(w);
-	if (end == LOOK_SAME)
-		return end;
+	if (end == LOOK_SAME || end == LOOK_LATE)
+		return end; /* whoever found it has told */
 	if (w->set->table->on_changed != NULL)
 		w->set->table->on_changed(w, end == LOOK_LOST);
 	return end;
@@ -90,7 +90,8 @@ enum look_end blobs_look_end(struct glance *l)
 void blobs_close_lost(struct watched *w)
 {
 	w->seen = (struct sight){.n_writers = w->seen.n_writers,
-				 .n_writes = w->seen.n_writes};
+				 .n_writes = w->seen.n_writes,
+				 .n_changes = w->seen.n_changes + 1};
 	w->is_doubtful = false;
 	w->is_losing = false;
 	blobs_kept(w);

@@ -26,6 +26,8 @@ enum {
 	 * else is: it is what a crash may cost of it, and how far what is shown
 	 * is behind. */
 	TALLY_WRITE_MS = 10000,
+	/* Entries of no use that its log beside the index may have: 800 KB. */
+	TRAFFIC_SPARE_ENTRIES = 8192,
 	/* Open blob descriptors kept per store. */
 	STORE_OPEN_BLOBS = 256,
 	/* A batch of many small files is committed when it holds this many of

@@ -104,9 +104,9 @@ static int check_owner(int fd, char *why)
 static bool is_ours(const char *name)
 {
 	static const char *const ours[] = {
-		".",	   "..",      "lock",	     "torrents",
-		"files",   "library", "library.new", "sources",
-		"control", "dht",     "dht.new",     "lost+found"};
+		".",	   "..",	  "lock",    "torrents",   "files",
+		"library", "library.new", "sources", "control",	   "dht",
+		"dht.new", "lost+found",  "traffic", "traffic.new"};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (strcmp(name, ours[i]) == 0)

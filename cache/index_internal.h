@@ -54,6 +54,7 @@ struct index_db {
 	sqlite3_stmt *each_tally;
 	sqlite3_stmt *put_tally;
 	sqlite3_stmt *get_departed;
+	sqlite3_stmt *set_departed;
 	sqlite3_stmt *depart;
 };
 

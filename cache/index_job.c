@@ -148,6 +148,8 @@ static const struct {
 	 " waste = max(waste, excluded.waste)"},
 	{offsetof(struct index_db, get_departed),
 	 "SELECT down, up, waste FROM departed WHERE id = 0"},
+	{offsetof(struct index_db, set_departed),
+	 "UPDATE departed SET down = ?1, up = ?2, waste = ?3 WHERE id = 0"},
 	{offsetof(struct index_db, depart),
 	 "UPDATE departed SET down = departed.down + tally.down,"
 	 " up = departed.up + tally.up, waste = departed.waste + tally.waste"
@@ -219,6 +221,15 @@ int index_prepare(struct index_db *db)
 					SQLITE_PREPARE_PERSISTENT,
 					statement(db, i), NULL);
 	return rc;
+}
+
+void index_job_keep_log(struct index_db *db)
+{
+	int is_kept = 1;
+
+	ASSERT_WORKER();
+	(void)sqlite3_file_control(db->db, "main", SQLITE_FCNTL_PERSIST_WAL,
+				   &is_kept);
 }
 
 void index_job_close(struct index_db *db TAKES)

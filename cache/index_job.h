@@ -28,7 +28,9 @@ struct traffic;
 int index_job_open(const char *path, bool is_new, struct index_db **out,
 		   char why[160]);
 
-/* index_job_close — checkpoint and close. NULL is fine. */
+/* index_job_close — checkpoint and close. NULL is fine. The log goes then,
+ * unless index_job_keep_log was called: an empty one stays. */
+void index_job_keep_log(struct index_db *db);
 void index_job_close(struct index_db *db TAKES);
 
 /* What the index knows of a torrent. */
@@ -89,6 +91,7 @@ int index_job_keep_stamps(struct index_db *db, const struct stamp_rows *rows);
 typedef int index_tally_fn(void *arg, const struct tally_row *row);
 int index_job_each_tally(struct index_db *db, index_tally_fn *fn, void *arg);
 int index_job_departed(struct index_db *db, struct traffic *out);
+int index_job_set_departed(struct index_db *db, const struct traffic *sums);
 int index_job_keep_tallies(struct index_db *db, const struct tally_rows *rows);
 int index_job_depart(struct index_db *db, int64_t torrent);
 

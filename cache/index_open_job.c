@@ -268,6 +268,9 @@ int index_job_open(const char *path, bool is_new, struct index_db **out,
 		*out = db;
 		return 0;
 	}
+	/* Whoever had it last may have been killed (aside_job.c). */
+	if (db->db != NULL)
+		index_job_keep_log(db);
 	index_job_close(db);
 	return err;
 }

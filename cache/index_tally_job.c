@@ -50,15 +50,27 @@ int index_job_departed(struct index_db *db, struct traffic *out)
 	return err == ENOENT ? 0 : err;
 }
 
+static void bind_traffic(sqlite3_stmt *st, int at, const struct traffic *t)
+{
+	sqlite3_bind_int64(st, at, (sqlite3_int64)t->down_bytes);
+	sqlite3_bind_int64(st, at + 1, (sqlite3_int64)t->up_bytes);
+	sqlite3_bind_int64(st, at + 2, (sqlite3_int64)t->waste_bytes);
+}
+
+int index_job_set_departed(struct index_db *db, const struct traffic *sums)
+{
+	ASSERT_WORKER();
+	bind_traffic(db->set_departed, 1, sums);
+	return index_run(db, db->set_departed, "keep a tally");
+}
+
 static int keep(struct index_db *db, const struct tally_row *row)
 {
 	sqlite3_stmt *st = db->put_tally;
 
 	index_bind_hash(st, 1, &row->id.v1);
 	index_bind_hash(st, 2, &row->id.v2);
-	sqlite3_bind_int64(st, 3, (sqlite3_int64)row->counted.down_bytes);
-	sqlite3_bind_int64(st, 4, (sqlite3_int64)row->counted.up_bytes);
-	sqlite3_bind_int64(st, 5, (sqlite3_int64)row->counted.waste_bytes);
+	bind_traffic(st, 3, &row->counted);
 	return index_run(db, st, "keep a tally");
 }
 

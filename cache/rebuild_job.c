@@ -17,7 +17,8 @@
  *   2. own pieces: all those without a hole in any of its own blobs.
  *   3. leaves, the same of its files in files/. What is there in both ways is
  *      not its own: a row of its own would hide the other.
- *   4. its rows, and its pins.
+ *   4. its rows, its pins, and what was sent and received of it, which is in
+ *      a log (traffic_job.c).
  *
  * A blob that is too short (the power was cut while it was made) gets its
  * length. That a hybrid's leaves match its v1 hashes is found out when it is
@@ -43,6 +44,7 @@
 #include "cache/home_job.h"
 #include "cache/index_job.h"
 #include "cache/pins_job.h"
+#include "cache/traffic_job.h"
 #include "core/bits.h"
 #include "core/err.h"
 #include "core/log.h"
@@ -62,6 +64,7 @@ struct rebuild {
 	const struct home *h;
 	struct hasher *hasher;
 	struct rebuilt *sum;
+	struct traffic_log *traffic;
 };
 
 /* One torrent. */
@@ -271,6 +274,19 @@ static int restore_pins(struct find *t)
 	return err;
 }
 
+/* What is left of the log in the end is of torrents that were removed. */
+static int restore_traffic(struct find *t)
+{
+	struct tally *log = &t->r->traffic->tally;
+	struct tally_row row = {.id = t->mi->id};
+	const struct tally_rows rows = {.v = &row, .n = 1};
+
+	if (!tally_counted(log, &row.id, &row.counted))
+		return 0;
+	tally_forget(log, &row.id);
+	return index_job_keep_tallies(t->r->db, &rows);
+}
+
 static int fill(struct find *t)
 {
 	int err = find_own(t);
@@ -283,6 +299,8 @@ static int fill(struct find *t)
 					 t->mi, &t->r->sum->held_bytes);
 	if (err == 0)
 		err = restore_pins(t);
+	if (err == 0)
+		err = restore_traffic(t);
 	bits_fini(&t->own);
 	return err;
 }
@@ -381,6 +399,14 @@ static int next_batch(const struct rebuild *r)
 	return err != 0 ? err : index_job_begin(r->db);
 }
 
+static int restore_departed(const struct rebuild *r)
+{
+	struct traffic all = r->traffic->departed;
+
+	traffic_add(&all, &r->traffic->tally.all);
+	return index_job_set_departed(r->db, &all);
+}
+
 static int add_all(const struct rebuild *r, DIR *d)
 {
 	struct dirent *e;
@@ -397,6 +423,8 @@ static int add_all(const struct rebuild *r, DIR *d)
 	if (err == 0)
 		err = errno;
 	if (err == 0)
+		err = restore_departed(r);
+	if (err == 0)
 		err = index_job_commit(r->db);
 	if (err != 0)
 		index_job_rollback(r->db);
@@ -406,7 +434,12 @@ static int add_all(const struct rebuild *r, DIR *d)
 int rebuild_job(struct index_db *db, const struct home *h,
 		struct hasher *hasher, struct rebuilt *out)
 {
-	struct rebuild r = {.db = db, .h = h, .hasher = hasher, .sum = out};
+	struct traffic_log traffic;
+	struct rebuild r = {.db = db,
+			    .h = h,
+			    .hasher = hasher,
+			    .sum = out,
+			    .traffic = &traffic};
 	int fd, err;
 	DIR *d;
 
@@ -421,7 +454,11 @@ int rebuild_job(struct index_db *db, const struct home *h,
 		close(fd);
 		return err;
 	}
-	err = add_all(&r, d);
+	err = traffic_job_load(h, &traffic);
+	if (err == 0) {
+		err = add_all(&r, d);
+		traffic_log_fini(&traffic);
+	}
 	closedir(d);
 	return err;
 }

@@ -72,7 +72,8 @@ void room_job_measure(const struct home *home, uint64_t *free_bytes,
 	if (fstatvfs(home->dir_fd, &fs) == 0)
 		*free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	log = blocks_of(home, "index.db-wal");
-	*index_bytes = blocks_of(home, "index.db") + ROOM_FIXED_BYTES +
+	*index_bytes = blocks_of(home, "index.db") +
+		       blocks_of(home, "traffic") + ROOM_FIXED_BYTES +
 		       (log > ROOM_LOG_BYTES ? log : ROOM_LOG_BYTES);
 }
 

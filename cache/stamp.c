@@ -9,9 +9,8 @@
  *   2. several at a time cannot be told apart: the newest of what they saw
  *      behind their writes is what is seen when the last of them has ended.
  *   3. a job that reads looks behind the read. If none of ours wrote meanwhile,
- *      it must find what was last seen. Of a file that is not ours to write
- *      to, nobody may have found a change since the job began, either: what it
- *      read may be from behind that.
+ *      it must find what was last seen. Nobody may have found a change since
+ *      the job began, either: what it read may be from behind that.
  *
  * Failure modes: a stamp that is older than the truth (a file system that sets
  * times later) makes a blob doubtful for nothing: it is hashed again. The wall
@@ -122,6 +121,7 @@ static enum look_end end_write(struct glance *l)
 			  !stamp_is_equal(&l->before, &s->last);
 
 	s->n_writers--;
+	s->n_changes += is_changed;
 	/* Of those that write at a time the newest counts. */
 	if (l->has_after && (is_alone || !s->is_known || !is_older(l, s)))
 		see(s, l);
@@ -133,8 +133,8 @@ static enum look_end end_read(struct glance *l)
 	struct sight *s = l->seen;
 	bool is_changed;
 
-	if (s->is_foreign && l->n_changes != s->n_changes)
-		return LOOK_CHANGED;
+	if (l->n_changes != s->n_changes)
+		return LOOK_LATE;
 	if (!l->was_quiet || s->n_writes != l->n_writes || !l->has_after)
 		return LOOK_SAME;
 	is_changed = s->is_known && !stamp_is_equal(&l->after, &s->last);
@@ -155,6 +155,7 @@ enum look_end look_end(struct glance *l)
 	l->seen = NULL;
 	if (!l->is_lost)
 		return end;
+	s->n_changes += !s->is_lost;
 	s->is_lost = true;
 	return LOOK_LOST;
 }

@@ -41,8 +41,7 @@ struct sight {
 	/* Our own jobs that change it, and how many ever began. */
 	unsigned n_writers;
 	uint64_t n_writes;
-	bool is_foreign;    /* we never write to it */
-	uint64_t n_changes; /* how often a read has found that others do */
+	uint64_t n_changes; /* how often others' were found */
 };
 
 /* One job's look at a blob. */
@@ -63,7 +62,8 @@ struct glance {
 enum look_end {
 	LOOK_SAME,
 	LOOK_CHANGED, /* by somebody else; it is seen as it is now */
-	LOOK_LOST,    /* the same, and bytes are gone */
+	LOOK_LATE,    /* another look found that while this job ran */
+	LOOK_LOST,    /* changed, and bytes are gone */
 };
 
 void look_begin(struct glance *l, struct sight *seen, bool is_write);

@@ -9,6 +9,11 @@
  *      again. A new store's is made in the same way, of nothing.
  *   4. what was on its way out goes.
  *
+ * Stopping: that it has ended is written down, and then the log goes. If it
+ * cannot be, on a disk that is full, the log stays, and the next start is one
+ * after a kill: it loses nothing. The same when a start fails, for the process
+ * before it may have been killed.
+ *
  * Failure modes: a start that fails lets go of everything it took. An index
  * that cannot be opened for another reason (locked, read-only, newer) is left
  * as it is, and the reason told.
@@ -25,6 +30,7 @@
 #include "cache/index_job.h"
 #include "cache/rebuild_job.h"
 #include "cache/store_disk_tally.h"
+#include "cache/traffic_job.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -164,11 +170,13 @@ void start_job(struct job *job, struct worker_env *env)
 		s->err = tally_job_load(s->index, &s->tallies, &s->departed);
 	if (s->err != 0)
 		goto close_index;
+	traffic_job_agree(&s->home, &s->tallies, &s->departed);
 	aside_job_note_open(&s->home);
 	s->blob_bytes = room_job_blob_bytes(&s->home);
 	room_job_measure(&s->home, &s->free_bytes, &s->index_bytes);
 	return;
 close_index:
+	index_job_keep_log(s->index);
 	index_job_close(s->index);
 close_home:
 	home_job_close(&s->home);
@@ -179,8 +187,9 @@ void stop_job(struct job *job, struct worker_env *env)
 	struct disk_stop *s = CONTAINER_OF(job, struct disk_stop, job);
 
 	ASSERT_WORKER();
-	(void)tally_job_write(s->index, &s->tallies);
-	aside_job_note_closed(s->home);
+	(void)tally_job_write(s->index, s->home, &s->tallies);
+	if (aside_job_note_closed(s->home) != 0)
+		index_job_keep_log(s->index);
 	index_job_close(s->index);
 	home_job_close(s->home);
 }

@@ -97,6 +97,7 @@ struct commit {
 	uint64_t added_bytes;
 	uint64_t free_bytes, index_bytes;
 	int sync_err;	 /* the first sync that failed */
+	int tally_err;	 /* no sums went along */
 	int index_err;	 /* the transaction's */
 	bool is_written; /* there was one, and it was committed */
 };

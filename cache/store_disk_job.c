@@ -32,6 +32,7 @@
 #include "cache/extent.h"
 #include "cache/index_job.h"
 #include "cache/pins_job.h"
+#include "cache/traffic_job.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -424,6 +425,7 @@ void store_disk_job_remove(struct job *job, struct worker_env *env)
 	struct disk_remove *r = CONTAINER_OF(job, struct disk_remove, job);
 	char dir[INDEX_PATH_BYTES], hex[TORRENT_HEX_BYTES];
 	struct index_torrent known;
+	struct traffic departed;
 
 	ASSERT_WORKER();
 	if (r->err != 0)
@@ -439,6 +441,8 @@ void store_disk_job_remove(struct job *job, struct worker_env *env)
 	snprintf(dir, sizeof(dir), "torrents/%s",
 		 torrent_id_hex(&known.id, hex));
 	r->err = remove_rows(r, known.row, dir);
+	if (r->err == 0 && index_job_departed(r->index, &departed) == 0)
+		traffic_job_depart(r->home, &known.id, &departed);
 	if (r->err == 0 && start_job_finish_leaving(r->index, r->home) != 0)
 		log_debug("store: what was removed is tried again at the next "
 			  "start");

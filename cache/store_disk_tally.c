@@ -81,6 +81,7 @@ void disk_tally_flush(struct disk *d)
 		return;
 	t->is_writing = true;
 	t->index = d->index;
+	t->home = &d->home;
 	t->job = (struct job){.run = tally_job, .done = on_written};
 	workers_submit(d->thread, &t->job);
 }

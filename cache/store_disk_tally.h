@@ -9,6 +9,7 @@
 #include "core/worker.h"
 
 struct disk;
+struct home;
 struct index_db;
 struct loop_timer;
 struct store;
@@ -20,6 +21,7 @@ struct disk_tally {
 	struct job job;
 	bool is_writing;
 	struct index_db *index;
+	const struct home *home;
 	struct tally_rows rows;
 	/* reply */
 	int err;
@@ -46,7 +48,8 @@ void disk_tally_written(struct disk *d, struct tally_rows *rows, int err);
  * tally_job_write — a transaction of its own. tally_job — the same as a job. */
 int tally_job_load(struct index_db *index, struct tally_rows *rows,
 		   struct traffic *departed);
-int tally_job_write(struct index_db *index, const struct tally_rows *rows);
+int tally_job_write(struct index_db *index, const struct home *home,
+		    const struct tally_rows *rows);
 void tally_job(struct job *job, struct worker_env *env);
 
 #endif

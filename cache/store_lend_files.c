@@ -191,7 +191,6 @@ static bool take_file(struct lend_torrent *t, uint32_t file_ix,
 	bits_set(&t->there, file_ix);
 	w->seen = (struct sight){.last = *now,
 				 .is_known = true,
-				 .is_foreign = true,
 				 .n_changes = w->seen.n_changes + 1};
 	return !is_same;
 }

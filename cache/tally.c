@@ -26,13 +26,6 @@ struct tally_one {
 	TAILQ_ENTRY(tally_one) link;
 };
 
-static void add(struct traffic *to, const struct traffic *more)
-{
-	to->down_bytes += more->down_bytes;
-	to->up_bytes += more->up_bytes;
-	to->waste_bytes += more->waste_bytes;
-}
-
 /* Raise `kept` to `to`, and `all` with it. */
 static void raise_one(uint64_t *kept, uint64_t to, uint64_t *all)
 {
@@ -172,7 +165,7 @@ int tally_count(struct tally *t, const struct torrent_id *id,
 		one = one_new(t, id);
 	if (one == NULL)
 		return ENOMEM;
-	add(&one->counted, more);
+	traffic_add(&one->counted, more);
 	set_dirty(t, one, true);
 	return 0;
 }
@@ -226,6 +219,14 @@ bool tally_counted(const struct tally *t, const struct torrent_id *id,
 	return one != NULL;
 }
 
+static void one_free(struct tally *t, struct tally_one *one)
+{
+	set_dirty(t, one, false);
+	TAILQ_REMOVE(&t->clean, one, link);
+	leave(t, one);
+	mem_free(one);
+}
+
 void tally_drop(struct tally *t, const struct torrent_id *id)
 {
 	struct tally_one *one = find(t, id);
@@ -233,10 +234,17 @@ void tally_drop(struct tally *t, const struct torrent_id *id)
 	if (one == NULL)
 		return;
 	raise_kept(t, &one->kept, &one->counted);
-	set_dirty(t, one, false);
-	TAILQ_REMOVE(&t->clean, one, link);
-	leave(t, one);
-	mem_free(one);
+	one_free(t, one);
+}
+
+void tally_forget(struct tally *t, const struct torrent_id *id)
+{
+	struct tally_one *one = find(t, id);
+
+	if (one == NULL)
+		return;
+	traffic_sub(&t->all, &one->kept);
+	one_free(t, one);
 }
 
 void tally_get(const struct tally *t, const struct torrent_id *id,

@@ -51,10 +51,12 @@ void tally_kept(struct tally *t, struct tally_rows *rows);
 void tally_back(struct tally *t, struct tally_rows *rows);
 
 /* tally_counted — all that was counted of it; false: nothing ever. tally_drop —
- * it was removed, with all that was counted of it written down. */
+ * it was removed, with all that was counted of it written down. tally_forget —
+ * it was never here. */
 bool tally_counted(const struct tally *t, const struct torrent_id *id,
 		   struct traffic *out);
 void tally_drop(struct tally *t, const struct torrent_id *id);
+void tally_forget(struct tally *t, const struct torrent_id *id);
 
 /* tally_get — what is written down of it. */
 void tally_get(const struct tally *t, const struct torrent_id *id,

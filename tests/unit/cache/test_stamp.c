@@ -69,19 +69,36 @@ static void a_change_of_somebody_else_is_seen_once(void **state)
 }
 
 /* Of two reads at a time the first to end finds the change; what the other one
- * read may be from behind it, too. */
+ * read may be from behind it, too: it is told, and the change is not found
+ * twice. */
 static void a_change_is_seen_by_all_who_read(void **state)
 {
-	struct sight s = {
-		.last = at(10, 10, 100), .is_known = true, .is_foreign = true};
+	struct sight s = {.last = at(10, 10, 100), .is_known = true};
 	struct glance a, b;
 
 	(void)state;
 	look_begin(&a, &s, false);
 	look_begin(&b, &s, false);
 	assert_int_equal(ends(&a, at(11, 11, 100)), LOOK_CHANGED);
-	assert_int_equal(ends(&b, at(11, 11, 100)), LOOK_CHANGED);
+	assert_int_equal(ends(&b, at(11, 11, 100)), LOOK_LATE);
 	assert_int_equal(reads(&s, at(11, 11, 100)), LOOK_SAME);
+}
+
+/* The same when a write of ours is the first to find it. */
+static void a_change_that_a_write_finds_is_seen_by_readers(void **state)
+{
+	struct sight s = {0};
+	struct glance r, w;
+
+	(void)state;
+	writes_alone(&s, at(10, 10, 100));
+	look_begin(&r, &s, false);
+	look_begin(&w, &s, true);
+	w.before = at(11, 11, 100);
+	w.has_before = true;
+	assert_int_equal(ends(&w, at(12, 12, 100)), LOOK_CHANGED);
+	assert_int_equal(ends(&r, at(12, 12, 100)), LOOK_LATE);
+	assert_int_equal(reads(&s, at(12, 12, 100)), LOOK_SAME);
 }
 
 static void a_change_before_our_write_is_seen(void **state)
@@ -195,6 +212,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_of_somebody_else_is_seen_once),
 		cmocka_unit_test(a_change_is_seen_by_all_who_read),
+		cmocka_unit_test(
+			a_change_that_a_write_finds_is_seen_by_readers),
 		cmocka_unit_test(a_change_before_our_write_is_seen),
 		cmocka_unit_test(of_writes_together_the_newest_look_counts),
 		cmocka_unit_test(a_write_that_another_overtakes_is_no_change),

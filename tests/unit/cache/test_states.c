@@ -25,6 +25,8 @@
 #include "cache/store_disk.h"
 #include "cache/store_disk_internal.h"
 #include "core/log.h"
+#include "core/mem.h"
+#include "tests/lib/drive.h"
 #include "tests/lib/story.h"
 
 enum {
@@ -284,10 +286,8 @@ static void what_only_the_index_knew(void **state)
 	assert_in_range(store_added_s(t->open.st), added_s - 1, added_s + 1);
 }
 
-/* A process that is killed leaves a log; it goes. */
-static void its_log_is_gone(void **state)
+static void kill_one(struct fix *f)
 {
-	struct fix *f = *state;
 	pid_t pid = fork();
 	int status;
 
@@ -297,9 +297,55 @@ static void its_log_is_gone(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
+}
+
+/* A process that is killed leaves a log; it goes. */
+static void its_log_is_gone(void **state)
+{
+	struct fix *f = *state;
+
+	kill_one(f);
 	assert_int_equal(unlink(path_of(f, "index.db-wal")), 0);
 	look(f, "no log");
 	assert_int_equal(f->n_found, 1);
+}
+
+/* The disk is full when it stops: that it has ended cannot be said, and the
+ * index is as good as ever. */
+static void a_full_disk_at_the_stop(void **state)
+{
+	struct fix *f = *state;
+
+	for (uint64_t n = 0; n < 8; n++) {
+		story_begin(&f->y, f->dir, true);
+		assert_int_equal(story_start(&f->y, 0), 0);
+		drive_watch(f->dir, false);
+		drive_fail(DRIVE_WRITE | DRIVE_SYNC, n, ENOSPC, true);
+		story_stop(&f->y);
+		drive_fail(0, 0, 0, false);
+		drive_stop();
+		look(f, "full at the stop");
+		assert_int_equal(f->n_found, 0);
+	}
+}
+
+/* Starts that come to nothing, after a kill, cost nothing. */
+static void starts_without_memory_after_a_kill(void **state)
+{
+	struct fix *f = *state;
+	int err = ENOMEM;
+
+	kill_one(f);
+	story_begin(&f->y, f->dir, true);
+	for (uint64_t n = 0; err != 0; n++) {
+		mem_fail_after(n, true);
+		err = story_start(&f->y, 0);
+		mem_fail_after(UINT64_MAX, false);
+		assert_true(err == 0 || err == ENOMEM);
+	}
+	story_stop(&f->y);
+	look(f, "started at last");
+	assert_int_equal(f->n_found, 0);
 }
 
 static int die_open(const char *dir)
@@ -445,6 +491,8 @@ int main(int argc, char **argv)
 		T(it_is_gone),
 		T(what_only_the_index_knew),
 		T(its_log_is_gone),
+		T(a_full_disk_at_the_stop),
+		T(starts_without_memory_after_a_kill),
 		T(it_is_newer),
 		T(it_is_locked),
 		T(it_is_read_only),

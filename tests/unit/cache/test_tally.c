@@ -211,6 +211,93 @@ static void departed_count(void **state)
 	assert_traffic(f, NULL, 111, 23, 4);
 }
 
+static void lose_index(struct fix *f)
+{
+	static const char *const names[] = {"index.db", "index.db-wal"};
+	char path[128];
+
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", f->dir, names[i]);
+		(void)unlink(path);
+	}
+}
+
+/* An index that is lost takes nothing along: neither what a torrent had, nor
+ * what those had that were removed, whichever way. */
+static void a_lost_index(void **state)
+{
+	struct fix *f = *state;
+	char path[256], hex[TORRENT_HEX_BYTES];
+
+	start(f, f->mi);
+	count(f, f->mi, 100, 20, 3);
+	fix_flush(&f->l, f->s);
+	remove_one(f, f->mi);
+	fix_must(fix_open(&f->l, f->s, f->mi, &f->open), "open");
+	count(f, f->mi, 7, 6, 5);
+	close_one(f);
+	fix_must(fix_open(&f->l, f->s, f->other, &f->open), "open");
+	count(f, f->other, 1, 1, 1);
+	fix_flush(&f->l, f->s);
+	stop(f);
+	lose_index(f);
+	start(f, f->mi);
+	assert_traffic(f, &f->mi->id, 7, 6, 5);
+	assert_traffic(f, &f->other->id, 1, 1, 1);
+	assert_traffic(f, NULL, 108, 27, 9);
+	count(f, f->mi, 1, 0, 0);
+	stop(f);
+	/* Nobody knows any more what the other one was. */
+	snprintf(path, sizeof(path), "%s/torrents/%s/info", f->dir,
+		 torrent_id_hex(&f->other->id, hex));
+	assert_int_equal(unlink(path), 0);
+	lose_index(f);
+	start(f, f->mi);
+	assert_traffic(f, &f->mi->id, 8, 6, 5);
+	assert_traffic(f, &f->other->id, 0, 0, 0);
+	assert_traffic(f, NULL, 109, 27, 9);
+}
+
+/* The log is torn at its end, and damaged within: what is whole counts, and the
+ * index makes it good. Without one all begins at nothing, and counts. */
+static void a_damaged_log(void **state)
+{
+	struct fix *f = *state;
+	char path[128];
+	FILE *log;
+
+	start(f, f->mi);
+	count(f, f->mi, 100, 20, 3);
+	fix_flush(&f->l, f->s);
+	count(f, f->mi, 100, 20, 3);
+	stop(f);
+	snprintf(path, sizeof(path), "%s/traffic", f->dir);
+	log = fopen(path, "r+");
+	assert_non_null(log);
+	assert_int_equal(fputs("torn", log) >= 0, 1);
+	assert_int_equal(fseek(log, 0, SEEK_END), 0);
+	assert_int_equal(fputs("torn", log) >= 0, 1);
+	assert_int_equal(fclose(log), 0);
+	lose_index(f);
+	start(f, f->mi);
+	assert_traffic(f, &f->mi->id, 200, 40, 6);
+	stop(f);
+	assert_int_equal(truncate(path, 5), 0);
+	start(f, f->mi); /* which writes it anew */
+	stop(f);
+	lose_index(f);
+	start(f, f->mi);
+	assert_traffic(f, NULL, 200, 40, 6);
+	stop(f);
+	lose_index(f);
+	assert_int_equal(unlink(path), 0);
+	start(f, f->mi);
+	assert_traffic(f, NULL, 0, 0, 0);
+	count(f, f->mi, 4, 5, 6);
+	fix_flush(&f->l, f->s);
+	assert_traffic(f, NULL, 4, 5, 6);
+}
+
 /* The fourth format had no figures: all begin at nothing, and count. */
 static void upgrades_the_fourth_format(void **state)
 {
@@ -350,6 +437,10 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(restarts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(departed_count, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_lost_index, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_damaged_log, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(upgrades_the_fourth_format,
 						set_up, tear_down),

@@ -36,6 +36,27 @@ static int find_or_make(struct hmap *map, uint32_t ix, struct mem_piece **out)
 	return err;
 }
 
+/* What is put or staged, as soon as there is room for it. */
+static int begin(struct record *r, void (*say)(struct call *c),
+		 const struct call *what)
+{
+	struct call *c = mem_call_new(r->store, say, what->arg);
+
+	ASSERT_LOOP(r->store->loop);
+	assert(what->piece_ix < r->mi->n_pieces);
+	if (c == NULL)
+		return ENOMEM;
+	c->done = what->done;
+	c->needs_bytes = what->needs_bytes;
+	c->act = what->act;
+	c->rec = r;
+	c->piece_ix = what->piece_ix;
+	c->at_bytes = what->at_bytes;
+	c->data = what->data;
+	mem_room_begin(c);
+	return 0;
+}
+
 static uint32_t staged_len(const struct record *r, uint32_t ix, uint32_t at)
 {
 	const struct mem_piece *old = hmap_get(r->staged, &ix);
@@ -75,21 +96,15 @@ static int act_stage(struct call *c)
 int mem_stage(struct store_torrent *st, uint32_t piece_ix, uint32_t at_bytes,
 	      struct blk *data, store_done_fn *done, void *arg)
 {
-	struct record *r = record_of(st);
-	struct call *c = mem_call_new(r->store, mem_say_done, arg);
+	const struct call what = {.needs_bytes = stage_needs,
+				  .act = act_stage,
+				  .piece_ix = piece_ix,
+				  .at_bytes = at_bytes,
+				  .data = data,
+				  .done.done = done,
+				  .arg = arg};
 
-	ASSERT_LOOP(r->store->loop);
-	if (c == NULL)
-		return ENOMEM;
-	c->done.done = done;
-	c->needs_bytes = stage_needs;
-	c->act = act_stage;
-	c->rec = r;
-	c->piece_ix = piece_ix;
-	c->at_bytes = at_bytes;
-	c->data = data;
-	mem_room_begin(c);
-	return 0;
+	return begin(record_of(st), mem_say_done, &what);
 }
 
 static void drop_staged(struct record *r, uint32_t ix)
@@ -223,25 +238,25 @@ static int act_put(struct call *c)
 	return put(c->rec, c->piece_ix, c->data);
 }
 
+static int begin_put(struct record *r, const struct call *what)
+{
+	int err = begin(r, say_put, what);
+
+	r->store->stats.puts += err == 0;
+	return err;
+}
+
 int mem_put(struct store_torrent *st, uint32_t piece_ix, struct blk *data,
 	    store_put_fn *done, void *arg)
 {
-	struct record *r = record_of(st);
-	struct call *c = mem_call_new(r->store, say_put, arg);
+	const struct call what = {.needs_bytes = put_needs,
+				  .act = act_put,
+				  .piece_ix = piece_ix,
+				  .data = data,
+				  .done.put = done,
+				  .arg = arg};
 
-	ASSERT_LOOP(r->store->loop);
-	assert(piece_ix < r->mi->n_pieces);
-	if (c == NULL)
-		return ENOMEM;
-	c->done.put = done;
-	c->needs_bytes = put_needs;
-	c->act = act_put;
-	c->rec = r;
-	c->piece_ix = piece_ix;
-	c->data = data;
-	r->store->stats.puts++;
-	mem_room_begin(c);
-	return 0;
+	return begin_put(record_of(st), &what);
 }
 
 static uint64_t leaves_need(const struct call *c)
@@ -273,27 +288,19 @@ int mem_put_leaves(struct store_torrent *st, uint32_t piece_ix,
 		   uint32_t at_bytes, struct blk *data, store_put_fn *done,
 		   void *arg)
 {
+	const struct call what = {.needs_bytes = leaves_need,
+				  .act = act_put_leaves,
+				  .piece_ix = piece_ix,
+				  .at_bytes = at_bytes,
+				  .data = data,
+				  .done.put = done,
+				  .arg = arg};
 	struct record *r = record_of(st);
 	struct joint_piece leaves;
-	struct call *c;
 
-	ASSERT_LOOP(r->store->loop);
-	assert(piece_ix < r->mi->n_pieces);
 	if (!joint_range(&r->joint, piece_ix, at_bytes, data->len, &leaves))
 		return EINVAL;
-	c = mem_call_new(r->store, say_put, arg);
-	if (c == NULL)
-		return ENOMEM;
-	c->done.put = done;
-	c->needs_bytes = leaves_need;
-	c->act = act_put_leaves;
-	c->rec = r;
-	c->piece_ix = piece_ix;
-	c->at_bytes = at_bytes;
-	c->data = data;
-	r->store->stats.puts++;
-	mem_room_begin(c);
-	return 0;
+	return begin_put(r, &what);
 }
 
 /* Of the torrent's own: false, there is none. */

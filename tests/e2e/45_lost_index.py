@@ -2,14 +2,15 @@
 torrent and a hybrid is killed, and its index removed; it is stopped, and pages
 of its index are overwritten; it is killed, and the index's log removed. Each
 time the next start has all that was held, without any peer, and every byte is
-right; what was damaged is kept beside it, and one line says what happened."""
+right; no figure of what was received is less than it was; what was damaged is kept beside it, and one line says what happened."""
 
 import glob
+import json
 import os
 import random
 
 from lab import run, until
-from shoal import Mount, assert_same, content_path
+from shoal import Mount, assert_same, content_path, program
 from swarm import PIECE, make_torrent, start_seed, write_blob
 
 COUNT = 24
@@ -41,6 +42,15 @@ def damaged(mount):
             if not path.endswith("-wal")]
 
 
+def received(mount):
+    """In all, and of each torrent."""
+    shown = json.loads(mount.host.run(
+        [program("shoalctl"), "-m", mount.path, "ls", "--json"]).stdout)
+    return [mount.status()["total_down_bytes"]] + [
+        t["total_down_bytes"]
+        for t in sorted(shown["torrents"], key=lambda t: t["name"])]
+
+
 def scenario(lab):
     reader, seed = lab.hosts("reader", "seed")
     lab.link(reader, seed)
@@ -65,6 +75,8 @@ def scenario(lab):
 
     read_all()
     until(is_kept, 30, "everything to be committed")
+    until(lambda: all(received(mount)), 30, "what came to be shown")
+    last = received(mount)
     for source in sources:
         source.stop()
     for turn, (is_killed, harm, n_damaged) in enumerate([
@@ -80,6 +92,9 @@ def scenario(lab):
                           for t in mount.status()["torrents"]), 20,
               "all to be held")
         read_all()
+        now = received(mount)
+        assert all(a >= b for a, b in zip(now, last)), (last, now)
+        last = now
         assert len(damaged(mount)) == n_damaged, damaged(mount)
     assert mount.stop() == 0
 

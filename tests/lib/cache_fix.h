@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cache/store.h"
+#include "cache/store_disk.h"
 #include "core/blk.h"
 #include "core/buf.h"
 #include "core/hash.h"
@@ -105,6 +106,18 @@ static inline void fix_loop_fini(struct fix_loop *f)
 	hasher_free(f->hasher);
 	blk_pool_free(f->pool);
 	loop_free(f->loop);
+}
+
+/* A disk store over this directory; `why` may be NULL. */
+static inline int fix_disk(struct fix_loop *f, const char *dir, char *why,
+			   struct store **out)
+{
+	const struct store_disk_cfg cfg = {.loop = f->loop,
+					   .workers = f->workers,
+					   .thread = f->thread,
+					   .dir = dir};
+
+	return store_disk_new(&cfg, out, why);
 }
 
 /* Turn the loop until is_true(arg). */

@@ -70,12 +70,7 @@ static int set_up(void **state)
 
 static void start(struct fix *f)
 {
-	struct store_disk_cfg cfg = {.loop = f->l.loop,
-				     .workers = f->l.workers,
-				     .thread = f->l.thread,
-				     .dir = f->dir};
-
-	fix_must(store_disk_new(&cfg, &f->s, NULL), "store");
+	fix_must(fix_disk(&f->l, f->dir, NULL, &f->s), "store");
 }
 
 static void open_store(struct fix *f)

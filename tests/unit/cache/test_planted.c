@@ -128,12 +128,7 @@ static void remove_one(struct fix *f, const struct metainfo *mi)
 /* Everything that a store does; most of it may fail, and nothing hangs. */
 static void live(struct fix *f)
 {
-	struct store_disk_cfg cfg = {.loop = f->l.loop,
-				     .workers = f->l.workers,
-				     .thread = f->l.thread,
-				     .dir = f->dir};
-
-	if (store_disk_new(&cfg, &f->s, f->why) != 0)
+	if (fix_disk(&f->l, f->dir, f->why, &f->s) != 0)
 		return;
 	if (fix_open(&f->l, f->s, f->one, &f->a) == 0) {
 		read_all(f, f->a.st, f->one);
@@ -156,12 +151,7 @@ static void live(struct fix *f)
 /* A store in which both torrents are whole. */
 static void fill(struct fix *f)
 {
-	struct store_disk_cfg cfg = {.loop = f->l.loop,
-				     .workers = f->l.workers,
-				     .thread = f->l.thread,
-				     .dir = f->dir};
-
-	fix_must(store_disk_new(&cfg, &f->s, f->why), f->why);
+	fix_must(fix_disk(&f->l, f->dir, f->why, &f->s), f->why);
 	fix_must(fix_open(&f->l, f->s, f->one, &f->a), "open");
 	fix_must(fix_open(&f->l, f->s, f->two, &f->b), "open");
 	put_all(f, f->a.st, f->one, false);
@@ -265,15 +255,10 @@ static void the_lock(void **state)
 /* It is put there while the store has the torrent open. */
 static void under_a_running_store(void **state)
 {
-	struct store_disk_cfg cfg = {0};
 	struct fix *f = *state;
 	uint64_t before;
 
-	cfg = (struct store_disk_cfg){.loop = f->l.loop,
-				      .workers = f->l.workers,
-				      .thread = f->l.thread,
-				      .dir = f->dir};
-	fix_must(store_disk_new(&cfg, &f->s, f->why), f->why);
+	fix_must(fix_disk(&f->l, f->dir, f->why, &f->s), f->why);
 	fix_must(fix_open(&f->l, f->s, f->one, &f->a), "open");
 	plant(f, dir_of(f));
 	before = sum_outside(f);

@@ -48,12 +48,7 @@ static int set_up(void **state)
 
 static void open_all(struct fix *f)
 {
-	struct store_disk_cfg cfg = {.loop = f->l.loop,
-				     .workers = f->l.workers,
-				     .thread = f->l.thread,
-				     .dir = f->dir};
-
-	assert_int_equal(store_disk_new(&cfg, &f->s, f->why), 0);
+	assert_int_equal(fix_disk(&f->l, f->dir, f->why, &f->s), 0);
 	assert_int_equal(fix_open(&f->l, f->s, f->mi, &f->open), 0);
 }
 

@@ -121,13 +121,7 @@ static int tear_down(void **state)
 
 static int open_all(struct fix *f)
 {
-	struct store_disk_cfg cfg = {
-		.loop = f->l.loop,
-		.workers = f->l.workers,
-		.thread = f->l.thread,
-		.dir = f->dir,
-	};
-	int err = store_disk_new(&cfg, &f->s, f->why);
+	int err = fix_disk(&f->l, f->dir, f->why, &f->s);
 
 	return err != 0 ? err : fix_open(&f->l, f->s, f->mi, &f->open);
 }

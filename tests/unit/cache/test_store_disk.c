@@ -90,12 +90,7 @@ int fdatasync(int fd)
 
 static int start(struct fix *f)
 {
-	struct store_disk_cfg cfg = {.loop = f->l.loop,
-				     .workers = f->l.workers,
-				     .thread = f->l.thread,
-				     .dir = f->dir};
-
-	return store_disk_new(&cfg, &f->s, f->why);
+	return fix_disk(&f->l, f->dir, f->why, &f->s);
 }
 
 static void open_all(struct fix *f)
@@ -432,14 +427,10 @@ static void is_locked(void **state)
 {
 	struct fix *f = *state;
 	struct store *other;
-	struct store_disk_cfg cfg = {.loop = f->l.loop,
-				     .workers = f->l.workers,
-				     .thread = f->l.thread,
-				     .dir = f->dir};
 	char pid[32];
 
 	assert_int_equal(start(f), 0);
-	assert_int_equal(store_disk_new(&cfg, &other, f->why), EBUSY);
+	assert_int_equal(fix_disk(&f->l, f->dir, f->why, &other), EBUSY);
 	snprintf(pid, sizeof(pid), "process %ld", (long)getpid());
 	assert_non_null(strstr(f->why, pid));
 	store_free(f->s);

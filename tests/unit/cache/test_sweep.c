@@ -70,12 +70,7 @@ static int tear_down(void **state)
 
 static void start(struct fix *f, const struct metainfo *mi)
 {
-	struct store_disk_cfg cfg = {.loop = f->l.loop,
-				     .workers = f->l.workers,
-				     .thread = f->l.thread,
-				     .dir = f->dir};
-
-	fix_must(store_disk_new(&cfg, &f->s, f->why), f->why);
+	fix_must(fix_disk(&f->l, f->dir, f->why, &f->s), f->why);
 	fix_must(fix_open(&f->l, f->s, mi, &f->open), "open");
 }
 

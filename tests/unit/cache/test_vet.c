@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "cache/store_disk.h"
+#include "cache/store_share.h"
 #include "cache/store_vet.h"
 #include "core/bits.h"
 #include "tests/lib/cache_fix.h"
@@ -53,12 +54,7 @@ static struct metainfo *torrent_of(struct fix *f, enum kind kind)
 
 static void start(struct fix *f)
 {
-	struct store_disk_cfg cfg = {.loop = f->l.loop,
-				     .workers = f->l.workers,
-				     .thread = f->l.thread,
-				     .dir = f->dir};
-
-	fix_must(store_disk_new(&cfg, &f->s, NULL), "store");
+	fix_must(fix_disk(&f->l, f->dir, NULL, &f->s), "store");
 	fix_must(fix_open(&f->l, f->s, f->mi, &f->open), "open");
 }
 
@@ -220,12 +216,93 @@ static void ends_with_the_torrent(void **state)
 	end(&f);
 }
 
+/* ---- Tests: hybrids after a lost index ---- */
+
+static struct {
+	bool is_held[N_PIECES];
+	unsigned n, n_disputed;
+} gained;
+
+static void on_gained(void *arg, uint32_t ix)
+{
+	gained.n += !gained.is_held[ix];
+	gained.is_held[ix] = true;
+}
+
+static void on_gained_leaves(void *arg, uint32_t ix, uint32_t at, uint32_t len)
+{
+}
+
+static void on_lost(void *arg, uint32_t ix)
+{
+	gained.n -= gained.is_held[ix];
+	gained.is_held[ix] = false;
+}
+
+static void on_disputed(void *arg, uint32_t ix)
+{
+	gained.n_disputed++;
+}
+
+static void on_watched(void *arg, int err, struct store_torrent *st,
+		       const struct bits *held)
+{
+	static const struct store_share_ops ops = {
+		.on_gained = on_gained,
+		.on_gained_leaves = on_gained_leaves,
+		.on_lost = on_lost,
+		.on_disputed = on_disputed,
+	};
+
+	fix_on_open(arg, err, st, held);
+	if (err == 0)
+		store_watch(st, &ops, NULL);
+}
+
+static bool has_all_but(void *arg)
+{
+	return gained.n == N_PIECES - *(unsigned *)arg;
+}
+
+/* Both its hashes are asked at once: what matches is held, and not doubtful any
+ * more. What is wrong is not held, and no contradiction: it rots. */
+static void a_hybrid_is_hashed_once(void **state)
+{
+	static const off_t wrong[] = {5, 7 * PIECE_BYTES + 20000,
+				      FILE_BYTES - 1, -1};
+	unsigned n_wrong = 3;
+	char path[96];
+	struct fix f;
+
+	begin(&f, HYBRID, 2);
+	flip(&f, wrong);
+	snprintf(path, sizeof(path), "%s/index.db", f.dir);
+	assert_int_equal(unlink(path), 0);
+	memset(&gained, 0, sizeof(gained));
+	bits_fini(&f.open.held);
+	f.open = (struct fix_answer){0};
+	fix_must(fix_disk(&f.l, f.dir, NULL, &f.s), "store");
+	fix_must(store_open(f.s, f.mi, on_watched, &f.open), "open");
+	fix_until(&f.l, has_all_but, &n_wrong);
+	fix_quiet(&f.l);
+	assert_int_equal(gained.n, N_PIECES - n_wrong);
+	assert_int_equal(gained.n_disputed, 0);
+	for (uint32_t ix = 0; ix < N_PIECES; ix++) {
+		assert_int_equal(gained.is_held[ix], !is_in(ix, wrong));
+		assert_int_equal(store_is_doubtful(f.open.st, ix),
+				 is_in(ix, wrong));
+	}
+	stop(&f);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_the_wrong_ones),
 		cmocka_unit_test(survives_a_cut),
 		cmocka_unit_test(ends_with_the_torrent),
+		cmocka_unit_test(a_hybrid_is_hashed_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

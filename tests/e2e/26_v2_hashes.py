@@ -6,7 +6,7 @@ store has them, and tells them on, without any peer."""
 
 from lab import run
 from shoal import Mount, assert_same, content_path
-from swarm import (LtPeer, libtorrent, make_torrent, start_seed,
+from swarm import (MagnetLeech, libtorrent, make_torrent, start_seed,
                    write_blob)
 
 PORT = 7010
@@ -14,15 +14,10 @@ LEAF = 16384
 SIZES = {"pieces513": 512 * LEAF * 2 + 5, "few": 5 * LEAF * 2, "one": LEAF + 1}
 
 
-def complete_magnet(lab, hosts, torrent, label):
+def complete_magnet(lab, hosts, torrent):
     reader, _, leech = hosts
-    into = lab.mkdir(f"{label}-into")
-    peer = LtPeer(leech, "--magnet", torrent.magnet(), "--save", into,
-                  "--listen", f"{leech.ip4}:7000", "--no-tracker",
-                  "--peer", f"{reader.ip4}:{PORT}")
-    peer.wait("complete", 20)
-    peer.stop()
-    assert_same(f"{into}/{torrent.name}", torrent.path)
+    peer = MagnetLeech(lab, leech, torrent, f"{reader.ip4}:{PORT}")
+    assert_same(peer.complete(20), torrent.path)
 
 
 def make(lab, kind, name, label):
@@ -39,7 +34,7 @@ def give_to_magnet(lab, hosts, kind, name):
         f"peer={source.address}", f"port={PORT}"])
     assert_same(content_path(mount, torrent), torrent.path)
     source.stop()
-    complete_magnet(lab, hosts, torrent, label)
+    complete_magnet(lab, hosts, torrent)
     assert mount.stop() == 0
 
 
@@ -66,7 +61,7 @@ def keep_layers(lab, hosts, kind):
     source.stop()
     again = Mount(reader, bare, name=f"{label}-again", store=mount.store,
                   options=[f"port={PORT}"])
-    complete_magnet(lab, hosts, torrent, label)
+    complete_magnet(lab, hosts, torrent)
     assert again.stop() == 0
 
 

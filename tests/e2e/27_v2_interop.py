@@ -9,7 +9,7 @@ import os
 
 from lab import run, until
 from shoal import Mount, assert_same, content_path, program
-from swarm import (LtPeer, make_torrent, start_leech, start_opentracker,
+from swarm import (MagnetLeech, make_torrent, start_leech, start_opentracker,
                    start_seed, tracker_url, write_blob, write_tree)
 
 PORT, PIECE, LARGE = 7010, 65536, 16 << 20
@@ -77,22 +77,24 @@ def is_told_of(mount, torrents):
         assert got == torrent.v2
 
 
-def complete(lab, host, torrents, label, address, by_magnet):
+def complete_by_file(lab, host, torrents, address):
     """libtorrent, all of them at once."""
     peers = []
     for number, torrent in enumerate(torrents):
-        into, port = lab.mkdir(f"{label}-{torrent.name}"), 7200 + number
-        words = ["--no-tracker", "--peer", address]
-        if by_magnet:
-            peer = LtPeer(host, "--magnet", torrent.magnet(), "--save", into,
-                          "--listen", f"{host.ip4}:{port}", *words, port=port)
-        else:
-            peer = start_leech(host, torrent, into, *words, port=port)
-        peers.append((peer, into, torrent))
-    for peer, into, torrent in peers:
+        into, port = lab.mkdir(f"by-file-{torrent.name}"), 7200 + number
+        peers.append((start_leech(host, torrent, into, "--no-tracker",
+                                  "--peer", address, port=port), into))
+    for (peer, into), torrent in zip(peers, torrents):
         peer.wait("complete", 30)
         peer.stop()
         assert_same(f"{into}/{torrent.name}", torrent.path)
+
+
+def complete_by_link(lab, host, torrents, address):
+    leeches = [MagnetLeech(lab, host, torrent, address, 7200 + number)
+               for number, torrent in enumerate(torrents)]
+    for leech, torrent in zip(leeches, torrents):
+        assert_same(leech.complete(30), torrent.path)
 
 
 def half_known(lab, reader, torrent, source):
@@ -142,8 +144,8 @@ def scenario(lab):
     for each in seeds:
         each.stop()
 
-    complete(lab, leech, torrents, "by-file", f"{reader.ip4}:{PORT}", False)
-    complete(lab, leech, torrents, "by-link", f"{reader.ip4}:{PORT + 1}", True)
+    complete_by_file(lab, leech, torrents, f"{reader.ip4}:{PORT}")
+    complete_by_link(lab, leech, torrents, f"{reader.ip4}:{PORT + 1}")
     assert files.stop() == 0 and links.stop() == 0
 
 

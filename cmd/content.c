@@ -1,6 +1,11 @@
-/* content — walking a tree with fts(3), which neither recurses nor changes
- * directory here (FTS_NOCHDIR), and sorts each directory by name; the order
- * of full paths is then the one that other makers of torrents use too.
+/* content — walking a tree without recursion. Each directory is listed and
+ * sorted by name, files and directories alike, and so "a-b" comes before "a/c"
+ * as it must: elements are compared, not the joined text. The order of full
+ * paths is then the one that other makers of torrents use too.
+ *
+ * The list comes first, by what directories say of their entries, and then the
+ * sizes of all files, by all cores (content_job.c): of many small files, asking
+ * for each costs as much as hashing it.
  *
  * Symlinks (BEP 47). A torrent states a target from its own top. So a link's
  * text is resolved against the directory it lies in, as text: what the names
@@ -10,7 +15,8 @@
  * Piece sizes are libtorrent's, so that equal files make equal torrents when
  * nobody says a size: the list of hashes, 20 bytes a piece, grows with twice
  * the square root of the content. */
-#include <fts.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +25,31 @@
 #include <unistd.h>
 
 #include "cmd/content.h"
+#include "cmd/content_job.h"
+#include "core/buf.h"
 #include "core/core_limits.h"
 #include "core/err.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "core/loop.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
+
+struct entry {
+	union {
+		size_t off; /* in names, while that grows */
+		const char *name;
+	};
+	unsigned char type; /* DT_… */
+};
+
+/* A directory that is walked. */
+struct level {
+	struct buf names; /* what the entries' names lie in */
+	struct entry *entries;
+	uint32_t n, cap, next;
+	size_t rel_len; /* of its own path */
+};
 
 struct scan {
 	struct content *c;
@@ -32,12 +57,12 @@ struct scan {
 	uint32_t cap;
 	uint32_t n_unasked; /* links left out since nobody asked for any */
 	uint32_t n_outside; /* links that lead out of the tree */
+	/* the walk */
+	int top_fd;
+	char rel[PATH_MAX]; /* below the top */
+	struct level *levels;
+	uint32_t n_levels, cap_levels;
 };
-
-static int by_name(const FTSENT **a, const FTSENT **b)
-{
-	return strcmp((*a)->fts_name, (*b)->fts_name);
-}
 
 /* ---- paths ---- */
 
@@ -50,22 +75,28 @@ static uint32_t count_parts(const char *path)
 	return n;
 }
 
-/* "a/b/c" into elements that point into one copy. */
-static int split_path(struct content_file *f, const char *rel)
+/* "a/b/c", and its elements, in one block of memory: there may be millions. */
+static int set_path(struct content_file *f, const char *rel)
 {
-	uint32_t i = 0;
+	size_t len = strlen(rel) + 1;
+	uint32_t n = count_parts(rel), i = 0;
+	char *text;
 
-	f->n_path = count_parts(rel);
-	f->split = mem_strdup(rel);
-	f->path = mem_zalloc(f->n_path, sizeof(*f->path));
-	if (!f->split || !f->path)
+	f->path = mem_alloc(n * sizeof(*f->path) + 2 * len);
+	if (!f->path)
 		return ENOMEM;
-	f->path[i++] = f->split;
-	for (char *p = f->split; *p; p++) {
-		if (*p != '/')
+	text = (char *)(f->path + n);
+	memcpy(text, rel, len);
+	f->rel = text;
+	text += len;
+	memcpy(text, rel, len);
+	f->n_path = n;
+	f->path[i++] = text;
+	for (; *text; text++) {
+		if (*text != '/')
 			continue;
-		*p = '\0';
-		f->path[i++] = p + 1;
+		*text = '\0';
+		f->path[i++] = text + 1;
 	}
 	return 0;
 }
@@ -129,37 +160,19 @@ static int add_entry(struct content_file **files, uint32_t *n, uint32_t *cap,
 
 static void drop_entry(struct content_file *f)
 {
-	mem_free(f->rel);
-	mem_free(f->split);
 	mem_free(f->path);
 	mem_free(f->link_split);
 	mem_free(f->link);
 }
 
-static int add_file(struct scan *s, const char *rel, const struct stat *sb,
-		    struct content_file **out)
+static int add_file(struct scan *s, const char *rel, struct content_file **out)
 {
-	struct content *c = s->c;
-	struct content_file *f;
-	int r = add_entry(&c->files, &c->n_files, &s->cap, &f);
+	int r = add_entry(&s->c->files, &s->c->n_files, &s->cap, out);
 
-	if (r != 0)
-		return r;
-	*out = f;
-	f->rel = mem_strdup(rel);
-	if (!f->rel)
-		return ENOMEM;
-	if ((s->want & CONTENT_EXEC) && (sb->st_mode & S_IXUSR))
-		f->attr |= MI_ATTR_EXEC;
-	f->len_bytes = S_ISREG(sb->st_mode) ? (uint64_t)sb->st_size : 0;
-	f->off_bytes = c->total_bytes;
-	c->total_bytes += f->len_bytes;
-	if (c->total_bytes > (uint64_t)METAINFO_MAX_TOTAL_BYTES)
-		return EFBIG;
-	return split_path(f, rel);
+	return r ? r : set_path(*out, rel);
 }
 
-static int add_link(struct scan *s, const FTSENT *e, const char *rel)
+static int add_link(struct scan *s)
 {
 	char text[PATH_MAX];
 	struct content_file *f;
@@ -170,16 +183,18 @@ static int add_link(struct scan *s, const FTSENT *e, const char *rel)
 		s->n_unasked++;
 		return 0;
 	}
-	n = readlink(e->fts_accpath, text, sizeof(text));
+	n = readlinkat(s->top_fd, s->rel, text, sizeof(text));
 	if (n < 0 || n == (ssize_t)sizeof(text))
 		return n < 0 ? errno : ENAMETOOLONG;
 	text[n] = '\0';
-	r = add_file(s, rel, e->fts_statp, &f);
+	r = add_file(s, s->rel, &f);
 	if (r == 0)
 		r = resolve(s->c, f, text);
 	if (r != 0)
 		return r;
 	f->attr |= MI_ATTR_SYMLINK;
+	if (s->want & CONTENT_EXEC) /* as the mode of every link says */
+		f->attr |= MI_ATTR_EXEC;
 	if (f->n_link == 0) {
 		drop_entry(f);
 		s->c->n_files--;
@@ -188,56 +203,237 @@ static int add_link(struct scan *s, const FTSENT *e, const char *rel)
 	return 0;
 }
 
-static int visit(struct scan *s, const FTSENT *e)
-{
-	struct content *c = s->c;
-	const char *rel = e->fts_path + strlen(c->root);
-	struct content_file *f;
+/* ---- the walk ---- */
 
-	while (*rel == '/')
-		rel++;
-	switch (e->fts_info) {
-	case FTS_F:
-		c->is_single = e->fts_level == FTS_ROOTLEVEL;
-		return add_file(s, c->is_single ? c->name : rel, e->fts_statp,
-				&f);
-	case FTS_SL:
-	case FTS_SLNONE:
-		return add_link(s, e, rel);
-	case FTS_D:
-	case FTS_DP:
+static int by_name(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+static int list_one(struct level *lv, const struct dirent *d)
+{
+	if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 		return 0;
-	case FTS_DNR:
-	case FTS_ERR:
-	case FTS_NS:
-		log_err("%s: %s", e->fts_path, err_text(e->fts_errno));
-		return e->fts_errno;
+	if (lv->n == lv->cap) {
+		uint32_t more = lv->cap ? lv->cap * 2 : 64;
+		struct entry *grown =
+			mem_grow(lv->entries, more, sizeof(*grown));
+
+		if (!grown)
+			return ENOMEM;
+		lv->entries = grown;
+		lv->cap = more;
+	}
+	lv->entries[lv->n++] =
+		(struct entry){.off = lv->names.len, .type = d->d_type};
+	buf_add(&lv->names, d->d_name, strlen(d->d_name) + 1);
+	return buf_err(&lv->names);
+}
+
+static int list_dir(struct level *lv, int fd)
+{
+	const struct dirent *d;
+	DIR *dir = fdopendir(fd);
+	int r = 0;
+
+	if (!dir) {
+		r = errno;
+		(void)close(fd);
+		return r;
+	}
+	while (r == 0 && (errno = 0, d = readdir(dir)) != NULL)
+		r = list_one(lv, d);
+	if (r == 0)
+		r = errno;
+	(void)closedir(dir);
+	for (uint32_t i = 0; i < lv->n; i++)
+		lv->entries[i].name =
+			(const char *)lv->names.data + lv->entries[i].off;
+	if (r == 0 && lv->n > 1)
+		qsort(lv->entries, lv->n, sizeof(*lv->entries), by_name);
+	return r;
+}
+
+/* The directory s->rel, or the top. */
+static int enter(struct scan *s)
+{
+	struct level *lv;
+	int fd;
+
+	if (s->n_levels == s->cap_levels) {
+		uint32_t more = s->cap_levels ? s->cap_levels * 2 : 16;
+
+		lv = mem_grow(s->levels, more, sizeof(*lv));
+		if (!lv)
+			return ENOMEM;
+		s->levels = lv;
+		s->cap_levels = more;
+	}
+	fd = openat(s->top_fd, s->rel[0] ? s->rel : ".",
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	lv = &s->levels[s->n_levels++];
+	*lv = (struct level){.rel_len = strlen(s->rel)};
+	return list_dir(lv, fd);
+}
+
+static void leave(struct scan *s)
+{
+	struct level *lv = &s->levels[--s->n_levels];
+
+	mem_free(lv->entries);
+	buf_fini(&lv->names);
+}
+
+/* File systems need not say what an entry is. */
+static int find_type(const struct scan *s, unsigned char *type)
+{
+	struct stat sb;
+
+	if (*type != DT_UNKNOWN)
+		return 0;
+	if (fstatat(s->top_fd, s->rel, &sb, AT_SYMLINK_NOFOLLOW) != 0)
+		return errno;
+	*type = (unsigned char)IFTODT(sb.st_mode);
+	return 0;
+}
+
+static int visit(struct scan *s, unsigned char type)
+{
+	struct content_file *f;
+	int r = find_type(s, &type);
+
+	if (r != 0)
+		return r;
+	switch (type) {
+	case DT_REG:
+		return add_file(s, s->rel, &f);
+	case DT_LNK:
+		return add_link(s);
+	case DT_DIR:
+		return enter(s);
 	default:
-		log_warn("%s: left out: not a file or directory", e->fts_path);
+		log_warn("%s/%s: left out: not a file or directory", s->c->root,
+			 s->rel);
 		return 0;
 	}
 }
 
-/* fts sorts a directory's entries by name, files and directories alike, and
- * so "a-b" comes before "a/c" as it must: elements are compared, not the
- * joined text. */
-static int walk(struct scan *s)
+/* The next entry of the innermost directory, or its end. */
+static int walk_on(struct scan *s)
 {
-	char *const roots[] = {s->c->root, NULL};
-	FTSENT *e;
-	FTS *fts;
-	int r = 0;
+	struct level *lv = &s->levels[s->n_levels - 1];
+	size_t at = lv->rel_len;
+	const struct entry *e;
+	int r;
 
-	fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
-	if (!fts)
-		return errno;
-	while (r == 0 && (errno = 0, e = fts_read(fts)) != NULL)
-		r = visit(s, e);
-	if (r == 0 && errno)
-		r = errno;
-	(void)fts_close(fts);
+	if (lv->next == lv->n) {
+		leave(s);
+		return 0;
+	}
+	e = &lv->entries[lv->next++];
+	if (at + 1 + strlen(e->name) >= sizeof(s->rel))
+		return ENAMETOOLONG;
+	if (at > 0)
+		s->rel[at++] = '/';
+	memcpy(s->rel + at, e->name, strlen(e->name) + 1);
+	r = visit(s, e->type);
+	if (r != 0)
+		log_err("%s/%s: %s", s->c->root, s->rel, err_text(r));
 	return r;
 }
+
+static int walk(struct scan *s)
+{
+	int r = enter(s);
+
+	while (r == 0 && s->n_levels > 0)
+		r = walk_on(s);
+	while (s->n_levels > 0)
+		leave(s);
+	mem_free(s->levels);
+	return r;
+}
+
+/* ---- sizes ---- */
+
+struct sizes {
+	struct scan *s;
+	struct loop *loop;
+	struct workers *workers;
+	uint32_t next; /* file */
+	unsigned n_out;
+	int err;
+};
+
+static void submit_next(struct sizes *z, struct content_job *cj)
+{
+	uint32_t left = z->s->c->n_files - z->next;
+
+	cj->files = z->s->c->files + z->next;
+	cj->n = left < CONTENT_JOB_FILES ? left : CONTENT_JOB_FILES;
+	z->next += cj->n;
+	z->n_out++;
+	workers_submit(z->workers, &cj->job);
+}
+
+static void content_on_sizes(struct job *job)
+{
+	struct content_job *cj = (struct content_job *)job;
+	struct sizes *z = cj->owner;
+
+	z->n_out--;
+	if (cj->err && !z->err) {
+		z->err = cj->err;
+		log_err("%s/%s: %s", z->s->c->root, cj->err_rel,
+			err_text(cj->err));
+	}
+	if (!z->err && z->next < z->s->c->n_files)
+		submit_next(z, cj);
+	else if (z->n_out == 0)
+		loop_stop(z->loop);
+}
+
+/* Two jobs a thread: one waits while the other runs. */
+static int ask_sizes(struct sizes *z)
+{
+	unsigned n = workers_cores();
+	struct content_job *jobs = mem_zalloc(2 * (size_t)n, sizeof(*jobs));
+	int r = jobs ? workers_new(z->loop, n, "scan", &z->workers) : ENOMEM;
+
+	for (unsigned i = 0; r == 0 && i < 2 * n && z->next < z->s->c->n_files;
+	     i++) {
+		jobs[i] = (struct content_job){
+			.job = {.run = content_job_run,
+				.done = content_on_sizes},
+			.top_fd = z->s->top_fd,
+			.wants_exec = (z->s->want & CONTENT_EXEC) != 0,
+			.owner = z,
+		};
+		submit_next(z, &jobs[i]);
+	}
+	if (r == 0 && z->n_out > 0)
+		r = loop_run(z->loop);
+	workers_free(z->workers);
+	mem_free(jobs);
+	return r ? r : z->err;
+}
+
+static int add_up(struct content *c)
+{
+	for (uint32_t i = 0; i < c->n_files; i++) {
+		c->files[i].off_bytes = c->total_bytes;
+		c->total_bytes += c->files[i].len_bytes;
+		if (c->total_bytes > (uint64_t)METAINFO_MAX_TOTAL_BYTES)
+			return EFBIG;
+	}
+	return 0;
+}
+
+/* ---- the whole ---- */
 
 static void say_left_out(const struct scan *s)
 {
@@ -250,8 +446,47 @@ static void say_left_out(const struct scan *s)
 			 s->c->root, s->n_outside);
 }
 
-int content_scan(const char *path, unsigned want, struct content *c,
-		 char why[WHY_BYTES])
+static int scan_tree(struct scan *s, struct loop *loop)
+{
+	int r = walk(s);
+
+	if (r == 0 && s->c->n_files > 0)
+		r = ask_sizes(&(struct sizes){.s = s, .loop = loop});
+	if (r == 0)
+		say_left_out(s);
+	return r;
+}
+
+/* A file, or all that is in a directory. */
+static int scan(struct scan *s, struct loop *loop)
+{
+	struct content *c = s->c;
+	struct content_file *f;
+	struct stat sb;
+	int r;
+
+	if (stat(c->root, &sb) != 0)
+		return errno;
+	if (S_ISDIR(sb.st_mode)) {
+		s->top_fd = open(c->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (s->top_fd < 0)
+			return errno;
+		r = scan_tree(s, loop);
+		(void)close(s->top_fd);
+	} else if (S_ISREG(sb.st_mode)) {
+		c->is_single = true;
+		r = add_file(s, c->name, &f);
+		if (r == 0)
+			content_job_note(f, &sb, (s->want & CONTENT_EXEC) != 0);
+	} else {
+		log_warn("%s: not a file or directory", c->root);
+		return ENODATA;
+	}
+	return r ? r : add_up(c);
+}
+
+int content_scan(struct loop *loop, const char *path, unsigned want,
+		 struct content *c, char why[WHY_BYTES])
 {
 	struct scan s = {.c = c, .want = want};
 	char real[PATH_MAX];
@@ -266,9 +501,7 @@ int content_scan(const char *path, unsigned want, struct content *c,
 	slash = strrchr(real, '/');
 	c->root = mem_strdup(real);
 	c->name = mem_strdup(slash[1] ? slash + 1 : "root");
-	r = c->root && c->name ? walk(&s) : ENOMEM;
-	if (!r)
-		say_left_out(&s);
+	r = c->root && c->name ? scan(&s, loop) : ENOMEM;
 	if (!r && c->total_bytes == 0)
 		r = ENODATA;
 	if (!r)
@@ -342,7 +575,9 @@ static int add_pad(struct content *c, uint32_t *cap, uint64_t len)
 	c->total_bytes += len;
 	(void)snprintf(path, sizeof(path), ".pad/%llu",
 		       (unsigned long long)len);
-	return split_path(pad, path);
+	r = set_path(pad, path);
+	pad->rel = NULL;
+	return r;
 }
 
 /* A hybrid: what v2 leaves empty is a file of v1, behind the last file too. */

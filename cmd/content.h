@@ -8,10 +8,11 @@
 
 #include "cmd/exits.h"
 
+struct loop;
+
 struct content_file {
-	char *rel;	   /* below root, elements joined by '/'; NULL: a pad */
-	const char **path; /* the elements; point into `split` */
-	char *split;
+	const char *rel;   /* below root, elements joined by '/'; NULL: a pad */
+	const char **path; /* the elements; `rel` lies behind them */
 	uint32_t n_path;
 	const char **link; /* of a symlink: its target from the top, likewise */
 	char *link_split;
@@ -35,11 +36,12 @@ enum content_want {
 	CONTENT_LINKS = 2, /* symlinks within the tree are kept */
 };
 
-/* content_scan — a file or a whole tree; `want` is of CONTENT_…. Symlinks that
- * are not kept and special files are left out, with a line in the log. 0 or an
- * errno, with one line for a person; ENODATA when there is not one byte. */
-int content_scan(const char *path, unsigned want, struct content *c,
-		 char why[WHY_BYTES]);
+/* content_scan — a file or a whole tree; `want` is of CONTENT_…. Runs `loop`
+ * until threads of its own have asked for all sizes. Symlinks that are not kept
+ * and special files are left out, with a line in the log. 0 or an errno, with
+ * one line for a person; ENODATA when there is not one byte. */
+int content_scan(struct loop *loop, const char *path, unsigned want,
+		 struct content *c, char why[WHY_BYTES]);
 void content_fini(struct content *c);
 
 /* content_piece_bytes — of a scanned content, before it is laid out: the piece

@@ -27,6 +27,7 @@
 #include "core/core_limits.h"
 #include "core/err.h"
 #include "core/hash.h"
+#include "core/loop.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
 
@@ -313,12 +314,12 @@ static int parse_torrent(struct span torrent, struct metainfo **mi,
 
 /* From the content to a parsed torrent whose file is on disk. What our own
  * parser refuses is not written. */
-static int make(const struct create *c, struct stack *s,
+static int make(const struct create *c, struct loop *loop,
 		struct content *content, struct metainfo **mi,
 		char why[WHY_BYTES])
 {
 	struct piecehash_cfg cfg = {
-		.loop = s->loop,
+		.loop = loop,
 		.content = content,
 		.piece_bytes = c->piece_bytes,
 		.kind = c->kind,
@@ -349,28 +350,27 @@ int create_run(int argc, char **argv)
 	struct create c = {.kind = {true, true}, .want = CONTENT_EXEC};
 	struct content content;
 	struct metainfo *mi = NULL;
-	struct stack s;
+	struct loop *loop;
 	int r;
 
 	r = parse(&c, argc, argv);
 	if (r)
 		return r;
-	if (content_scan(c.path, c.want, &content, why))
-		return fail(why);
-	r = stack_init(&s);
+	r = loop_new(&loop);
+	if (r)
+		return fail(err_text(r));
+	r = content_scan(loop, c.path, c.want, &content, why);
 	if (!r)
-		r = make(&c, &s, &content, &mi, why);
+		r = make(&c, loop, &content, &mi, why);
+	loop_free(loop);
 	if (!r)
-		r = seed_run(&s,
-			     &(struct seed_cfg){.content = &content,
+		r = seed_run(&(struct seed_cfg){.content = &content,
 						.mi = mi,
 						.trackers = c.trackers,
 						.n_trackers = c.n_trackers,
 						.net = &c.net,
 						.stay = c.seed},
 			     why);
-	stack_deadline(&s, 1);
-	stack_fini(&s);
 	content_fini(&content);
 	return r ? fail(why[0] ? why : err_text(r)) : 0;
 }

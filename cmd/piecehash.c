@@ -15,7 +15,6 @@
 #include "cmd/piecehash.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,7 +28,6 @@
 #include "core/merkle.h"
 
 enum {
-	THREADS_MAX = 256,
 	RUN_BYTES = 4 << 20,
 	RUN_PIECES = 512, /* of files that are smaller than a piece */
 	/* What is asked of a disk at a time, for a row, is held in memory
@@ -50,18 +48,6 @@ struct piecehash {
 	int err;
 	uint32_t err_file;
 };
-
-static unsigned own_cores(void)
-{
-	cpu_set_t set;
-	int n = 0;
-
-	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		n = CPU_COUNT(&set);
-	if (n < 1)
-		return 1;
-	return n < THREADS_MAX ? (unsigned)n : THREADS_MAX;
-}
 
 /* ---- handing out ---- */
 
@@ -280,7 +266,7 @@ int piecehash_all(const struct piecehash_cfg *cfg, struct piecehash_result *out,
 		.cfg = cfg,
 		.out = out,
 		.shared = {.content = c, .piece_bytes = cfg->piece_bytes},
-		.n_threads = cfg->n_threads ? cfg->n_threads : own_cores(),
+		.n_threads = cfg->n_threads ? cfg->n_threads : workers_cores(),
 		.err_file = UINT32_MAX,
 	};
 	int r;

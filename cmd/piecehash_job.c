@@ -26,7 +26,11 @@
 #include "core/merkle.h"
 #include "core/metainfo.h"
 
-enum { ASK_BYTES = 512 << 10 };
+enum {
+	ASK_BYTES = 512 << 10,
+	/* So much the kernel reads ahead at the first read of a file. */
+	ASK_MIN_BYTES = 64 << 10,
+};
 
 /* A piece under way. */
 struct lane {
@@ -120,7 +124,7 @@ static void ask_for(struct run *run, struct lane *lane)
 	struct iovec to = {.iov_base = &byte, .iov_len = 1};
 	int fd;
 
-	if (f->attr & MI_ATTR_PAD || len <= run->part_bytes ||
+	if (f->attr & MI_ATTR_PAD || len <= ASK_MIN_BYTES ||
 	    fd_of(run, lane, lane->file, &fd) != 0 ||
 	    preadv2(fd, &to, 1, (off_t)off, RWF_NOWAIT) >= 0 || errno != EAGAIN)
 		return;

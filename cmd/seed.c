@@ -193,13 +193,29 @@ static int serve(struct seed *sd, struct metainfo *mi)
 	return r ? r : sd->err;
 }
 
-int seed_run(struct stack *s, const struct seed_cfg *cfg, char why[WHY_BYTES])
+static int stay(struct seed *sd)
 {
-	struct seed sd = {.s = s, .cfg = cfg, .why = why};
+	struct stack s;
+	int r = stack_init(&s);
+
+	if (r != 0) {
+		metainfo_free(sd->cfg->mi);
+		return r;
+	}
+	sd->s = &s;
+	r = serve(sd, sd->cfg->mi);
+	stack_deadline(&s, 1);
+	stack_fini(&s);
+	return r;
+}
+
+int seed_run(const struct seed_cfg *cfg, char why[WHY_BYTES])
+{
+	struct seed sd = {.cfg = cfg, .why = why};
 	int r;
 
 	if (cfg->stay)
-		return serve(&sd, cfg->mi);
+		return stay(&sd);
 	r = print_link(cfg, &cfg->mi->id, cfg->mi->name, 0);
 	metainfo_free(cfg->mi);
 	return r;

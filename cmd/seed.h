@@ -1,4 +1,4 @@
-/* seed — serve files where they lie, from a stack that has no store yet. */
+/* seed — serve files where they lie, from a stack of its own. */
 #ifndef SHOAL_CMD_SEED_H
 #define SHOAL_CMD_SEED_H
 
@@ -8,7 +8,6 @@
 
 struct content;
 struct metainfo;
-struct stack;
 struct stack_net;
 
 struct seed_cfg {
@@ -22,6 +21,6 @@ struct seed_cfg {
 
 /* seed_run — print the magnet link; with `stay`, listen first, and serve until
  * SIGINT, SIGTERM or SIGHUP. 0 or an errno, with one line for a person. */
-int seed_run(struct stack *s, const struct seed_cfg *cfg, char why[WHY_BYTES]);
+int seed_run(const struct seed_cfg *cfg, char why[WHY_BYTES]);
 
 #endif

@@ -46,7 +46,12 @@ struct benc_tok {
 #define AUX_UNSORTED 0x80000000u
 #define AUX_COUNT    0x7fffffffu
 
-enum { TOKENS_AT_FIRST = 32, INT_MAX_DIGITS = 20, LEN_MAX_DIGITS = 10 };
+enum {
+	TOKENS_AT_FIRST = 32,
+	INT_MAX_DIGITS = 20,
+	LEN_MAX_DIGITS = 10,
+	DIGITS_MAX = 20, /* of a uint64_t */
+};
 
 struct decoder {
 	struct benc *b;
@@ -208,6 +213,7 @@ static int check_key(struct decoder *d, uint32_t key)
 				return refuse(d, EBADMSG,
 					      "dictionary keys are unsorted");
 			dict->aux |= AUX_UNSORTED;
+			d->b->is_unsorted = true;
 		}
 	}
 	dict->len = key;
@@ -482,14 +488,32 @@ bool benc_get_str(const struct benc *b, benc_ref r, const char *key,
 
 /* ---- encoding ---- */
 
+/* By hand: printf is what took most of the time of a large torrent's. */
+static void put_digits(struct buf *out, uint64_t v)
+{
+	uint8_t text[DIGITS_MAX];
+	size_t at = sizeof(text);
+
+	do {
+		text[--at] = (uint8_t)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	buf_add(out, text + at, sizeof(text) - at);
+}
+
 void benc_put_int(struct buf *out, int64_t v)
 {
-	buf_addf(out, "i%llde", (long long)v);
+	buf_add_u8(out, 'i');
+	if (v < 0)
+		buf_add_u8(out, '-');
+	put_digits(out, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+	buf_add_u8(out, 'e');
 }
 
 void benc_put_str(struct buf *out, const void *ptr, size_t len)
 {
-	buf_addf(out, "%zu:", len);
+	put_digits(out, len);
+	buf_add_u8(out, ':');
 	buf_add(out, ptr, len);
 }
 

@@ -39,6 +39,7 @@ struct benc {
 				 BENCODE_TRAILING_OK */
 	struct benc_tok *tok;
 	uint32_t n_tok;
+	bool is_unsorted; /* keys of some dictionary are, and were let pass */
 };
 
 /* A value inside a decoded document: an index, 0 the root. */

@@ -144,11 +144,15 @@ static int decode(struct mi_parse *p, struct benc *doc, struct span bytes,
 			 why.at);
 }
 
+/* What is unsorted may lie outside the info dictionary. */
 static int check_strict(struct mi_parse *p)
 {
 	struct benc strict;
-	int r = decode(p, &strict, p->mi.info, 0);
+	int r;
 
+	if (!p->doc.is_unsorted)
+		return 0;
+	r = decode(p, &strict, p->mi.info, 0);
 	if (r == 0)
 		benc_fini(&strict);
 	return r;

@@ -14,9 +14,10 @@
  *
  * How: every (directory, name) is a key of one hash table. The key is a
  * SHA-256 over both, so that its length is fixed and nobody can choose
- * names that meet. A node remembers the last suffix tried for its name, so n
- * equal names cost n look-ups; more than METAINFO_MAX_DUPLICATES of one name
- * are refused. */
+ * names that meet. Files of one directory mostly come one after the other, and
+ * then it is not looked up again. A node remembers the last suffix tried for
+ * its name, so n equal names cost n look-ups; more than METAINFO_MAX_DUPLICATES
+ * of one name are refused. */
 #include "core/metainfo_internal.h"
 
 #include <errno.h>
@@ -39,6 +40,10 @@ struct paths {
 	struct mi_parse *p;
 	struct hmap *taken;
 	uint32_t n_dirs;
+	/* The directories of the file before, and as they were stated. */
+	const struct span *last;
+	uint32_t n_last;
+	struct node *dirs[METAINFO_MAX_DEPTH];
 };
 
 static void make_key(const struct paths *ps, uint32_t dir, const char *name,
@@ -137,6 +142,27 @@ static int keep_raw(struct mi_parse *p, const struct span *elem,
 	return 0;
 }
 
+/* One element of a path; `is_same` says that those before it are the ones of
+ * the file before: then this one may be, too, and need not be looked up. */
+static int add_elem(struct paths *ps, const struct mi_raw *raw, uint32_t i,
+		    uint32_t dir, bool *is_same, struct node **out)
+{
+	char name[NAME_BUF_BYTES];
+	int r;
+
+	*is_same = *is_same && i < ps->n_last &&
+		   span_equal(raw->elem[i], ps->last[i]);
+	if (*is_same) {
+		*out = ps->dirs[i];
+		return 0;
+	}
+	name_clean(raw->elem[i].ptr, raw->elem[i].len, name);
+	r = enter_dir(ps, dir, name, out);
+	if (r == 0)
+		ps->dirs[i] = *out;
+	return r;
+}
+
 static int build_path(struct paths *ps, const struct mi_raw *raw,
 		      struct mi_file *f)
 {
@@ -146,7 +172,7 @@ static int build_path(struct paths *ps, const struct mi_raw *raw,
 	const struct span *elem = raw->n_elem > 0 ? raw->elem : &nothing;
 	char name[NAME_BUF_BYTES];
 	struct node *node;
-	bool differs = false;
+	bool differs = false, is_same = true;
 	uint32_t dir = 0;
 
 	f->path = mi_arena_alloc(&ps->p->arena, n, sizeof(*f->path));
@@ -155,9 +181,12 @@ static int build_path(struct paths *ps, const struct mi_raw *raw,
 	for (uint32_t i = 0; i < n; i++) {
 		int r;
 
-		name_clean(elem[i].ptr, elem[i].len, name);
-		r = i + 1 < n ? enter_dir(ps, dir, name, &node)
-			      : add_file(ps, dir, name, &node);
+		if (i + 1 < n) {
+			r = add_elem(ps, raw, i, dir, &is_same, &node);
+		} else {
+			name_clean(elem[i].ptr, elem[i].len, name);
+			r = add_file(ps, dir, name, &node);
+		}
 		if (r != 0)
 			return r;
 		f->path[i] = node->name;
@@ -165,6 +194,8 @@ static int build_path(struct paths *ps, const struct mi_raw *raw,
 		differs = differs || !span_is(elem[i], node->name);
 	}
 	f->n_path = n;
+	ps->last = raw->elem;
+	ps->n_last = n - 1;
 	return differs ? keep_raw(ps->p, elem, f) : 0;
 }
 

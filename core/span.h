@@ -22,6 +22,12 @@ static inline struct span span_str(const char *s)
 	return span_of(s, strlen(s));
 }
 
+static inline bool span_equal(struct span a, struct span b)
+{
+	return a.len == b.len &&
+	       (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
 static inline bool span_is(struct span a, const char *s)
 {
 	size_t len = strlen(s);

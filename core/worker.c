@@ -33,6 +33,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,10 @@
 #include "core/loop.h"
 #include "core/mem.h"
 
-enum { THREAD_NAME_BYTES = 16 }; /* pthread_setname_np(3), with the NUL */
+enum {
+	THREAD_NAME_BYTES = 16, /* pthread_setname_np(3), with the NUL */
+	CORES_MAX = 256,
+};
 
 STAILQ_HEAD(job_list, job);
 
@@ -427,6 +431,18 @@ static int start_threads(struct workers *w, const char *name)
 	if (r != 0)
 		join_threads(w, i);
 	return r;
+}
+
+unsigned workers_cores(void)
+{
+	cpu_set_t set;
+	int n = 0;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = CPU_COUNT(&set);
+	if (n < 1)
+		return 1;
+	return n < CORES_MAX ? (unsigned)n : CORES_MAX;
 }
 
 int workers_new(struct loop *loop, unsigned n, const char *name,

@@ -37,6 +37,10 @@ struct job {
 	STAILQ_ENTRY(job) link;
 };
 
+/* workers_cores — how many threads have a core: those that this process may run
+ * on, at most 256. Thread: any. */
+unsigned workers_cores(void);
+
 /* workers_new — start `n` threads called `name`. Signals are blocked in them.
  * 0, ENOMEM, or what pthread_create said. */
 int workers_new(struct loop *loop, unsigned n, const char *name,

@@ -12,6 +12,7 @@
 
 #include "cmd/content.h"
 #include "core/err.h"
+#include "core/loop.h"
 #include "core/metainfo.h"
 
 /* ---- Fixture: an empty directory ---- */
@@ -61,6 +62,18 @@ static int teardown(void **state)
 	return 0;
 }
 
+static int scan(const char *path, unsigned want, struct content *c,
+		char why[WHY_BYTES])
+{
+	struct loop *loop;
+	int r;
+
+	assert_int_equal(loop_new(&loop), 0);
+	r = content_scan(loop, path, want, c, why);
+	loop_free(loop);
+	return r;
+}
+
 /* ---- Tests ---- */
 
 /* Files come sorted by element, not by joined text; links are left out, empty
@@ -81,7 +94,7 @@ static void tree_in_order(void **state)
 	make(*state, "z/empty", 0);
 	(void)snprintf(path, sizeof(path), "%s/a/link", (char *)*state);
 	assert_int_equal(symlink("/etc/passwd", path), 0);
-	assert_int_equal(content_scan(*state, 0, &c, why), 0);
+	assert_int_equal(scan(*state, 0, &c, why), 0);
 	assert_false(c.is_single);
 	assert_int_equal(c.n_files, 5);
 	for (uint32_t i = 0; i < 5; i++)
@@ -101,7 +114,7 @@ static void single_file(void **state)
 
 	make(*state, "b", 100);
 	(void)snprintf(path, sizeof(path), "%s/b", (char *)*state);
-	assert_int_equal(content_scan(path, 0, &c, why), 0);
+	assert_int_equal(scan(path, 0, &c, why), 0);
 	assert_true(c.is_single);
 	assert_string_equal(c.name, "b");
 	assert_string_equal(c.files[0].rel, "b");
@@ -114,9 +127,9 @@ static void nothing_to_share(void **state)
 	char why[WHY_BYTES];
 	struct content c;
 
-	assert_int_equal(content_scan(*state, 0, &c, why), ENODATA);
+	assert_int_equal(scan(*state, 0, &c, why), ENODATA);
 	assert_non_null(strstr(why, *state));
-	assert_int_equal(content_scan("/nonexistent", 0, &c, why), ENOENT);
+	assert_int_equal(scan("/nonexistent", 0, &c, why), ENOENT);
 	assert_non_null(strstr(why, "/nonexistent"));
 }
 
@@ -139,8 +152,8 @@ static void links_are_resolved(void **state)
 	assert_int_equal(symlink(target, path), 0);
 	(void)snprintf(path, sizeof(path), "%s/z/empty", (char *)*state);
 	assert_int_equal(symlink("..", path), 0);
-	assert_int_equal(
-		content_scan(*state, CONTENT_LINKS | CONTENT_EXEC, &c, why), 0);
+	assert_int_equal(scan(*state, CONTENT_LINKS | CONTENT_EXEC, &c, why),
+			 0);
 	assert_int_equal(c.n_files, 3);
 	assert_string_equal(c.files[1].rel, "a/link");
 	assert_int_equal(c.files[1].attr, MI_ATTR_SYMLINK | MI_ATTR_EXEC);
@@ -180,7 +193,7 @@ static void lay_out(const char *dir, struct content *c, struct content_kind k)
 {
 	char why[WHY_BYTES];
 
-	assert_int_equal(content_scan(dir, 0, c, why), 0);
+	assert_int_equal(scan(dir, 0, c, why), 0);
 	assert_int_equal(content_layout(c, 16384, k, why), 0);
 }
 

@@ -78,7 +78,7 @@ static void scan(struct fix *x, uint32_t piece_bytes, struct content_kind kind)
 	char why[WHY_BYTES];
 
 	content_fini(&x->content);
-	assert_int_equal(content_scan(x->dir, 0, &x->content, why), 0);
+	assert_int_equal(content_scan(x->loop, x->dir, 0, &x->content, why), 0);
 	assert_int_equal(content_layout(&x->content, piece_bytes, kind, why),
 			 0);
 }
@@ -239,7 +239,7 @@ static void one_file(void **state)
 
 	write_file(x, 0, 5 * LEAF + 9);
 	(void)snprintf(path, sizeof(path), "%s/f0000", x->dir);
-	assert_int_equal(content_scan(path, 0, &x->content, why), 0);
+	assert_int_equal(content_scan(x->loop, path, 0, &x->content, why), 0);
 	assert_int_equal(content_layout(&x->content, 2 * LEAF, kinds[2], why),
 			 0);
 	assert_int_equal(run(x, 2 * LEAF, kinds[2], 2, &got, why), 0);

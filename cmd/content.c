@@ -11,10 +11,7 @@
  * text is resolved against the directory it lies in, as text: what the names
  * on the way are is not looked at, and a target that is not there may come
  * later. One that leaves the tree, or is the tree itself, cannot be stated.
- *
- * Piece sizes are libtorrent's, so that equal files make equal torrents when
- * nobody says a size: the list of hashes, 20 bytes a piece, grows with twice
- * the square root of the content. */
+ */
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -25,11 +22,11 @@
 #include <unistd.h>
 
 #include "cmd/content.h"
+#include "cmd/content_internal.h"
 #include "cmd/content_job.h"
 #include "core/buf.h"
 #include "core/core_limits.h"
 #include "core/err.h"
-#include "core/hash.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/mem.h"
@@ -76,7 +73,7 @@ static uint32_t count_parts(const char *path)
 }
 
 /* "a/b/c", and its elements, in one block of memory: there may be millions. */
-static int set_path(struct content_file *f, const char *rel)
+int content_set_path(struct content_file *f, const char *rel)
 {
 	size_t len = strlen(rel) + 1;
 	uint32_t n = count_parts(rel), i = 0;
@@ -137,8 +134,8 @@ static int resolve(const struct content *c, struct content_file *f,
 
 /* ---- the list ---- */
 
-static int add_entry(struct content_file **files, uint32_t *n, uint32_t *cap,
-		     struct content_file **out)
+int content_add_entry(struct content_file **files, uint32_t *n, uint32_t *cap,
+		      struct content_file **out)
 {
 	struct content_file *grown;
 
@@ -158,7 +155,7 @@ static int add_entry(struct content_file **files, uint32_t *n, uint32_t *cap,
 	return 0;
 }
 
-static void drop_entry(struct content_file *f)
+void content_drop_entry(struct content_file *f)
 {
 	mem_free(f->path);
 	mem_free(f->link_split);
@@ -167,9 +164,9 @@ static void drop_entry(struct content_file *f)
 
 static int add_file(struct scan *s, const char *rel, struct content_file **out)
 {
-	int r = add_entry(&s->c->files, &s->c->n_files, &s->cap, out);
+	int r = content_add_entry(&s->c->files, &s->c->n_files, &s->cap, out);
 
-	return r ? r : set_path(*out, rel);
+	return r ? r : content_set_path(*out, rel);
 }
 
 static int add_link(struct scan *s)
@@ -196,7 +193,7 @@ static int add_link(struct scan *s)
 	if (s->want & CONTENT_EXEC) /* as the mode of every link says */
 		f->attr |= MI_ATTR_EXEC;
 	if (f->n_link == 0) {
-		drop_entry(f);
+		content_drop_entry(f);
 		s->c->n_files--;
 		s->n_outside++;
 	}
@@ -517,117 +514,9 @@ fail:
 void content_fini(struct content *c)
 {
 	for (uint32_t i = 0; i < c->n_files; i++)
-		drop_entry(&c->files[i]);
+		content_drop_entry(&c->files[i]);
 	mem_free(c->files);
 	mem_free(c->root);
 	mem_free(c->name);
 	memset(c, 0, sizeof(*c));
-}
-
-/* ---- pieces ---- */
-
-uint32_t content_piece_bytes(const struct content *c)
-{
-	uint64_t size = 16 << 10;
-
-	while (size < 16 << 20 && c->total_bytes > (size * size + 50) / 100)
-		size *= 2;
-	return (uint32_t)size;
-}
-
-uint32_t content_n_pieces(const struct content *c, uint32_t piece_bytes)
-{
-	return (uint32_t)((c->total_bytes + piece_bytes - 1) / piece_bytes);
-}
-
-static uint64_t to_boundary(uint64_t off, uint32_t piece_bytes)
-{
-	return (piece_bytes - off % piece_bytes) % piece_bytes;
-}
-
-/* v2 alone: each file with content begins at a piece. */
-static void align(struct content *c, uint32_t piece_bytes)
-{
-	uint64_t at = 0;
-
-	for (uint32_t i = 0; i < c->n_files; i++) {
-		struct content_file *f = &c->files[i];
-
-		if (f->len_bytes > 0)
-			at += to_boundary(at, piece_bytes);
-		f->off_bytes = at;
-		at += f->len_bytes;
-	}
-	c->total_bytes = at;
-}
-
-static int add_pad(struct content *c, uint32_t *cap, uint64_t len)
-{
-	struct content_file *pad;
-	char path[32];
-	int r = add_entry(&c->files, &c->n_files, cap, &pad);
-
-	if (r != 0)
-		return r;
-	pad->attr = MI_ATTR_PAD;
-	pad->len_bytes = len;
-	pad->off_bytes = c->total_bytes;
-	c->total_bytes += len;
-	(void)snprintf(path, sizeof(path), ".pad/%llu",
-		       (unsigned long long)len);
-	r = set_path(pad, path);
-	pad->rel = NULL;
-	return r;
-}
-
-/* A hybrid: what v2 leaves empty is a file of v1, behind the last file too. */
-static int pad(struct content *c, uint32_t piece_bytes)
-{
-	struct content_file *old = c->files, *f;
-	uint32_t n = c->n_files, cap = 0, i;
-	int r = 0;
-
-	c->files = NULL;
-	c->n_files = 0;
-	c->total_bytes = 0;
-	for (i = 0; i < n && r == 0; i++) {
-		r = add_entry(&c->files, &c->n_files, &cap, &f);
-		if (r != 0)
-			break;
-		*f = old[i];
-		f->off_bytes = c->total_bytes;
-		c->total_bytes += f->len_bytes;
-		if (n > 1 && c->total_bytes % piece_bytes != 0 &&
-		    f->len_bytes > 0)
-			r = add_pad(c, &cap,
-				    to_boundary(c->total_bytes, piece_bytes));
-	}
-	for (; i < n; i++)
-		drop_entry(&old[i]);
-	mem_free(old);
-	return r;
-}
-
-int content_layout(struct content *c, uint32_t piece_bytes,
-		   struct content_kind kind, char why[WHY_BYTES])
-{
-	const size_t hash_bytes = (kind.has_v1 ? (size_t)HASH_SHA1_BYTES : 0) +
-				  (kind.has_v2 ? (size_t)HASH_SHA256_BYTES : 0);
-	uint64_t n_pieces;
-	int r = 0;
-
-	if (kind.has_v1 && kind.has_v2)
-		r = pad(c, piece_bytes);
-	else if (kind.has_v2)
-		align(c, piece_bytes);
-	if (r != 0)
-		return r;
-	n_pieces = (c->total_bytes + piece_bytes - 1) / piece_bytes;
-	if (n_pieces <= METAINFO_MAX_PIECES &&
-	    n_pieces * hash_bytes <= METAINFO_MAX_BYTES)
-		return 0;
-	(void)snprintf(why, WHY_BYTES,
-		       "%.200s: %llu pieces are too many: take larger ones",
-		       c->root, (unsigned long long)n_pieces);
-	return EFBIG;
 }

@@ -3,7 +3,7 @@
  *
  * A run is some megabytes, or as many pieces as go side by side: long enough
  * that handing it over costs nothing, also when its files are small, and short
- * enough that all threads end together. Each thread has one buffer of half a
+ * enough that all threads end together. Each thread has one buffer of a
  * MiB, which stays in its cache: what is read there is hashed there, by both
  * algorithms, and goes past memory once. So memory is bounded by the number of
  * threads, whatever the size of a piece or of the content. Mapping the files

@@ -10,7 +10,7 @@ struct content;
 struct hasher;
 
 /* A thread's: what is read into it is hashed before the next is read. */
-enum { PIECEHASH_BUF_BYTES = 512 << 10 };
+enum { PIECEHASH_BUF_BYTES = 1 << 20 };
 
 /* What all jobs have in common; read only while one of them is out. */
 struct piecehash_shared {

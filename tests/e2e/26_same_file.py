@@ -1,8 +1,9 @@
 """Goal: the same file in three torrents, two of v2 alone with pieces of different
 sizes and a hybrid, is fetched once, kept once on disk, and given to others in
 all three, also after a restart; and fetched once when all three are read at
-once, or pinned at once. A hybrid that came by its magnet link shares what it
-fetched, too. So does a torrent with pieces that memory is too small for."""
+once, or pinned at once, or pinned in one and read in others. A hybrid that came
+by its magnet link shares what it fetched, too. So does a torrent with pieces
+that memory is too small for."""
 
 import os
 import subprocess
@@ -100,11 +101,28 @@ def pin_all(mount, torrents):
         until(held, 20, f"{torrent.name} is held")
 
 
+def pin_beside_reads(mount, torrents):
+    """A pin in the one with the longest pieces, reads in the others."""
+    subprocess.run([program("shoalctl"), "pin",
+                    content_path(mount, torrents[1])], check=True, timeout=20)
+    read_all(mount, [torrents[0], torrents[2]])
+    held = lambda: mount.held(torrents[1].name, torrents[1].name) == SIZE
+    until(held, 20, "what is pinned is held")
+
+
+def read_beside_pins(mount, torrents):
+    """The other way round, and the read comes first."""
+    reader = threading.Thread(target=read_all, args=(mount, torrents[1:2]))
+    reader.start()
+    pin_all(mount, [torrents[0], torrents[2]])
+    reader.join()
+
+
 def at_once(lab, hosts, torrents):
     """All three are wanted at the same time, and a seed has all three."""
     reader, seed, _ = hosts
     source = start_seeds(seed, torrents)
-    for want in (read_all, pin_all):
+    for want in (read_all, pin_all, pin_beside_reads, read_beside_pins):
         mount = Mount(reader, *(each.file for each in torrents),
                       name=want.__name__, options=[f"peer={source.address}"])
         want(mount, torrents)

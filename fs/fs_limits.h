@@ -21,6 +21,17 @@ enum {
 	 * of a file was asked for by its name: who asks for all of them
 	 * asks for those of one directory in so many. */
 	OPS_PLUS_LISTINGS = 64,
+	/* Directories that are told of with their attributes and not gone into:
+	 * more than fts takes from a directory before it goes on (10 000), and
+	 * some 20 MiB in the kernel; and how many fewer those are for each
+	 * that somebody does go into. */
+	OPS_TOLD_MAX = 16384,
+	OPS_TOLD_LESS = 2,
+	/* Nodes of a torrent whose directories are read in one request with the
+	 * smallest buffer that the C library has for one (32 KiB): that is said
+	 * by st_blksize, and the kernel takes and maps a larger one anew for
+	 * each request. */
+	NODE_SMALL_NODES = 128,
 	/* The kernel's own read-ahead, where we may set it; see DESIGN.md. */
 	MOUNT_KERNEL_AHEAD_KB = 512,
 	/* /proc/self/mountinfo: 100 000 mounts of 160 bytes. */

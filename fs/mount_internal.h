@@ -62,6 +62,7 @@ struct mount {
 	bool forgets_names;	      /* device_forget_names works */
 	bool keeps_listings;	      /* the kernel, of all directories */
 	unsigned n_plus;	      /* ops.c's: listings with attributes */
+	unsigned n_told_dirs;	      /* likewise: not gone into since */
 	unsigned pace;		      /* mount.c's: how close requests come */
 	uint64_t answered_us;	      /* likewise: the last one */
 	bool is_replaying;	      /* INIT was answered by a predecessor */

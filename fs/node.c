@@ -14,6 +14,7 @@
 
 #include "core/err.h"
 #include "core/metainfo.h"
+#include "fs/fs_limits.h"
 #include "fs/inode.h"
 #include "fs/keylink.h"
 #include "fs/mount_internal.h"
@@ -28,7 +29,8 @@
 enum {
 	BLOCK_BYTES = 512, /* the unit of st_blocks */
 	FILE_BLOCKS_MIN = 8,
-	PREFERRED_BYTES = 128 << 10,
+	PREFERRED_BYTES = 128 << 10, /* also of a listing at a time */
+	SMALL_BYTES = 4096,
 	FOR_LONG_S = 3600,
 	FOR_SHORT_S = 1,
 	N_DOTS = 2, /* "." and ".." come first */
@@ -412,6 +414,8 @@ static void stat_dir(const struct mount *m, const struct node *n,
 		subdirs = n->ix == TREE_TOP
 				  ? n->shown->n_subdirs
 				  : tree_subdirs(n->shown->tree, n->ix);
+	if (n->kind == NODE_DIR && n->shown->n_nodes <= NODE_SMALL_NODES)
+		st->st_blksize = SMALL_BYTES;
 	st->st_mode = S_IFDIR | 0555;
 	if (n->kind == NODE_ROOT && !m->is_ro)
 		st->st_mode |= S_IWUSR; /* torrents are copied into it */

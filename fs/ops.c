@@ -39,8 +39,8 @@ enum {
 		  FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_EXPORT_SUPPORT |
 		  FUSE_CAP_CACHE_SYMLINKS,
 	CAPS_OFF = FUSE_CAP_ASYNC_DIO | FUSE_CAP_AUTO_INVAL_DATA |
-		   FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-		   FUSE_CAP_SPLICE_MOVE,
+		   FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ |
+		   FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE,
 };
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -78,6 +78,13 @@ static bool find(fuse_req_t req, fuse_ino_t ino, struct node *n)
 	return ops_find(req, ino, n);
 }
 
+/* Somebody goes into a directory: so may be told of more of them. */
+static void look_into(struct mount *m)
+{
+	m->n_told_dirs -=
+		m->n_told_dirs < OPS_TOLD_LESS ? m->n_told_dirs : OPS_TOLD_LESS;
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mount *m = fuse_req_userdata(req);
@@ -102,6 +109,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	}
 	if (n.shown != NULL && !node_is_dir(&n))
 		m->n_plus = OPS_PLUS_LISTINGS;
+	else
+		look_into(m);
 	node_entry(m, &n, &e);
 	if (strcmp(name, ".") == 0)
 		e.ino = parent; /* asked for by its number, and no other */
@@ -283,9 +292,16 @@ static size_t add_full(fuse_req_t req, char *at, size_t room,
 static size_t add_some(fuse_req_t req, char *at, size_t room,
 		       const struct node *n, const char *name, off_t next)
 {
-	return n->shown == NULL || node_is_dir(n)
-		       ? add_full(req, at, room, n, name, next)
-		       : add_bare(req, at, room, n, name, next);
+	struct mount *m = fuse_req_userdata(req);
+	size_t len;
+
+	if (n->shown != NULL &&
+	    (!node_is_dir(n) || m->n_told_dirs >= OPS_TOLD_MAX))
+		return add_bare(req, at, room, n, name, next);
+	len = add_full(req, at, room, n, name, next);
+	if (n->shown != NULL && len <= room)
+		m->n_told_dirs++;
+	return len;
 }
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -326,11 +342,12 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	list(req, ino, size, off, add_plain);
 }
 
-/* The kernel asks so for the beginning of any directory, whatever is to become
- * of it. Who walks a tree (find) wants the attributes of directories, to go on,
- * and of files their names; each file that is told of whole costs the kernel
- * an inode and a name, some two KiB in memory that is not ours. So they come
- * whole only for as long as files are being looked up by name. */
+/* The kernel asks so for any directory, whatever is to become of it. Who walks
+ * a tree (find) wants the attributes of directories, to go on, and of files
+ * their names; each node that is told of whole costs the kernel an inode and a
+ * name, some two KiB in memory that is not ours. So files come whole only for
+ * as long as they are being looked up by name, and directories while those that
+ * came so are also gone into: a mere `ls` of the root is not a walk. */
 static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 			   off_t off, struct fuse_file_info *fi)
 {
@@ -339,6 +356,8 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 
 	if (is_full && off == 0)
 		m->n_plus--;
+	if (off == 0)
+		look_into(m);
 	list(req, ino, size, off, is_full ? add_full : add_some);
 }
 

@@ -33,7 +33,6 @@ enum {
 	SMALL_BYTES = 4096,
 	FOR_LONG_S = 3600,
 	FOR_SHORT_S = 1,
-	N_DOTS = 2, /* "." and ".." come first */
 };
 
 static const struct {
@@ -322,10 +321,10 @@ static bool list_dir(const struct node *dir, uint64_t n, struct node *out,
 bool node_child(struct mount *m, const struct node *dir, uint64_t *pos,
 		struct node *out, const char **name)
 {
-	uint64_t n = *pos - N_DOTS;
+	uint64_t n = *pos - NODE_DOTS;
 	bool there;
 
-	if (*pos < N_DOTS) {
+	if (*pos < NODE_DOTS) {
 		*out = *pos == 0 ? *dir : parent_of(dir);
 		*name = *pos == 0 ? "." : "..";
 		++*pos;
@@ -337,7 +336,7 @@ bool node_child(struct mount *m, const struct node *dir, uint64_t *pos,
 		there = list_control(dir, n, out, name);
 	else
 		there = list_dir(dir, n, out, name);
-	*pos = n + N_DOTS + 1;
+	*pos = n + NODE_DOTS + 1;
 	return there;
 }
 

@@ -67,6 +67,9 @@ struct node node_top(struct shown *s, bool twin);
 int node_lookup(struct mount *m, const struct node *dir, const char *name,
 		struct node *out);
 
+/* Positions of a listing: "." and ".." come first. */
+enum { NODE_DOTS = 2 };
+
 /* node_child — what readdir lists at or behind `*pos`, from 0 on: ".", "..",
  * then the entries; *pos is then where to go on. Positions are stable, whatever
  * comes and goes. False past the end. `name` is lent. */

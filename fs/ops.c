@@ -252,30 +252,33 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino,
 typedef size_t entry_fn(fuse_req_t req, char *at, size_t room,
 			const struct node *n, const char *name, off_t next);
 
+static mode_t type_of(const struct node *n)
+{
+	if (node_is_dir(n))
+		return S_IFDIR;
+	return node_is_link(n) ? S_IFLNK : S_IFREG;
+}
+
 static size_t add_plain(fuse_req_t req, char *at, size_t room,
 			const struct node *n, const char *name, off_t next)
 {
 	struct stat st = {
 		.st_ino = n->number & ~INODE_TWIN,
-		.st_mode = S_IFREG,
+		.st_mode = type_of(n),
 	};
 
-	if (node_is_dir(n))
-		st.st_mode = S_IFDIR;
-	else if (node_is_link(n))
-		st.st_mode = S_IFLNK;
 	return fuse_add_direntry(req, at, room, name, &st, next);
 }
 
-/* The name alone of what is no directory: the kernel then makes no inode. */
+/* The name alone: the kernel then makes no inode, nor would it of "." and
+ * "..". */
 static size_t add_bare(fuse_req_t req, char *at, size_t room,
 		       const struct node *n, const char *name, off_t next)
 {
-	struct fuse_entry_param e = {
-		.attr = {
-			.st_ino = n->number & ~INODE_TWIN,
-			.st_mode = node_is_link(n) ? S_IFLNK : S_IFREG,
-		}};
+	struct fuse_entry_param e = {.attr = {
+					     .st_ino = n->number & ~INODE_TWIN,
+					     .st_mode = type_of(n),
+				     }};
 
 	return fuse_add_direntry_plus(req, at, room, name, &e, next);
 }
@@ -295,11 +298,13 @@ static size_t add_some(fuse_req_t req, char *at, size_t room,
 	struct mount *m = fuse_req_userdata(req);
 	size_t len;
 
-	if (n->shown != NULL &&
-	    (!node_is_dir(n) || m->n_told_dirs >= OPS_TOLD_MAX))
+	if (n->shown == NULL)
+		return add_full(req, at, room, n, name, next);
+	if (!node_is_dir(n) || next <= NODE_DOTS ||
+	    m->n_told_dirs >= OPS_TOLD_MAX)
 		return add_bare(req, at, room, n, name, next);
 	len = add_full(req, at, room, n, name, next);
-	if (n->shown != NULL && len <= room)
+	if (len <= room)
 		m->n_told_dirs++;
 	return len;
 }

@@ -1,4 +1,5 @@
 /* test_root — what the kernel may keep of directories, and when it is told. */
+#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -80,13 +81,15 @@ static int list(struct fixture *f, uint64_t dir, uint32_t opcode)
 	}
 }
 
-/* What READDIRPLUS says of `name`; a copy. */
-static struct fuse_entry_out plus(struct fixture *f, const char *name)
+/* What READDIRPLUS says of `name` in a listing of `dir` that goes on behind
+ * `off`; a copy. */
+static struct fuse_entry_out plus_from(struct fixture *f, uint64_t dir,
+				       uint64_t off, const char *name)
 {
-	struct fuse_read_in in = {.size = 4096};
+	struct fuse_read_in in = {.size = 4096, .offset = off};
 	size_t at = 0;
 
-	kernel_wait(f->k, kernel_send(f->k, FUSE_READDIRPLUS, f->top, &in,
+	kernel_wait(f->k, kernel_send(f->k, FUSE_READDIRPLUS, dir, &in,
 				      sizeof(in), NULL));
 	assert_int_equal(f->k->err, 0);
 	while (at < f->k->len) {
@@ -94,12 +97,20 @@ static struct fuse_entry_out plus(struct fixture *f, const char *name)
 			(const void *)(f->k->data + at);
 
 		if (d->dirent.namelen == strlen(name) &&
-		    memcmp(d->dirent.name, name, strlen(name)) == 0)
+		    memcmp(d->dirent.name, name, strlen(name)) == 0) {
+			assert_int_equal(d->dirent.type,
+					 strchr(name, '.') ? DT_REG : DT_DIR);
 			return d->entry_out;
+		}
 		at += FUSE_DIRENTPLUS_SIZE(d);
 	}
 	fail_msg("%s is not listed", name);
 	return (struct fuse_entry_out){0};
+}
+
+static struct fuse_entry_out plus(struct fixture *f, const char *name)
+{
+	return plus_from(f, f->top, 0, name);
 }
 
 static int told(const struct fixture *f)
@@ -180,6 +191,39 @@ static void files_are_bare(void **state)
 	teardown(&f);
 }
 
+/* Directories come whole while who asks also goes into them, be it by name or
+ * by their listing; to one who only lists they soon are bare. */
+static void directories_are_bare_to_who_stays_out(void **state)
+{
+	struct fixture f = setup(0);
+	struct fuse_entry_out e;
+
+	for (int i = 0; i < 3; i++) /* listed from the beginning each time */
+		assert_true(plus(&f, "b").nodeid == (f.top | 4));
+	f.k->m->n_told_dirs = OPS_TOLD_MAX;
+	assert_true(plus_from(&f, INODE_ROOT, 1, "one").nodeid == 0);
+	assert_int_equal(kernel_lookup(f.k, f.top, "b", &e), 0);
+	assert_true(plus_from(&f, INODE_ROOT, 1, "one").nodeid == f.top);
+	assert_true(plus_from(&f, INODE_ROOT, 1, "one").nodeid == f.top);
+	assert_true(plus_from(&f, INODE_ROOT, 1, "one").nodeid == 0);
+	(void)list(&f, f.top, FUSE_READDIRPLUS);
+	assert_true(plus_from(&f, INODE_ROOT, 1, "one").nodeid == f.top);
+	teardown(&f);
+}
+
+/* The kernel is offered a buffer for a listing that is as large as it needs. */
+static void small_directories_say_so(void **state)
+{
+	struct fixture f = setup(0);
+	struct fuse_attr_out a;
+
+	assert_int_equal(kernel_getattr(f.k, f.top, &a), 0);
+	assert_int_equal(a.attr.blksize, 4096);
+	assert_int_equal(kernel_getattr(f.k, INODE_ROOT, &a), 0);
+	assert_true(a.attr.blksize > 4096);
+	teardown(&f);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -187,6 +231,8 @@ int main(void)
 		cmocka_unit_test(attributes_are_taken_back),
 		cmocka_unit_test(root_is_not_kept),
 		cmocka_unit_test(files_are_bare),
+		cmocka_unit_test(directories_are_bare_to_who_stays_out),
+		cmocka_unit_test(small_directories_say_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

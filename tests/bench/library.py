@@ -5,12 +5,15 @@ core/record.h have it; then the mount is started on it.
 
   ready     from exec until the root lists all of them, in one readdir
   stat      a file deep in a torrent that nobody looked into, the slowest of 20
-  find      of everything, entries a second, by find(1): it asks for the
-            attributes of directories only
+  find      of everything, entries a second, by find(1), three times: it asks
+            for the attributes of directories only
   RSS       of the daemon: after the first listing, after that, and its peak
   idle      processor time of the daemon, % of a core, over --idle seconds
   walk      as find, by a walker that does nothing but read directories and the
             attributes of all that is in them (walk.c, built on the spot), twice
+
+With --ceiling also a file system that does nothing but know the same names
+(ceiling.c, built on the spot), for `find` to be seen beside.
 
 Beside it libtorrent with the same torrents, paused, as a client keeps them:
 seconds to add them, RSS, idle. With --files 1000000 --torrents 1 it is one
@@ -195,11 +198,35 @@ def find(path):
     return out.stdout.count(b"\n"), took
 
 
-def build_walker(work):
-    walker = os.path.join(work, "walk")
-    subprocess.run(["cc", "-O2", "-o", walker, os.path.join(
-        TOP, "tests", "bench", "walk.c")], check=True)
-    return walker
+def say_find(what, path):
+    for which in "first", "second", "third":
+        count, took = find(path)
+        print(f"{what:10}{count} entries, {took:.1f} s, {count / took:.0f}/s, "
+              f"{which} time", flush=True)
+
+
+def build(work, name):
+    program = os.path.join(work, name)
+    subprocess.run(["cc", "-O2", "-o", program, os.path.join(
+        TOP, "tests", "bench", f"{name}.c")], check=True)
+    return program
+
+
+def ceiling(options, work):
+    point = os.path.join(work, "ceiling.mnt")
+    os.mkdir(point)
+    proc = subprocess.Popen([build(work, "ceiling"), str(options.torrents),
+                             str(options.files), point],
+                            stdout=subprocess.PIPE, text=True)
+    try:
+        while not os.path.ismount(point):
+            if proc.poll() is not None:
+                sys.exit("ceiling ended")
+            time.sleep(0.005)
+        say_find("ceiling", point)
+    finally:
+        subprocess.run(["umount", "-l", point])
+        print(f"ceiling   {proc.communicate(timeout=20)[0].strip()}")
 
 
 def walk(walker, path):
@@ -229,7 +256,7 @@ def start(options, store, point):
 
 def measure(options, work):
     store, point = os.path.join(work, "store"), os.path.join(work, "mnt")
-    walker = build_walker(work)
+    walker = build(work, "walk")
     os.mkdir(point)
     proc = start(options, store, point)  # who makes its index
     proc.terminate()
@@ -257,9 +284,7 @@ def measure(options, work):
             os.stat(path)
             slowest = max(slowest, time.monotonic() - begin)
         print(f"stat      {slowest * 1000:.1f} ms, the slowest of 20")
-        count, took = find(point)
-        print(f"find      {count} entries, {took:.1f} s, {count / took:.0f}/s",
-              flush=True)
+        say_find("find", point)
         print(f"RSS       {rss_mib(daemon):.1f} MiB after that, "
               f"{rss_mib(daemon, 'VmHWM'):.1f} at most", flush=True)
         print(f"idle      {idle(daemon, options.idle):.2f} %")
@@ -323,6 +348,8 @@ def main():
     parser.add_argument("--piece", type=int, default=16384, metavar="BYTES")
     parser.add_argument("--held", action="store_true",
                         help="all of them, in sparse blobs with an index")
+    parser.add_argument("--ceiling", action="store_true",
+                        help="`find` also where there is nothing to do")
     parser.add_argument("--idle", type=float, default=20, metavar="S")
     parser.add_argument("--rival", type=int, default=10000, metavar="N",
                         help="so many of them for libtorrent; 0: none")
@@ -334,6 +361,8 @@ def main():
     work = tempfile.mkdtemp(prefix="shoal-library-")
     try:
         measure(options, work)
+        if options.ceiling:
+            ceiling(options, work)
         if options.rival:
             subprocess.run([sys.executable, "-c", LIBTORRENT,
                             os.path.join(work, "store"),

@@ -84,7 +84,7 @@ static uint64_t child(uint64_t dir, uint64_t n, char name[32])
 	if (ix_of(dir) != 0) {
 		file = 4 * n + 3;
 	} else if (n == 0) {
-		(void)strcpy(name, "extras");
+		(void)snprintf(name, 32, "extras");
 		return base_of(dir) + n_files + 1;
 	} else {
 		n--;
@@ -209,8 +209,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: ceiling TORRENTS FILES MOUNTPOINT\n");
 		return 2;
 	}
-	n_torrents = (unsigned)atoi(argv[1]);
-	n_files = (unsigned)atoi(argv[2]);
+	n_torrents = (unsigned)strtoul(argv[1], NULL, 10);
+	n_files = (unsigned)strtoul(argv[2], NULL, 10);
 	device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	(void)snprintf(options, sizeof(options),
 		       "fd=%d,rootmode=40555,user_id=0,group_id=0", device);

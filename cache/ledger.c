@@ -245,12 +245,6 @@ void ledger_free(struct ledger *l TAKES)
 
 /* ---- commits ---- */
 
-static void request_free(struct ledger_request *q)
-{
-	mem_free(q->source);
-	mem_free(q);
-}
-
 static void begin(struct ledger *l);
 
 static void on_committed(struct job *job)
@@ -267,7 +261,7 @@ static void on_committed(struct job *job)
 	while ((q = STAILQ_FIRST(&done)) != NULL) {
 		STAILQ_REMOVE_HEAD(&done, link);
 		q->done(q->arg, err, &q->r);
-		request_free(q);
+		mem_free(q);
 	}
 }
 
@@ -299,13 +293,11 @@ int ledger_keep(struct ledger *l, const struct record *r, struct span source,
 {
 	struct ledger_request *q = mem_new(struct ledger_request);
 
-	if (q != NULL && source.len > 0) {
-		q->source = mem_dup(source.ptr, source.len);
-		q->source_len = (uint32_t)source.len;
-	}
-	if (q == NULL || (source.len > 0 && q->source == NULL)) {
-		mem_free(q);
+	if (q == NULL)
 		return ENOMEM;
+	if (source.len > 0) {
+		q->source = source.ptr;
+		q->source_len = (uint32_t)source.len;
 	}
 	return submit(l, q, r, done, arg);
 }

@@ -44,9 +44,9 @@ void ledger_each(struct ledger *l, ledger_each_fn *fn, void *arg);
 /* `r`, with the place of its source; err. */
 typedef void ledger_done_fn(void *arg, int err, const struct record *r);
 
-/* ledger_keep — remember (anew) a torrent and its source, which is copied; a
- * source without bytes: the one that `r` says. ledger_forget — it, by any of
- * its hashes. STYLE habit 21; no cancel. */
+/* ledger_keep — remember (anew) a torrent and its source, which is lent
+ * until `done`, for it may be long; a source without bytes: the one that `r`
+ * says. ledger_forget — it, by any of its hashes. STYLE habit 21; no cancel. */
 int ledger_keep(struct ledger *l, const struct record *r, struct span source,
 		ledger_done_fn *done, void *arg);
 int ledger_forget(struct ledger *l, const struct record *r,

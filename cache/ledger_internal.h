@@ -14,7 +14,7 @@
 struct ledger_request {
 	STAILQ_ENTRY(ledger_request) link;
 	struct record r; /* a new source's place is filled in by the job */
-	uint8_t *source; /* NULL: where `r` says */
+	const uint8_t *source; /* lent; NULL: where `r` says */
 	uint32_t source_len;
 	bool is_forget;
 	ledger_done_fn *done;

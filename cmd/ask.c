@@ -19,7 +19,9 @@
 #include "core/err.h"
 #include "fs/steer.h"
 
-enum { ASK_DEADLINE_S = 10, ASK_READ_BYTES = 64 << 10 };
+/* How long may be between two pieces of an answer; for each MiB of a request a
+ * second more, since a long one is a .torrent to be taken apart. */
+enum { ASK_DEADLINE_S = 10, ASK_READ_BYTES = 64 << 10, ASK_MIB = 1 << 20 };
 
 static int refuse(char why[WHY_BYTES], const char *what, const char *reason)
 {
@@ -102,9 +104,17 @@ static int find_socket(const char *point, char path[PATH_MAX],
 	return 0;
 }
 
+static void set_deadline(int fd, size_t len)
+{
+	const struct timeval limit = {.tv_sec = ASK_DEADLINE_S +
+						(time_t)(len / ASK_MIB)};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
 static int connect_to(char *path, int *out)
 {
-	const struct timeval limit = {.tv_sec = ASK_DEADLINE_S};
 	char *name = strrchr(path, '/');
 	struct sockaddr_un at;
 	int dir, fd, r;
@@ -120,10 +130,7 @@ static int connect_to(char *path, int *out)
 	if (!r && fd < 0)
 		r = errno;
 	if (!r) {
-		(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit,
-				 sizeof(limit));
-		(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit,
-				 sizeof(limit));
+		set_deadline(fd, 0);
 		if (connect(fd, (const struct sockaddr *)&at, sizeof(at)) != 0)
 			r = errno;
 	}
@@ -205,6 +212,7 @@ static int exchange(int fd, const json_t *request, int given, struct buf *out)
 	buf_add_u8(out, '\n');
 	if (r != 0 || buf_err(out) != 0)
 		return ENOMEM;
+	set_deadline(fd, out->len);
 	r = send_all(fd, out->data, out->len, given);
 	buf_reset(out);
 	/* Who refuses us hangs up, and his word is there to read. */

@@ -31,8 +31,8 @@ struct keeper {
 	/* Of every torrent of which something is held, remembered or not: about
 	 * how many bytes. 0 or an error. May block, as each. */
 	int (*each_held)(void *ctx, keeper_held_fn *fn, void *arg);
-	/* `source` is copied; an empty one: where `r` says. STYLE habit 21;
-	 * no cancel. */
+	/* `source` is lent until `done`; an empty one: where `r` says. STYLE
+	 * habit 21; no cancel. */
 	int (*keep)(void *ctx, const struct record *r, struct span source,
 		    keeper_fn *done, void *arg);
 	int (*forget)(void *ctx, const struct record *r, keeper_fn *done,

@@ -55,6 +55,7 @@ void library_op_free(struct library_op *op)
 	}
 	library_source_fini(&op->src);
 	warmth_parse_fini(&op->parse);
+	buf_fini(&op->made);
 	mem_free(op);
 }
 
@@ -99,6 +100,14 @@ struct library_op *library_op_new(struct mount *m, const struct torrent_id *id,
 const struct torrent_id *library_op_id(const struct library_op *op)
 {
 	return &op->id;
+}
+
+uint8_t *library_op_take_raw(struct library_op *op)
+{
+	uint8_t *raw = op->src.raw;
+
+	op->src.raw = NULL;
+	return raw;
 }
 
 void library_cancel(struct library_op *op)
@@ -289,10 +298,13 @@ static void add_magnet(struct library_op *op)
 	struct wish *w;
 	int err;
 
+	buf_add(&op->made, op->src.raw, op->src.raw_len);
 	(void)snprintf(rec.name, sizeof(rec.name), "%.240s",
 		       magnet->name != NULL ? magnet->name
 					    : torrent_id_hex(&op->id, hex));
-	err = library_wish(op->m, &op->src, &rec);
+	err = buf_err(&op->made);
+	if (err == 0)
+		err = library_wish(op->m, &op->src, &rec);
 	if (err != 0) {
 		library_answer(op, err,
 			       err == EEXIST ? rec.name : err_text(err));
@@ -300,7 +312,7 @@ static void add_magnet(struct library_op *op)
 	}
 	op->is_new = true;
 	w = library_wish_by_id(op->m, &op->id);
-	library_keep(op, &w->rec, span_of(w->raw, w->raw_len), rec.name);
+	library_keep(op, &w->rec, buf_span(&op->made), rec.name);
 }
 
 /* ---- adding ---- */

@@ -59,6 +59,10 @@ int library_remove(struct mount *m, struct library_target what,
 /* library_op_id — of which torrent it is: known to `done`. Lends. */
 const struct torrent_id *library_op_id(const struct library_op *op);
 
+/* library_op_take_raw — the bytes that it was added by, for `done` to have
+ * back; whose they were before. */
+uint8_t *library_op_take_raw(struct library_op *op);
+
 /* library_cancel — `done` will not run; it is done all the same. */
 void library_cancel(struct library_op *op);
 

@@ -3,6 +3,7 @@
 #ifndef SHOAL_FS_LIBRARY_INTERNAL_H
 #define SHOAL_FS_LIBRARY_INTERNAL_H
 
+#include "core/buf.h"
 #include "core/loop.h"
 #include "fs/library.h"
 #include "fs/warmth_job.h"
@@ -28,6 +29,7 @@ struct library_op {
 	struct torrent_id id;
 	struct library_source src; /* of what is added */
 	struct warmth_parse parse; /* what is made of that, if it is a file */
+	struct buf made; /* … or its source, if it came without one */
 	enum record_by by;
 	bool is_new; /* it goes again when it cannot be kept */
 	struct engine_leave *leave;
@@ -56,7 +58,7 @@ void library_op_free(struct library_op *op);
 void library_answer(struct library_op *op, int err, const char *text);
 
 /* library_keep — write it down; the answer follows. `source` empty: where the
- * record says. */
+ * record says; else it is the op's, for it has to be there until then. */
 void library_keep(struct library_op *op, const struct record *rec,
 		  struct span source, const char *text);
 

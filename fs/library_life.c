@@ -97,14 +97,12 @@ static int make_source(const struct shown *s, const struct magnet *m,
 static void keep_made(struct library_op *op, const struct shown *s,
 		      const struct magnet *m, const struct record *rec)
 {
-	struct buf source = {0};
-	int err = make_source(s, m, &source);
+	int err = make_source(s, m, &op->made);
 
 	if (err == 0)
-		library_keep(op, rec, buf_span(&source), s->name);
+		library_keep(op, rec, buf_span(&op->made), s->name);
 	else
 		library_answer(op, err, err_text(err));
-	buf_fini(&source);
 }
 
 void library_keep_info(struct library_op *op, const struct shown *s,

@@ -31,6 +31,7 @@ struct upload {
 	uint8_t *data;
 	size_t len, room;
 	unsigned n_open;
+	bool is_lent;	 /* its bytes, while they are looked at */
 	bool is_changed; /* since it was taken */
 	bool is_added;	 /* … as a torrent */
 	struct loop_timer *timer;
@@ -193,8 +194,11 @@ static int make_room(struct mount *m, struct upload *u, size_t len)
 
 int upload_cut(struct mount *m, struct upload *u, uint64_t len)
 {
-	int r = len > METAINFO_MAX_BYTES ? EFBIG : make_room(m, u, (size_t)len);
+	int r;
 
+	if (u->is_lent)
+		return EBUSY;
+	r = len > METAINFO_MAX_BYTES ? EFBIG : make_room(m, u, (size_t)len);
 	if (r != 0)
 		return r;
 	if (len > u->len)
@@ -211,19 +215,52 @@ int upload_write(struct mount *m, struct upload *u, const char *data,
 
 	if (len == 0)
 		return 0;
+	if (u->is_lent)
+		return EBUSY;
 	if (off > METAINFO_MAX_BYTES || len > METAINFO_MAX_BYTES - off)
 		return EFBIG;
-	if (off + len > u->len)
-		r = upload_cut(m, u, off + len);
+	if (off > u->len)
+		r = upload_cut(m, u, off);
 	if (r == 0)
-		memcpy(u->data + off, data, len);
+		r = make_room(m, u, (size_t)off + len);
+	if (r != 0)
+		return r;
+	memcpy(u->data + off, data, len);
+	if (off + len > u->len)
+		u->len = (size_t)off + len;
 	u->is_changed = true;
-	return r;
+	return 0;
 }
 
 struct span upload_bytes(const struct upload *u)
 {
 	return span_of(u->data, u->len);
+}
+
+bool upload_is_lent(const struct upload *u)
+{
+	return u->is_lent;
+}
+
+uint8_t *upload_lend(struct upload *u, size_t *len)
+{
+	uint8_t *data = u->data;
+
+	u->is_lent = true;
+	u->data = NULL;
+	*len = u->len;
+	return data;
+}
+
+void upload_give_back(struct upload *u, uint8_t *data TAKES)
+{
+	u->is_lent = false;
+	u->data = data;
+	if (data != NULL)
+		return;
+	u->m->uploads.bytes -= u->room;
+	u->room = 0;
+	u->len = 0;
 }
 
 bool upload_is_due(const struct upload *u)

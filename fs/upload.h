@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "core/own.h"
 #include "core/queue.h"
 #include "core/span.h"
 
@@ -50,11 +51,18 @@ void upload_open(struct upload *u);
 void upload_close(struct mount *m, struct upload *u);
 
 /* upload_write — 0; EFBIG: no .torrent is so long; ENOSPC: all of them together
- * are too long; ENOMEM. upload_cut — the same, to a length. */
+ * are too long; EBUSY; ENOMEM. upload_cut — the same, to a length. */
 int upload_write(struct mount *m, struct upload *u, const char *data,
 		 size_t len, uint64_t off);
 int upload_cut(struct mount *m, struct upload *u, uint64_t len);
 struct span upload_bytes(const struct upload *u);
+
+/* upload_lend — its bytes to who looks at them; upload_give_back — after that.
+ * Between them whoever wants to read or change them gets EBUSY. What is being
+ * closed may be long: it is not copied. NULL: nothing is left of it. */
+uint8_t *upload_lend(struct upload *u, size_t *len);
+bool upload_is_lent(const struct upload *u);
+void upload_give_back(struct upload *u, uint8_t *data TAKES);
 
 /* upload_is_due — it is called NAME.torrent, and has changed since it was
  * taken last. upload_taken — now. upload_added — it was a torrent: then its

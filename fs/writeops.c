@@ -153,8 +153,8 @@ void writeops_read(fuse_req_t req, size_t size, off_t off,
 	struct upload *u = upload_of(fuse_req_userdata(req), fi);
 	struct span b;
 
-	if (u == NULL) {
-		fuse_reply_err(req, ESTALE);
+	if (u == NULL || upload_is_lent(u)) {
+		fuse_reply_err(req, u == NULL ? ESTALE : EBUSY);
 		return;
 	}
 	b = upload_bytes(u);
@@ -195,6 +195,8 @@ static void on_added(void *arg, int err, const char *text)
 	struct writeop *w = arg;
 	struct upload *u = upload_by_number(w->m, w->upload);
 
+	if (u != NULL)
+		upload_give_back(u, library_op_take_raw(w->op));
 	if (u != NULL && (err == 0 || err == EEXIST))
 		upload_added(u);
 	if (u != NULL)
@@ -205,24 +207,24 @@ static void on_added(void *arg, int err, const char *text)
 /* Add what is in it; replies. A file that is closed goes with that. */
 static void take(struct mount *m, fuse_req_t req, struct upload *u)
 {
-	struct span b = upload_bytes(u);
-	struct library_source src = {.raw = mem_dup(b.ptr, b.len),
-				     .raw_len = b.len};
+	struct library_source src = {0};
 	struct writeop *w = park(m, req);
-	int r = src.raw != NULL && w != NULL ? 0 : ENOMEM;
+	int r = w != NULL ? 0 : ENOMEM;
 
 	upload_taken(u);
 	upload_open(u);
 	if (r == 0) {
 		w->upload = upload_number(u);
+		src.raw = upload_lend(u, &src.raw_len);
 		r = library_add(m, &src, RECORD_BY_COPY, on_added, w, &w->op);
 	}
 	if (r == 0)
 		return;
-	library_source_fini(&src);
-	upload_close(m, u);
-	if (w != NULL)
+	if (w != NULL) {
+		upload_give_back(u, NULL); /* it is freed */
 		(void)finish(w);
+	}
+	upload_close(m, u);
 	fuse_reply_err(req, r);
 }
 

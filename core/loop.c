@@ -48,6 +48,7 @@
 #include "core/heap.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/slice.h"
 
 TAILQ_HEAD(task_list, loop_task);
 
@@ -474,6 +475,7 @@ int loop_run(struct loop *loop)
 	int r = 0;
 
 	atomic_store(&loop->owner, pthread_self());
+	slice_take(SLICE_SHORT_NS);
 	assert(!loop->is_running);
 	loop->is_running = true;
 	loop->now_is_old = true;

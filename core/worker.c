@@ -46,6 +46,7 @@
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/mem.h"
+#include "core/slice.h"
 
 enum {
 	THREAD_NAME_BYTES = 16, /* pthread_setname_np(3), with the NUL */
@@ -190,6 +191,7 @@ static void *work(void *arg)
 	struct job *job;
 
 	is_worker = true;
+	slice_take(t->is_spare ? SLICE_SHORT_NS : SLICE_LONG_NS);
 	while ((job = take_job(t)) != NULL) {
 		job->run(job, &t->env);
 		give_reply(t->pool, job);

@@ -17,6 +17,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests", "lab"))
 OURS = "shoalfs"
 
 

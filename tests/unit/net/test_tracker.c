@@ -315,8 +315,8 @@ static void backs_off(void **state)
 	/* 2 + 4 + 8 + 16 + 16 + 16 … ms, and a refusal's 12 at least; a quarter
 	 * more or less. However late everything is, no more of them fit. */
 	passed_ms = (clock_mono_us() - begun_us) / 1000;
-	assert_true(f->srv[0].started <= (int)(4 + passed_ms / 12));
-	assert_true(f->srv[1].started <= (int)(2 + passed_ms / 9));
+	assert_true(f->srv[0].started <= 4 + (unsigned)(passed_ms / 12));
+	assert_true(f->srv[1].started <= 2 + (unsigned)(passed_ms / 9));
 	assert_int_equal(f->peers, 0);
 	f->srv[0].fail = false;
 	assert_true(spin(f->loop, &f->peers, 1));

@@ -50,7 +50,6 @@ enum {
 	TOKENS_AT_FIRST = 32,
 	INT_MAX_DIGITS = 20,
 	LEN_MAX_DIGITS = 10,
-	DIGITS_MAX = 20, /* of a uint64_t */
 };
 
 struct decoder {
@@ -489,16 +488,22 @@ bool benc_get_str(const struct benc *b, benc_ref r, const char *key,
 /* ---- encoding ---- */
 
 /* By hand: printf is what took most of the time of a large torrent's. */
-static void put_digits(struct buf *out, uint64_t v)
+struct span benc_digits(uint64_t v, uint8_t room[BENC_DIGITS_MAX])
 {
-	uint8_t text[DIGITS_MAX];
-	size_t at = sizeof(text);
+	size_t at = BENC_DIGITS_MAX;
 
 	do {
-		text[--at] = (uint8_t)('0' + v % 10);
+		room[--at] = (uint8_t)('0' + v % 10);
 		v /= 10;
 	} while (v > 0);
-	buf_add(out, text + at, sizeof(text) - at);
+	return span_of(room + at, BENC_DIGITS_MAX - at);
+}
+
+static void put_digits(struct buf *out, uint64_t v)
+{
+	uint8_t room[BENC_DIGITS_MAX];
+
+	benc_put_raw(out, benc_digits(v, room));
 }
 
 void benc_put_int(struct buf *out, int64_t v)

@@ -85,6 +85,11 @@ uint32_t benc_count(const struct benc *b, benc_ref container);
 
 /* ---- encoding: straight into a buf; the caller keeps keys in order ---- */
 
+enum { BENC_DIGITS_MAX = 20 }; /* of 2^64 - 1 */
+
+/* benc_digits — `v` in decimal, at the end of `room`, which is lent. */
+struct span benc_digits(uint64_t v, uint8_t room[BENC_DIGITS_MAX]);
+
 void benc_put_int(struct buf *out, int64_t v);
 void benc_put_str(struct buf *out, const void *ptr, size_t len);
 void benc_put_cstr(struct buf *out, const char *s);

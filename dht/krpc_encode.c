@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/be.h"
+#include "core/bencode.h"
 #include "dht/krpc.h"
 
 /* Ours in BEP 20's manner. */
@@ -33,14 +34,10 @@ static void put(struct writer *w, const void *ptr, size_t len)
 
 static void put_number(struct writer *w, uint64_t v)
 {
-	uint8_t digits[20];
-	size_t at = sizeof(digits);
+	uint8_t room[BENC_DIGITS_MAX];
+	struct span digits = benc_digits(v, room);
 
-	do {
-		digits[--at] = (uint8_t)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
-	put(w, digits + at, sizeof(digits) - at);
+	put(w, digits.ptr, digits.len);
 }
 
 static void put_int(struct writer *w, int64_t v)

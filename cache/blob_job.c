@@ -33,7 +33,6 @@
 #include "cache/path_job.h"
 #include "cache/store_lend.h"
 #include "cache/whole_job.h"
-#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -75,81 +74,101 @@ static int as_loss_of(const struct blob_run *run, int err)
 	return err == ENOMEM || err == EMFILE || err == ENFILE ? err : EIO;
 }
 
-static int open_name(const struct blob_run *run)
+/* Who reads has no turn: if he meets one of ours, he waits for its end. */
+static int open_own(struct blob_run *run, const char *name)
+{
+	int dir_fd = run->home->dir_fd;
+	int fd = path_job_open(dir_fd, name, BLOB_FLAGS, 0);
+
+	if (fd < 0 && errno == EWOULDBLOCK && !run->is_write) {
+		look_wait(&run->look);
+		fd = path_job_open(dir_fd, name, BLOB_FLAGS, 0);
+	}
+	if (fd < 0 && errno == ENOENT && run->may_make)
+		fd = path_job_open(dir_fd, name, BLOB_FLAGS | O_CREAT,
+				   BLOB_MODE);
+	return fd;
+}
+
+static int open_name(struct blob_run *run)
 {
 	const struct blob_home *home = run->home;
 	char buf[NAME_BYTES];
 	const char *name = blob_name(home, run->name, run->file_ix, buf);
-	int fd;
 
 	if (home->door != NULL)
 		return home->door->open(home->door->ctx, home->dir_fd, name);
 	if (home->paths != NULL)
 		return openat(home->dir_fd, name, FOREIGN_FLAGS);
-	fd = path_job_open(home->dir_fd, name, BLOB_FLAGS, 0);
-	if (fd < 0 && errno == ENOENT && run->may_make)
-		fd = path_job_open(home->dir_fd, name, BLOB_FLAGS | O_CREAT,
-				   BLOB_MODE);
-	return fd;
-}
-
-/* Somebody cut it, or took its name away. */
-static bool is_cut(const struct stat *sb, uint64_t file_bytes)
-{
-	return sb->st_nlink == 0 || (uint64_t)sb->st_size < file_bytes;
+	return open_own(run, name);
 }
 
 /* The blob has its full length, or gets it. */
-static int check_size(int fd, struct blob_run *run)
+static int check_size(struct blob_run *run, const struct stat *sb)
 {
-	struct stat sb;
-
-	if (fstat(fd, &sb) != 0)
-		return errno;
-	if (!S_ISREG(sb.st_mode))
+	if (!S_ISREG(sb->st_mode))
 		return EIO;
-	if (run->may_make && sb.st_nlink > 0) {
-		if ((uint64_t)sb.st_size != run->file_bytes &&
-		    ftruncate(fd, (off_t)run->file_bytes) != 0)
+	if (run->may_make && sb->st_nlink > 0) {
+		if ((uint64_t)sb->st_size != run->file_bytes &&
+		    ftruncate(run->fd, (off_t)run->file_bytes) != 0)
 			return errno;
 		run->was_made = true;
 		return 0;
 	}
-	stamp_of(&sb, &run->look.before);
-	run->look.has_before = true;
-	run->look.is_lost = is_cut(&sb, run->file_bytes);
+	run->look.is_lost = look_is_cut(sb, run->file_bytes);
 	return run->look.is_lost ? EIO : 0;
 }
 
-void blob_job_stat(int fd, uint64_t file_bytes, struct glance *look)
+static int open_fd(struct blob_run *run)
 {
-	struct stat sb;
-
-	look->after_us = clock_mono_us();
-	if (fstat(fd, &sb) != 0)
-		return;
-	stamp_of(&sb, &look->after);
-	look->has_after = true;
-	look->is_lost |= is_cut(&sb, file_bytes);
-}
-
-static int open_blob(struct blob_run *run)
-{
-	int fd = open_name(run);
 	int err;
 
-	if (fd < 0) {
-		err = as_loss_of(run, as_loss(errno));
-		run->look.is_lost = err == EIO;
+	run->fd = open_name(run);
+	if (run->fd >= 0)
+		return 0;
+	err = as_loss_of(run, as_loss(errno));
+	run->look.is_lost = err == EIO;
+	return err;
+}
+
+static void close_fd(struct blob_run *run)
+{
+	close(run->fd);
+	run->fd = -1;
+}
+
+static int open_to_read(struct blob_run *run)
+{
+	struct stat sb;
+	int err = open_fd(run);
+
+	if (err != 0)
 		return err;
-	}
-	err = check_size(fd, run);
-	if (err != 0) {
-		close(fd);
-		return err;
-	}
-	run->fd = fd;
-	return 0;
+	err = fstat(run->fd, &sb) != 0 ? errno : check_size(run, &sb);
+	if (err != 0)
+		close_fd(run);
+	return err;
+}
+
+/* Has the turn if it says 0. */
+static int open_to_write(struct blob_run *run)
+{
+	struct stat sb;
+	int err;
+
+	look_turn(&run->look);
+	err = run->how == BLOB_FD_LENT ? 0 : open_fd(run);
+	if (err == 0)
+		err = look_before(&run->look, run->fd,
+				  run->how != BLOB_FD_BRIEF, &sb);
+	if (err == 0)
+		err = check_size(run, &sb);
+	if (err == 0)
+		return 0;
+	look_turn_end(&run->look, run->fd, run->file_bytes);
+	if (run->how != BLOB_FD_LENT && run->fd >= 0)
+		close_fd(run);
+	return err;
 }
 
 int blob_job_look(const struct blob_home *home, const char *name,
@@ -191,28 +210,27 @@ int blob_job_punch(const struct blob_home *home, const char *name,
 {
 	char buf[NAME_BYTES];
 	struct stat sb;
-	int fd, err = 0;
+	int fd, err;
 
 	ASSERT_WORKER();
+	look_turn(look);
 	fd = path_job_open(home->dir_fd, blob_name(home, name, file_ix, buf),
 			   BLOB_FLAGS, 0);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : errno;
-	if (fstat(fd, &sb) != 0) {
-		err = errno;
+	if (fd < 0) {
+		err = errno == ENOENT ? 0 : errno;
 	} else {
-		stamp_of(&sb, &look->before);
-		look->has_before = true;
-		if (whole_is_marked(sb.st_mode) &&
-		    !whole_unmark(fd, sb.st_mode))
-			err = EBUSY;
-		else if (fallocate(fd,
-				   FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				   (off_t)off_bytes, (off_t)len_bytes) != 0)
+		err = look_before(look, fd, false, &sb);
+		if (err == 0 && whole_is_marked(sb.st_mode))
+			err = look->is_alone ? whole_unmark(fd, sb.st_mode)
+					     : EBUSY;
+		if (err == 0 &&
+		    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      (off_t)off_bytes, (off_t)len_bytes) != 0)
 			err = errno;
-		blob_job_stat(fd, 0, look);
 	}
-	close(fd);
+	look_turn_end(look, fd, 0);
+	if (fd >= 0)
+		close(fd);
 	return err;
 }
 
@@ -280,33 +298,30 @@ static int write_run(const struct blob_run *run, const uint8_t *src)
 	return 0;
 }
 
-/* Sees how the blob was left. */
-static int look_behind(struct blob_run *run, int err)
-{
-	blob_job_stat(run->fd, run->file_bytes, &run->look);
-	return err == 0 && run->look.is_lost ? EIO : err;
-}
-
 int blob_run_open(struct blob_run *run)
 {
 	if (run->how == BLOB_FD_LOST)
 		return EIO;
 	if (run->how == BLOB_FD_NONE || run->how == BLOB_FD_LENT)
 		return 0;
-	return open_blob(run);
+	return open_to_read(run);
+}
+
+static int or_lost(const struct blob_run *run, int err)
+{
+	return err == 0 && run->look.is_lost ? EIO : err;
 }
 
 int blob_run_close(struct blob_run *run, int err)
 {
 	if (run->how == BLOB_FD_NONE)
 		return err;
-	err = look_behind(run, err);
+	look_behind(&run->look, run->fd, run->file_bytes);
+	err = or_lost(run, err);
 	if (err != 0)
 		err = as_loss_of(run, err);
-	if (run->how == BLOB_FD_BRIEF) {
-		close(run->fd);
-		run->fd = -1;
-	}
+	if (run->how == BLOB_FD_BRIEF)
+		close_fd(run);
 	return err;
 }
 
@@ -319,23 +334,17 @@ static int read_all(struct blob_run *run, uint8_t *dst)
 	return blob_run_close(run, blob_run_read(run, 0, dst, run->len_bytes));
 }
 
-static int open_to_write(struct blob_run *run)
-{
-	return run->how == BLOB_FD_LENT ? check_size(run->fd, run)
-					: blob_run_open(run);
-}
-
 static int close_written(struct blob_io *io, struct blob_run *run, int err)
 {
-	err = look_behind(run, err);
+	look_turn_end(&run->look, run->fd, run->file_bytes);
+	err = or_lost(run, err);
 	if (run->how != BLOB_FD_BRIEF)
 		return err;
 	if (err == 0 && fdatasync(run->fd) != 0) {
 		err = errno;
 		io->is_sync_lost = true;
 	}
-	close(run->fd);
-	run->fd = -1;
+	close_fd(run);
 	return err;
 }
 

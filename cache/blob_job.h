@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/stamp.h"
+#include "cache/sight.h"
 #include "core/hash.h"
 #include "core/metainfo.h"
 #include "core/queue.h"
@@ -120,13 +120,9 @@ bool blob_job_is_free(const struct blob_home *home, const char *name,
 
 /* blob_job_punch — give back whole blocks of a blob, [off, off + len). 0 also
  * when it is not there; EBUSY: the kernel may read it (whole_job.h). `look`
- * gets how it was before and behind that. */
+ * was begun for a change. */
 int blob_job_punch(const struct blob_home *home, const char *name,
 		   uint32_t file_ix, uint64_t off_bytes, uint64_t len_bytes,
 		   struct glance *look);
-
-/* blob_job_stat — how an open blob is now: `look->after`, and `is_lost` when it
- * is shorter than `file_bytes` or has no name any more. */
-void blob_job_stat(int fd, uint64_t file_bytes, struct glance *look);
 
 #endif

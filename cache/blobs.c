@@ -170,6 +170,7 @@ void blobs_set_fini(struct blob_set *set)
 	pos = 0;
 	while ((w = hmap_next(set->seen, &pos)) != NULL) {
 		blobs_kept(w);
+		sight_fini(&w->seen);
 		mem_free(w);
 	}
 	if (set->is_dir_dirty)
@@ -210,9 +211,17 @@ void blobs_let_go(struct blob_set *set, uint32_t key)
 		blob_free(b);
 }
 
+void blobs_set_admit(struct blob_set *set, struct shared_blob *shared)
+{
+	sight_init(&shared->watched.seen);
+	shared->watched.set = set;
+	shared->watched.shared = shared;
+}
+
 void blobs_set_evict(struct blob_set *set, struct shared_blob *shared)
 {
 	blobs_kept(&shared->watched);
+	sight_fini(&shared->watched.seen);
 	blobs_close_key(set, shared->key);
 }
 
@@ -239,13 +248,8 @@ static bool is_in_memory(struct blob *b)
 static bool is_as_seen(const struct spot *s, const struct blob *b)
 {
 	struct watched *w = blobs_find_watched(s->set, s->shared, s->file_ix);
-	struct glance now = {0};
 
-	if (w == NULL)
-		return true;
-	blob_job_stat(b->fd, 0, &now);
-	return !now.is_lost &&
-	       (!now.has_after || seen_is_now(&w->seen, &now.after));
+	return w == NULL || sight_is_now(&w->seen, b->fd);
 }
 
 static int read_cached(const struct spot *s, uint8_t *dst)

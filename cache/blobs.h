@@ -12,7 +12,7 @@
 
 #include "cache/blob_job.h"
 #include "cache/spot.h"
-#include "cache/stamp.h"
+#include "cache/sight.h"
 #include "core/bits.h"
 #include "core/own.h"
 #include "core/queue.h"
@@ -123,18 +123,17 @@ void blobs_set_fini(struct blob_set *set);
 void blobs_set_hold(struct blob_set *set);
 void blobs_set_drop(struct blob_set *set);
 
-/* blobs_set_evict — nobody wants this shared blob any more. */
+/* blobs_set_admit — the set has this shared blob, too; its other fields are
+ * set. blobs_set_evict — nobody wants it any more. */
+void blobs_set_admit(struct blob_set *set, struct shared_blob *shared);
 void blobs_set_evict(struct blob_set *set, struct shared_blob *shared);
 
 /* ---- who else changed it ---- */
 
 /* blobs_watch — what is known of the torrent's own blob of a file; made if
- * there is nothing yet. NULL: no memory. blobs_watch_shared — the same of one
- * that torrents have in common. */
+ * there is nothing yet. NULL: no memory. blobs_find_watched — not made: NULL;
+ * `shared`, or NULL, is one that torrents have in common. */
 struct watched *blobs_watch(struct blob_set *set, uint32_t file_ix);
-struct watched *blobs_watch_shared(struct blob_set *set,
-				   struct shared_blob *shared);
-
 struct watched *blobs_find_watched(struct blob_set *set,
 				   struct shared_blob *shared,
 				   uint32_t file_ix);

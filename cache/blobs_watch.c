@@ -1,6 +1,6 @@
 /* blobs_watch — blobs that somebody else may change.
  *
- * Purpose: stamp.h says what can be seen of a blob; here is which blob it is,
+ * Purpose: sight.h says what can be seen of a blob; here is which blob it is,
  * and who hears of it. What a changed blob means is its owner's to know
  * (on_changed): blobs have no pieces.
  *
@@ -24,24 +24,18 @@ struct watched *blobs_watch(struct blob_set *set, uint32_t file_ix)
 		return NULL;
 	w->set = set;
 	w->file_ix = file_ix;
+	sight_init(&w->seen);
 	if (hmap_put(set->seen, &file_ix, w) == 0)
 		return w;
+	sight_fini(&w->seen);
 	mem_free(w);
 	return NULL;
-}
-
-struct watched *blobs_watch_shared(struct blob_set *set,
-				   struct shared_blob *shared)
-{
-	shared->watched.set = set;
-	shared->watched.shared = shared;
-	return &shared->watched;
 }
 
 struct watched *blobs_find_watched(struct blob_set *set,
 				   struct shared_blob *shared, uint32_t file_ix)
 {
-	return shared != NULL ? blobs_watch_shared(set, shared)
+	return shared != NULL ? &shared->watched
 			      : hmap_get(set->seen, &file_ix);
 }
 
@@ -89,9 +83,7 @@ enum look_end blobs_look_end(struct glance *l)
 
 void blobs_close_lost(struct watched *w)
 {
-	w->seen = (struct sight){.n_writers = w->seen.n_writers,
-				 .n_writes = w->seen.n_writes,
-				 .n_changes = w->seen.n_changes + 1};
+	sight_forget(&w->seen);
 	w->is_doubtful = false;
 	w->is_losing = false;
 	blobs_kept(w);

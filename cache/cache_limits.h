@@ -87,6 +87,11 @@ enum {
 	STAGE_BLOCK_COST = 128,
 	/* The store would not take a piece: nothing is staged for so long. */
 	STAGE_REST_MS = 5000,
+	/* A blob that others have open is written to when they have closed it,
+	 * or after so long; and then not waited for again for a while. */
+	SIGHT_REST_US = 500,
+	SIGHT_PATIENCE_US = 20 * 1000,
+	SIGHT_CROWDED_US = 1000 * 1000,
 	/* A piece that somebody else may have changed is hashed again so often
 	 * while it goes on changing; then it is as good as gone. */
 	VET_TRIES = 4,

@@ -6,7 +6,7 @@
  *
  * How
  *   1. each commit, and each torrent's end, writes down how its blobs are
- *      (stamp.h), beside the rows.
+ *      (sight.h), beside the rows.
  *   2. a torrent is opened: a blob that is not as it was written down makes
  *      all that is held in it doubtful. So after a crash what was written
  *      behind the last commit's stamp is, and everything else is proven.
@@ -262,20 +262,17 @@ int disk_vet(struct store_torrent *st, uint32_t piece_ix, const uint8_t *root,
 int disk_doubt_opened(struct disk_torrent *t, const struct opened_blob *b)
 {
 	struct watched *w;
+	struct stamp last;
 
-	if (b->is_shared) {
-		const struct joint_use *use = &t->joint.uses[b->file_ix];
-
-		(void)disk_files_map(t).blob_of(&t->joint, b->file_ix);
-		w = blobs_watch_shared(&t->disk->files,
-				       &disk_file_of(use)->blob);
-	} else {
+	if (b->is_shared)
+		w = &disk_files_map(t).blob_of(&t->joint, b->file_ix)->watched;
+	else
 		w = blobs_watch(&t->blobs, b->file_ix);
-	}
 	if (w == NULL)
 		return ENOMEM;
-	w->seen.last = b->stamp;
-	w->seen.is_known = true;
+	if (sight_last(&w->seen, &last))
+		return 0; /* another torrent has it open */
+	sight_see(&w->seen, &b->stamp);
 	w->seen.is_kept = b->is_kept;
 	if (b->is_doubtful)
 		doubt_all_in(w);
@@ -286,19 +283,21 @@ int disk_doubt_opened(struct disk_torrent *t, const struct opened_blob *b)
 
 /* ---- writing it down ---- */
 
-static bool is_ripe(const struct watched *w)
+static bool is_ripe(struct watched *w)
 {
-	return !w->is_doubtful && w->seen.is_known && !w->seen.is_lost &&
-	       w->seen.n_writers == 0;
+	struct stamp last;
+
+	return !w->is_doubtful && !w->seen.is_lost && w->seen.n_writers == 0 &&
+	       sight_last(&w->seen, &last);
 }
 
-static void add_row(struct stamp_rows *rows, const struct watched *w)
+static void add_row(struct stamp_rows *rows, struct watched *w)
 {
 	struct stamp_row *r = &rows->v[rows->n];
 
-	*r = (struct stamp_row){.stamp = w->seen.last,
-				.file_ix = w->file_ix,
+	*r = (struct stamp_row){.file_ix = w->file_ix,
 				.is_shared = w->shared != NULL};
+	(void)sight_last(&w->seen, &r->stamp);
 	r->row = r->is_shared ? watched_file(w)->row : watched_torrent(w)->row;
 	rows->n += r->row != 0;
 }

@@ -48,7 +48,7 @@ static struct shared_blob *blob_of(const struct joint_torrent *joint,
 		f->blob.name = f->name;
 		f->blob.key = d->next_key++;
 		f->files = &d->files;
-		(void)blobs_watch_shared(f->files, &f->blob);
+		blobs_set_admit(f->files, &f->blob);
 	}
 	return &f->blob;
 }

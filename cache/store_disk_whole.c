@@ -4,7 +4,7 @@
  * leaves are there and no piece of it is this torrent's alone; a file
  * without one in the torrent's own. What lies in two blobs has none.
  *
- * The blob must be as it was last seen (stamp.h): bytes that the kernel reads
+ * The blob must be as it was last seen (sight.h): bytes that the kernel reads
  * by itself are not looked at again.
  *
  * It is looked at twice: before a worker opens the blob, and when it has. What

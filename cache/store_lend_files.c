@@ -178,20 +178,19 @@ static bool take_file(struct lend_torrent *t, uint32_t file_ix,
 	struct watched *w = blobs_watch(&t->set, file_ix);
 	bool is_same =
 		bits_has(&t->there, file_ix) && stamp_is_equal(&f->looked, now);
+	struct stamp last;
 
 	if (w == NULL) {
 		look_later(t);
 		return false;
 	}
-	if (is_same && w->seen.is_known)
+	if (is_same && sight_last(&w->seen, &last))
 		return false;
 	if (!is_same)
 		blobs_close_key(&t->set, file_ix);
 	f->looked = *now;
 	bits_set(&t->there, file_ix);
-	w->seen = (struct sight){.last = *now,
-				 .is_known = true,
-				 .n_changes = w->seen.n_changes + 1};
+	sight_see(&w->seen, now);
 	return !is_same;
 }
 

@@ -45,9 +45,9 @@ bool whole_is_free(int fd)
 	return fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
 }
 
-bool whole_unmark(int fd, mode_t mode)
+int whole_unmark(int fd, mode_t mode)
 {
-	return whole_is_free(fd) && fchmod(fd, mode & 0777) == 0;
+	return fchmod(fd, mode & 0777) != 0 ? errno : 0;
 }
 
 static int mark(int fd, const struct stat *sb)
@@ -62,17 +62,14 @@ static int check(int fd, struct whole *w)
 	struct stat sb;
 	int err;
 
-	if (fstat(fd, &sb) != 0)
-		return errno;
-	stamp_of(&sb, &w->look.before);
-	w->look.has_before = true;
+	err = look_before(&w->look, fd, false, &sb);
+	if (err != 0)
+		return err;
 	if (!S_ISREG(sb.st_mode) || sb.st_uid != geteuid() ||
 	    (uint64_t)sb.st_size != w->file_bytes ||
 	    (uint64_t)sb.st_blocks * STAT_BLOCK_BYTES < w->file_bytes)
 		return EIO;
-	err = mark(fd, &sb);
-	blob_job_stat(fd, w->file_bytes, &w->look);
-	return err;
+	return mark(fd, &sb);
 }
 
 void whole_job_open(struct job *job, struct worker_env *env)
@@ -93,7 +90,11 @@ void whole_job_open(struct job *job, struct worker_env *env)
 				 : EIO;
 		return;
 	}
+	look_turn(&w->look);
 	w->err = check(w->fd, w);
+	look_turn_end(&w->look, w->fd, w->file_bytes);
+	if (w->err == 0 && w->look.is_lost)
+		w->err = EIO;
 	if (w->err != 0) {
 		close(w->fd);
 		w->fd = -1;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "cache/stamp.h"
+#include "cache/sight.h"
 #include "cache/store.h"
 #include "core/worker.h"
 
@@ -39,16 +39,16 @@ struct whole {
 
 void whole_job_open(struct job *job, struct worker_env *env);
 
-/* whole_is_marked — such a blob is punched only if whole_unmark says so. Asked
- * after the index has forgotten what is to go: from then on nobody is given a
- * descriptor of it.
+/* whole_is_marked — such a blob is punched only if it is free. Asked after the
+ * index has forgotten what is to go: from then on nobody is given a descriptor
+ * of it.
  *
  * whole_is_free — `fd` (open for writing) is the only one there is of its file:
  * nobody reads it, in whatever process or kernel. Asked of the kernel, by a
- * lease (fcntl(2)); a file system without leases says no. whole_unmark — if so,
- * the mark goes. */
+ * lease (fcntl(2)); a file system without leases says no. whole_unmark — the
+ * mark goes; who asks for that has a lease. 0 or what fchmod said. */
 bool whole_is_marked(mode_t mode);
 bool whole_is_free(int fd);
-bool whole_unmark(int fd, mode_t mode);
+int whole_unmark(int fd, mode_t mode);
 
 #endif

@@ -23,3 +23,8 @@ int64_t clock_wall_s(void)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	return ts.tv_sec;
 }
+
+void clock_wall(struct timespec *out)
+{
+	clock_gettime(CLOCK_REALTIME, out);
+}

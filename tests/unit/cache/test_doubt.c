@@ -383,6 +383,30 @@ static void our_write_does_not_hide_a_change(void **state)
 	assert_true(store_is_doubtful(f->open.st, 0));
 }
 
+/* Not even between two of several that are under way at once. */
+static void our_writes_do_not_hide_a_change(void **state)
+{
+	struct fix *f = *state;
+	struct fix_answer a = {0};
+	uint8_t byte = 0;
+	int fd;
+
+	open_store(f);
+	put(f, 0);
+	fix_put(&f->l, f->open.st, f->mi, 1, &a);
+	fd = open(blob(f, 0), O_RDONLY);
+	while (byte != fix_byte(FIX_PIECE_BYTES))
+		assert_int_equal(pread(fd, &byte, 1, FIX_PIECE_BYTES), 1);
+	close(fd);
+	flip(blob(f, 0), 5); /* and the loop has not heard of that write */
+	fix_put(&f->l, f->open.st, f->mi, 2, &a);
+	assert_int_equal(fix_flush(&f->l, f->s), 0);
+	assert_int_equal(a.n_durable, 2);
+	assert_true(store_is_doubtful(f->open.st, 0));
+	assert_int_equal(vet(f, 0), EBADMSG);
+	assert_int_equal(vet(f, 1), 0);
+}
+
 /* A blob that changes while it is hashed says so. */
 static void a_blob_is_not_given_away_changed(void **state)
 {
@@ -588,6 +612,7 @@ int main(void)
 						set_up_bare, tear_down),
 		T(reads_nothing_of_a_changed_blob),
 		T(our_write_does_not_hide_a_change),
+		T(our_writes_do_not_hide_a_change),
 		T(a_blob_is_not_given_away_changed),
 		T(makes_a_removed_blob_anew),
 		T(makes_a_cut_blob_anew),

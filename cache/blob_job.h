@@ -65,15 +65,17 @@ struct blob_run {
 STAILQ_HEAD(vet_queue, blob_io);
 
 /* A read or a write of one stretch of piece space; or a piece that is read to
- * be hashed, and goes nowhere (vet_job.h); or one that goes from a blob into
+ * be hashed (vet_job.h); or one that goes from a blob into
  * another. */
 struct blob_io {
 	struct job job;
 	/* set before hand-over, then read only */
 	uint8_t *dst;		  /* a read, or NULL: */
 	const uint8_t *src;	  /* a write, or NULL: */
-	struct piececheck *check; /* what the piece must be; of a vet */
-	bool has_root;		  /* known: */
+	struct piececheck *check; /* what the piece must be; of a vet, … */
+	/* … of which this part goes to dst, if there is one. */
+	uint32_t dst_at_bytes, dst_len_bytes;
+	bool has_root; /* known: */
 	uint8_t root[HASH_SHA256_BYTES];
 	bool is_copy;	      /* runs[0] is read, and runs[1] written */
 	bool is_hurried;      /* somebody waits */

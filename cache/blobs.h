@@ -18,6 +18,7 @@
 #include "core/queue.h"
 
 struct hmap;
+struct vet_ask;
 struct workers;
 
 /* One open blob; the table in blobs.c says which fields go together. */
@@ -192,15 +193,13 @@ int blobs_read(const struct spot_map *map, enum spot_aim aim,
 	       uint64_t off_bytes, uint32_t len_bytes, uint8_t *dst,
 	       void (*done)(void *arg, int err), void *arg);
 
-/* blobs_vet — hash a piece where it lies. `done`: 0, and what it is; EAGAIN: it
- * was changed meanwhile. `root`, or NULL, is v2's as metainfo_judge_piece has
- * it, and copied. Who is in no hurry waits until as many go side by side as
- * there are (blobs_vet.c). */
+/* blobs_vet — see store_vet. `done`: 0, and what it is; EAGAIN: it was changed
+ * meanwhile, and what it was. Who is in no hurry waits until as many go side by
+ * side as there are (blobs_vet.c). */
 typedef void blobs_vet_fn(void *arg, int err, enum piece_verdict verdict);
 
 int blobs_vet(const struct spot_map *map, uint32_t piece_ix,
-	      const uint8_t *root, bool is_hurried, blobs_vet_fn *done,
-	      void *arg);
+	      const struct vet_ask *ask, blobs_vet_fn *done, void *arg);
 
 /* blobs_take_dirty — hand everything dirty to a commit; blobs_synced takes it
  * back. */

@@ -15,6 +15,7 @@
 
 #include "cache/blobs.h"
 #include "cache/cache_limits.h"
+#include "cache/store_vet.h"
 #include "cache/vet_job.h"
 #include "core/mem.h"
 #include "core/metainfo.h"
@@ -120,7 +121,7 @@ static void on_vetted(struct blob_io *io)
 }
 
 static struct blob_io *vet_new(const struct spot_map *map, uint32_t piece_ix,
-			       const uint8_t *root)
+			       const struct vet_ask *ask)
 {
 	const struct metainfo *mi = map->mi;
 	struct blob_io *io = blobs_io_new(map, SPOT_READ,
@@ -133,28 +134,30 @@ static struct blob_io *vet_new(const struct spot_map *map, uint32_t piece_ix,
 		mem_free(io);
 		return NULL;
 	}
-	io->has_root = root != NULL;
-	if (root != NULL)
-		memcpy(io->root, root, sizeof(io->root));
+	io->has_root = ask->root != NULL;
+	if (ask->root != NULL)
+		memcpy(io->root, ask->root, sizeof(io->root));
+	io->is_hurried = ask->is_hurried;
+	io->dst = ask->dst;
+	io->dst_at_bytes = ask->at_bytes;
+	io->dst_len_bytes = ask->len_bytes;
 	return io;
 }
 
 int blobs_vet(const struct spot_map *map, uint32_t piece_ix,
-	      const uint8_t *root, bool is_hurried, blobs_vet_fn *done,
-	      void *arg)
+	      const struct vet_ask *ask, blobs_vet_fn *done, void *arg)
 {
-	struct blob_io *io = vet_new(map, piece_ix, root);
+	struct blob_io *io = vet_new(map, piece_ix, ask);
 	struct blobs *t = map->own->table;
 
 	if (io == NULL)
 		return ENOMEM;
-	io->is_hurried = is_hurried;
 	io->done = on_vetted;
 	io->vetted = done;
 	io->arg = arg;
 	STAILQ_INIT(&io->row);
 	blobs_io_begin(io);
-	if (is_hurried) {
+	if (io->is_hurried) {
 		STAILQ_INSERT_TAIL(&io->row, io, vet);
 		start(t, io);
 		return 0;

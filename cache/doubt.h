@@ -16,6 +16,7 @@ struct disk;
 struct disk_file;
 struct disk_torrent;
 struct put;
+struct vet_ask;
 struct opened_blob; /* doubt_job.h */
 
 /* What may not be what was written: pieces of a torrent's own, or leaves. */
@@ -41,8 +42,8 @@ void doubt_fini(struct doubt *doubt);
 int disk_doubt_opened(struct disk_torrent *t, const struct opened_blob *b);
 
 bool disk_is_doubtful(const struct store_torrent *st, uint32_t piece_ix);
-int disk_vet(struct store_torrent *st, uint32_t piece_ix, const uint8_t *root,
-	     bool is_hurried, store_read_fn *done, void *arg);
+int disk_vet(struct store_torrent *st, uint32_t piece_ix,
+	     const struct vet_ask *ask, store_read_fn *done, void *arg);
 
 /* disk_doubt_clear — the piece is what it must be, or not held any more.
  * disk_doubt_clear_own — of what is kept for it alone; _clear_leaves: of

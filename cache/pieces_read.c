@@ -8,8 +8,8 @@
  * that cannot be read is known by its number and nobody else loses anything.
  *
  * A piece that somebody else may have changed where it lies (store_is_doubtful)
- * is hashed first, and then read; the store says so if it is changed again
- * between the two. Kept leaves of such a piece are given up.
+ * is hashed, and what is wanted of it are the bytes that were hashed. Kept
+ * leaves of such a piece are given up.
  *
  * Of a piece that is not in have its right leaves are read the same way; the
  * store has them once they were staged. If right leaves were lost while it read
@@ -268,18 +268,20 @@ static int read_part(struct part_read *part)
 			  on_part, part);
 }
 
+static int start_read(struct part_read *part);
+
 /* It was hashed where it lies. */
 static void on_vetted(void *arg, int err)
 {
 	struct part_read *part = arg;
 
-	if (err == 0)
-		err = read_part(part);
+	if (err == 0 && !part->vet.is_read)
+		err = start_read(part);
 	else if (err == EIO)
 		err = ENOENT; /* it is lost already */
 	else
 		assert(err != ENOTSUP);
-	if (err != 0)
+	if (err != 0 || part->vet.is_read)
 		on_part(part, err);
 }
 
@@ -292,8 +294,22 @@ static int vet_part(struct part_read *part)
 		lose_leaves(ps, part->ix);
 		return ENOENT;
 	}
-	part->vet = (struct vet_wait){.fn = on_vetted, .arg = part};
+	part->vet = (struct vet_wait){.fn = on_vetted,
+				      .arg = part,
+				      .dst = part->part.dst,
+				      .at_bytes = part->part.at_bytes,
+				      .len_bytes = part->part.len_bytes};
 	return pieces_vet(ps, part->ix, true, &part->vet);
+}
+
+static int start_read(struct part_read *part)
+{
+	struct pieces *ps = part->rd->ps;
+
+	if (ps->is_closed)
+		return ESTALE;
+	return store_is_doubtful(ps->st, part->ix) ? vet_part(part)
+						   : read_part(part);
 }
 
 static int start_part(struct read *rd, const struct part *p)
@@ -308,8 +324,7 @@ static int start_part(struct read *rd, const struct part *p)
 	part->ix = p->ix;
 	part->is_leaf = !bits_has(&rd->ps->have, p->ix);
 	part->n_losses = rd->ps->n_losses;
-	err = store_is_doubtful(rd->ps->st, p->ix) ? vet_part(part)
-						   : read_part(part);
+	err = start_read(part);
 	if (err != 0) {
 		mem_free(part);
 		return err;

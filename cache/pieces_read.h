@@ -104,17 +104,23 @@ int pieces_blob(struct pieces *ps, uint32_t file_ix, store_blob_fn *done,
 struct vet_wait {
 	void (*fn)(void *arg, int err);
 	void *arg;
+	/* A part of the piece that is wanted; dst NULL: none. */
+	uint8_t *dst;
+	uint32_t at_bytes, len_bytes;
+	/* The reply: it is there, of the bytes that were hashed. Not so for
+	 * whoever came when the piece was being hashed already. */
+	bool is_read;
 	/* pieces_vet.c's own */
 	LIST_ENTRY(vet_wait) link;
 };
 
 /* pieces_vet — hash a held piece where the store has it, whether it is doubtful
- * or not; or one that it offers, which is held then. w->fn, later: 0, it is
- * what it must be; EIO: it is not, or is gone, and is ABSENT now (on_lost),
- * unless memory still has it (and then alone); ENOENT: it was not held any
- * more; ENOTSUP: the store has nothing to look at; ESTALE: closed; ENOMEM,
- * which may also be said at once, as ENOENT: memory alone has it. `is_hurried`:
- * somebody waits. No cancel. */
+ * or not; or one that it offers, which is held then. w->fn, later: 0, it was
+ * what it must be (pieces_is_doubtful: somebody changed the file since); EIO:
+ * it is not, or is gone, and is ABSENT now (on_lost), unless memory still has
+ * it (and then alone); ENOENT: it was not held any more; ENOTSUP: the store has
+ * nothing to look at; ESTALE: closed; ENOMEM, which may also be said at once,
+ * as ENOENT: memory alone has it. `is_hurried`: somebody waits. No cancel. */
 int pieces_vet(struct pieces *ps, uint32_t ix, bool is_hurried,
 	       struct vet_wait *w);
 

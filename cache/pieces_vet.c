@@ -5,9 +5,11 @@
  * can be, for whoever wants to know (verify).
  *
  * How: one vet a piece at a time, however many wait for it. It has no memory of
- * its own: the store's worker reads and hashes slice by slice. Right: whoever
- * waits reads it from the store. Wrong, or gone: the row goes, and the piece is
- * ABSENT, as if a read had failed; what memory has of it stays, and is there
+ * its own: the store's worker reads and hashes slice by slice. Right: who asked
+ * for it has what he wants of it by then, of the very bytes that were hashed;
+ * so he gets on however often somebody changes the file. Who came later reads
+ * the store, or asks for the next. Wrong, or gone: the row goes, and the piece
+ * is ABSENT, as if a read had failed; what memory has of it stays, and is there
  * only (unkept).
  *
  * A piece of v2 alone is judged by a hash that may have to be read back from
@@ -38,6 +40,8 @@ struct vet {
 	bool is_offer;	 /* it is not held yet */
 	bool is_lacking; /* its v2 hash is not known; nothing runs */
 	uint64_t since_us;
+	bool is_read; /* `first` has what it wants */
+	struct vet_wait *first;
 	struct vet_waits waits;
 	TAILQ_ENTRY(vet) link; /* ps->vets.list */
 };
@@ -67,6 +71,7 @@ static void end(struct vet *v, int err)
 	pieces_job_begin(ps);
 	while ((w = LIST_FIRST(&v->waits)) != NULL) {
 		LIST_REMOVE(w, link);
+		w->is_read = v->is_read && w == v->first;
 		w->fn(w->arg, ps->is_closed ? ESTALE : err);
 	}
 	mem_free(v);
@@ -110,13 +115,16 @@ static void on_vetted(void *arg, int err)
 	struct vet *v = arg;
 	struct pieces *ps = v->ps;
 
-	ps->n_hashed += err == 0 || err == EBADMSG;
+	ps->n_hashed += err == 0 || err == EBUSY || err == EBADMSG;
+	v->is_read = (err == 0 || err == EBUSY) && v->first->dst != NULL;
 	if (ps->is_closed)
 		err = ESTALE;
 	else if (v->is_offer)
 		take_offer(v, err);
 	else if (!bits_has(&ps->have, v->ix))
 		err = ENOENT;
+	else if (err == EBUSY)
+		err = 0;
 	else if (err == EAGAIN && ++v->n_tries < VET_TRIES)
 		err = start(v) == 0 ? EINPROGRESS : ENOMEM;
 	else if (err == EAGAIN || err == EBADMSG || err == EIO) {
@@ -195,12 +203,15 @@ static int start(struct vet *v)
 {
 	struct pieces *ps = v->ps;
 	uint8_t hash[HASH_SHA256_BYTES];
-	const uint8_t *root;
-	int err = root_of(ps, v->ix, hash, &root);
+	struct vet_ask ask = {.is_hurried = v->is_hurried,
+			      .dst = v->first->dst,
+			      .at_bytes = v->first->at_bytes,
+			      .len_bytes = v->first->len_bytes};
+	int err = root_of(ps, v->ix, hash, &ask.root);
 
 	if (err == EAGAIN)
 		return lack(v);
-	err = store_vet(ps->st, v->ix, root, v->is_hurried, on_vetted, v);
+	err = store_vet(ps->st, v->ix, &ask, on_vetted, v);
 	if (err == 0)
 		pieces_job_begin(ps);
 	return err;
@@ -223,6 +234,7 @@ int pieces_vet(struct pieces *ps, uint32_t ix, bool is_hurried,
 		v->ps = ps;
 		v->ix = ix;
 		v->is_hurried = is_hurried;
+		v->first = w;
 		v->is_offer = !bits_has(&ps->have, ix);
 		LIST_INIT(&v->waits);
 		err = start(v);

@@ -97,14 +97,13 @@ bool store_is_doubtful(const struct store_torrent *st, uint32_t piece_ix)
 	return ops->is_doubtful != NULL && ops->is_doubtful(st, piece_ix);
 }
 
-int store_vet(struct store_torrent *st, uint32_t piece_ix, const uint8_t *root,
-	      bool is_hurried, store_read_fn *done, void *arg)
+int store_vet(struct store_torrent *st, uint32_t piece_ix,
+	      const struct vet_ask *ask, store_read_fn *done, void *arg)
 {
 	const struct store_ops *ops = st->store->ops;
 
-	return ops->vet == NULL
-		       ? ENOTSUP
-		       : ops->vet(st, piece_ix, root, is_hurried, done, arg);
+	return ops->vet == NULL ? ENOTSUP
+				: ops->vet(st, piece_ix, ask, done, arg);
 }
 
 uint32_t store_next_offer(const struct store_torrent *st, uint32_t from)

@@ -227,6 +227,8 @@ static void on_vetted(void *arg, int err, enum piece_verdict verdict)
 
 	if (err == 0 && verdict != PIECE_RIGHT)
 		err = EBADMSG;
+	if (err == EAGAIN && verdict == PIECE_RIGHT)
+		err = EBUSY;
 	if (err == 0)
 		disk_doubt_clear(v->t, v->piece_ix);
 	v->done(v->arg, err);
@@ -234,8 +236,8 @@ static void on_vetted(void *arg, int err, enum piece_verdict verdict)
 	room_read_end(d, era);
 }
 
-int disk_vet(struct store_torrent *st, uint32_t piece_ix, const uint8_t *root,
-	     bool is_hurried, store_read_fn *done, void *arg)
+int disk_vet(struct store_torrent *st, uint32_t piece_ix,
+	     const struct vet_ask *ask, store_read_fn *done, void *arg)
 {
 	struct disk_torrent *t = disk_torrent_of(st);
 	struct spot_map map = disk_files_map(t);
@@ -247,7 +249,7 @@ int disk_vet(struct store_torrent *st, uint32_t piece_ix, const uint8_t *root,
 		return ENOMEM;
 	*v = (struct disk_vet){
 		.t = t, .piece_ix = piece_ix, .done = done, .arg = arg};
-	err = blobs_vet(&map, piece_ix, root, is_hurried, on_vetted, v);
+	err = blobs_vet(&map, piece_ix, ask, on_vetted, v);
 	if (err != 0) {
 		mem_free(v);
 		return err;

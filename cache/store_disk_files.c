@@ -19,6 +19,7 @@
 
 #include "cache/cache_limits.h"
 #include "cache/files_job.h"
+#include "cache/store_vet.h"
 #include "core/loop.h"
 #include "core/mem.h"
 #include "core/merkle.h"
@@ -139,6 +140,7 @@ static int check(struct joint_torrent *joint, uint32_t piece_ix)
 	struct disk_torrent *t = torrent_of(joint);
 	struct spot_map map = disk_files_map(t);
 	struct disk_agree *a = mem_new(struct disk_agree);
+	const struct vet_ask ask = {0};
 	int err;
 
 	if (a == NULL || !joint_piece(joint, piece_ix, &a->p)) {
@@ -147,7 +149,7 @@ static int check(struct joint_torrent *joint, uint32_t piece_ix)
 	}
 	a->t = t;
 	a->piece_ix = piece_ix;
-	err = blobs_vet(&map, piece_ix, NULL, false, on_checked, a);
+	err = blobs_vet(&map, piece_ix, &ask, on_checked, a);
 	if (err != 0) {
 		mem_free(a);
 		return err;

@@ -404,14 +404,14 @@ static uint32_t lend_next_offer(const struct store_torrent *st, uint32_t from)
 		       : t->mi->n_pieces;
 }
 
-static int lend_vet(struct store_torrent *st, uint32_t ix, const uint8_t *root,
-		    bool is_hurried, store_read_fn *done, void *arg)
+static int lend_vet(struct store_torrent *st, uint32_t ix,
+		    const struct vet_ask *ask, store_read_fn *done, void *arg)
 {
 	struct lend_torrent *t = lend_torrent_of(st);
 
 	return is_right(t, ix) || lend_next_offer(st, ix) == ix
-		       ? lend_files_vet(t, ix, root, is_hurried, done, arg)
-		       : store_vet(t->below, ix, root, is_hurried, done, arg);
+		       ? lend_files_vet(t, ix, ask, done, arg)
+		       : store_vet(t->below, ix, ask, done, arg);
 }
 
 /* The kernel gets no file that others may write to. */

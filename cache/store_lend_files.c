@@ -361,14 +361,16 @@ static void on_vetted(void *arg, int err, enum piece_verdict verdict)
 		lend_note_dirty(t);
 	} else if (err == 0) {
 		err = EAGAIN;
+	} else if (err == EAGAIN && verdict == PIECE_RIGHT) {
+		err = EBUSY;
 	}
 	bits_clear(&t->offered, v->ix);
 	v->done(v->arg, err);
 	mem_free(v);
 }
 
-int lend_files_vet(struct lend_torrent *t, uint32_t ix, const uint8_t *root,
-		   bool is_hurried, store_read_fn *done, void *arg)
+int lend_files_vet(struct lend_torrent *t, uint32_t ix,
+		   const struct vet_ask *ask, store_read_fn *done, void *arg)
 {
 	struct spot_map map = {.mi = t->mi, .own = &t->set};
 	struct lend_vet *v = mem_new(struct lend_vet);
@@ -377,7 +379,7 @@ int lend_files_vet(struct lend_torrent *t, uint32_t ix, const uint8_t *root,
 	if (v == NULL)
 		return ENOMEM;
 	*v = (struct lend_vet){.t = t, .ix = ix, .done = done, .arg = arg};
-	err = blobs_vet(&map, ix, root, is_hurried, on_vetted, v);
+	err = blobs_vet(&map, ix, ask, on_vetted, v);
 	if (err != 0)
 		mem_free(v);
 	return err;

@@ -112,8 +112,7 @@ void lend_files_fini(struct lend_torrent *t);
 void lend_files_on_changed(struct watched *w, bool is_lost);
 
 int lend_files_vet(struct lend_torrent *t, uint32_t piece_ix,
-		   const uint8_t *root, bool is_hurried, store_read_fn *done,
-		   void *arg);
+		   const struct vet_ask *ask, store_read_fn *done, void *arg);
 
 /* lend_files_drop — a piece is lent no more, nor offered. */
 void lend_files_drop(struct lend_torrent *t, uint32_t piece_ix);

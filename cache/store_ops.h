@@ -9,6 +9,8 @@
 #include "cache/store_held.h"
 #include "cache/store_tally.h"
 
+struct vet_ask;
+
 struct store_ops {
 	int (*load_info)(struct store *s, const struct torrent_id *id,
 			 store_info_fn *done, void *arg);
@@ -55,8 +57,7 @@ struct store_ops {
 	/* NULL, both: nobody else can change what it has */
 	bool (*is_doubtful)(const struct store_torrent *st, uint32_t piece_ix);
 	int (*vet)(struct store_torrent *st, uint32_t piece_ix,
-		   const uint8_t *root, bool is_hurried, store_read_fn *done,
-		   void *arg);
+		   const struct vet_ask *ask, store_read_fn *done, void *arg);
 	/* NULL: nothing is offered */
 	uint32_t (*next_offer)(const struct store_torrent *st, uint32_t from);
 	void (*watch)(struct store_torrent *st,

@@ -13,13 +13,23 @@
  * whoever reads it hashes it first (store_vet). */
 bool store_is_doubtful(const struct store_torrent *st, uint32_t piece_ix);
 
-/* store_vet — hash a piece where it lies; `root`: as metainfo_judge_piece has
- * it, copied. `done`: 0, and it is not doubtful any more; EBADMSG: it is wrong;
- * EAGAIN: it was changed meanwhile; EIO: it is not there. `is_hurried`:
- * somebody waits. ENOTSUP: nobody else can change what this store has. No
- * cancel. */
-int store_vet(struct store_torrent *st, uint32_t piece_ix, const uint8_t *root,
-	      bool is_hurried, store_read_fn *done, void *arg);
+/* What is wanted of it. Copied; `dst` is kept. */
+struct vet_ask {
+	const uint8_t *root; /* or NULL; as metainfo_judge_piece has it */
+	bool is_hurried;     /* somebody waits */
+	/* What is hashed is also copied there, of this part of the piece. So
+	 * it is right if the hash is, whatever becomes of the file. NULL: it
+	 * is not. */
+	uint8_t *dst;
+	uint32_t at_bytes, len_bytes;
+};
+
+/* store_vet — hash a piece where it lies. `done`: 0, and it is not doubtful any
+ * more; EBUSY: it was right as it was hashed, and is doubtful; EBADMSG: it is
+ * wrong; EAGAIN: it was changed meanwhile; EIO: it is not there. ENOTSUP:
+ * nobody else can change what this store has. No cancel. */
+int store_vet(struct store_torrent *st, uint32_t piece_ix,
+	      const struct vet_ask *ask, store_read_fn *done, void *arg);
 
 /* store_next_offer — the first piece from `from` on that the store might have:
  * files of the user's are there for it, and nobody has looked into them. It is

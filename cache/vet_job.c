@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "cache/cache_limits.h"
 #include "core/err.h"
@@ -24,8 +25,27 @@
 struct walk {
 	struct blob_io *io;
 	uint32_t run_ix;
-	uint32_t at_bytes; /* in the run; 0: it is not open */
+	uint32_t at_bytes;  /* in the run; 0: it is not open */
+	uint32_t pos_bytes; /* in the piece */
 };
+
+/* What of these bytes of the piece somebody wants to have as well. */
+static void give(struct walk *w, const uint8_t *src, uint32_t len)
+{
+	const struct blob_io *io = w->io;
+	uint64_t begin = w->pos_bytes, end = begin + len;
+	uint64_t first = io->dst_at_bytes, last = first + io->dst_len_bytes;
+
+	w->pos_bytes += len;
+	if (io->dst == NULL)
+		return;
+	begin = begin > first ? begin : first;
+	end = end < last ? end : last;
+	if (begin < end)
+		memcpy(io->dst + (begin - first),
+		       src + (begin - (w->pos_bytes - len)),
+		       (size_t)(end - begin));
+}
 
 static void end_run(struct walk *w)
 {
@@ -51,6 +71,8 @@ static void fill(struct walk *w, uint8_t *dst, uint32_t len)
 		if (io->err != 0)
 			break;
 		io->err = blob_run_read(run, w->at_bytes, dst, n);
+		if (io->err == 0)
+			give(w, dst, n);
 		w->at_bytes += n;
 		dst += n;
 		len -= n;
@@ -75,6 +97,8 @@ static unsigned row_init(struct row *row, struct vet_queue *ios)
 
 	row->n = 0;
 	STAILQ_FOREACH (io, ios, vet) {
+		if (io->dst != NULL) /* behind the body there are zeros */
+			memset(io->dst, 0, io->dst_len_bytes);
 		row->walks[row->n] = (struct walk){.io = io};
 		row->checks[row->n++] = io->check;
 	}

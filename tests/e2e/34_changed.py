@@ -3,11 +3,15 @@ gets a wrong byte of it: not a reader, not a peer, not the kernel that reads by
 itself. A blob is flipped, cut, replaced or removed, while the mount runs and
 while it does not; a reader who has a swarm then reads every byte right, without
 an error, and what was wrong is fetched anew, and only that where the rest can be
-told from it."""
+told from it. Nor does it matter that the mount is writing to the same blob at
+that moment."""
 
 import mmap
 import os
 import shutil
+import subprocess
+import sys
+import threading
 
 from lab import run, until
 from shoal import Mount, content_path
@@ -25,17 +29,18 @@ def blob(mount):
     return found[0]
 
 
-def read_direct(path):
+def read_direct(path, begin=0, end=1 << 62):
     """Past the page cache, which has what was right."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
     try:
         whole = b""
         buffer = mmap.mmap(-1, 1 << 20)
-        while True:
-            n = os.preadv(fd, [buffer], len(whole))
+        while begin + len(whole) < end:
+            n = os.preadv(fd, [buffer], begin + len(whole))
             if n == 0:
-                return whole
+                break
             whole += buffer[:n]
+        return whole
     finally:
         os.close(fd)
 
@@ -174,6 +179,76 @@ def passes(lab, reader, seed):
     source.stop()
 
 
+# Opens, changes and closes, without end, within argv[2] bytes.
+VANDAL = """
+import os, random, select, sys
+random.seed(34)
+n = 0
+while os.getppid() == int(sys.argv[3]):
+    at = random.randrange(int(sys.argv[2]))
+    fd = os.open(sys.argv[1], os.O_RDWR)
+    os.pwrite(fd, bytes([os.pread(fd, 1, at)[0] ^ 1]), at)
+    os.close(fd)
+    n += 1
+    print(n, flush=True)
+    if select.select([sys.stdin], [], [], 0.002)[0]:
+        break
+"""
+
+
+def beside_our_writes(lab, reader, seed):
+    """One half of a file is stored, and being changed all the time, while the
+    other one comes in."""
+    half = 192 * PIECE
+    torrent = make_torrent(write_blob(lab.path("half", "film.bin"), 2 * half,
+                                      37))
+    source = start_seed(seed, torrent)
+    options = [f"peer={source.address}", "nopassthrough"]
+    mount = Mount(reader, torrent.file, name="half", options=options)
+    with open(torrent.path, "rb") as file:
+        want = file.read()
+    assert read_direct(content_path(mount, torrent), 0, half) == want[:half]
+    until(lambda: sum(len(p) for p in mount.committed().values()) >= 192, 15,
+          "half of it is stored")
+    assert mount.stop() == 0            # memory has it, and would tell
+    mount = Mount(reader, torrent.file, name="half2", store=mount.store,
+                  options=options)
+    path = content_path(mount, torrent)
+    place, = [os.path.join(folder, name)
+              for folder, _, names in os.walk(mount.store) for name in names
+              if os.path.getsize(os.path.join(folder, name)) == 2 * half]
+    other = []
+    stream = threading.Thread(
+        target=lambda: other.append(read_direct(path, half, 2 * half)))
+    vandal = subprocess.Popen(
+        [sys.executable, "-c", VANDAL, place, str(half), str(os.getpid())],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        vandal.stdout.readline()
+        stream.start()
+        n_rounds = 0
+        while stream.is_alive() or n_rounds == 0:
+            assert read_direct(path, 0, half) == want[:half]
+            n_rounds += 1
+        stream.join()
+        assert other[0] == want[half:]
+    finally:
+        changes = vandal.communicate("")[0].split()
+    print(f"{changes[-1]} changes beside our writes, read {n_rounds} times")
+    # What nobody noticed is there still, and memory does not have it any more.
+    assert mount.stop() == 0
+    mount = Mount(reader, torrent.file, name="half3", store=mount.store,
+                  options=options)
+    assert read_direct(content_path(mount, torrent)) == want
+
+    def is_right():
+        with open(place, "rb") as file:
+            return file.read() == want
+    until(is_right, 30, "what was changed is stored again")
+    assert mount.stop() == 0
+    source.stop()
+
+
 def scenario(lab):
     reader, seed = lab.hosts("reader", "seed")
     lab.link(reader, seed)
@@ -186,6 +261,7 @@ def scenario(lab):
     changes(lab, reader, seed, "hybrid", "flip", False)
     passes(lab, reader, seed)
     seeds(lab, reader, seed)
+    beside_our_writes(lab, reader, seed)
 
 
 if __name__ == "__main__":

@@ -494,13 +494,14 @@ static void put_some(struct story_torrent *t, uint32_t first, uint32_t n)
 /* What is doubtful is hashed before it is read, as pieces_read has it. */
 static bool is_believed(struct story_torrent *t, uint32_t ix)
 {
+	const struct vet_ask hurried = {.is_hurried = true};
 	struct story *y = t->story;
 	struct fix_answer a = {0};
 	int err;
 
 	if (!store_is_doubtful(t->open.st, ix))
 		return true;
-	err = store_vet(t->open.st, ix, NULL, true, fix_on_done, &a);
+	err = store_vet(t->open.st, ix, &hurried, fix_on_done, &a);
 	if (err == 0) {
 		fix_until(&y->l, fix_is_set, &a.is_done);
 		err = a.err;

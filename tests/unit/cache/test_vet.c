@@ -122,9 +122,11 @@ static void flip(struct fix *f, const off_t *at)
 
 static void vet_all(struct fix *f)
 {
+	const struct vet_ask idle = {0};
+
 	memset(f->vets, 0, sizeof(f->vets));
 	for (uint32_t ix = 0; ix < N_PIECES; ix++)
-		fix_must(store_vet(f->open.st, ix, NULL, false, fix_on_done,
+		fix_must(store_vet(f->open.st, ix, &idle, fix_on_done,
 				   &f->vets[ix]),
 			 "vet");
 }

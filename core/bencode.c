@@ -9,7 +9,9 @@
  *
  * What a token does not hold, the bytes tell: its type is its first byte, the
  * end of a container is the 'e' behind its last item. That keeps it at 16
- * bytes for the two million of them that a large torrent has.
+ * bytes. Of a large torrent there are millions, twice its own size: so those
+ * of a container that is folded are dropped when it closes. It was looked
+ * through like any other: decoding it again can find nothing new.
  *
  * Happy path: one loop over the bytes. The innermost open container is `open`;
  * while it is open its token's `next` names the container around it and its
@@ -42,8 +44,10 @@ struct benc_tok {
 	uint32_t aux;  /* string: bytes of "len:"; container: items */
 };
 
-/* Set in an open dictionary's aux when its keys were not ascending. */
+/* Set in an open dictionary's aux when its keys were not ascending, and in a
+ * closed container's when it is folded. */
 #define AUX_UNSORTED 0x80000000u
+#define AUX_FOLDED   0x80000000u
 #define AUX_COUNT    0x7fffffffu
 
 enum {
@@ -58,7 +62,6 @@ struct decoder {
 	struct benc_error *err;
 	size_t in_len;
 	size_t at;
-	uint32_t cap;
 	uint32_t open; /* token of the innermost open container, or NONE */
 	uint32_t depth;
 };
@@ -83,15 +86,15 @@ static int add_token(struct decoder *d, uint32_t *ix)
 
 	if (b->n_tok >= d->limits->tokens)
 		return refuse(d, EFBIG, "too many values");
-	if (b->n_tok == d->cap) {
-		cap = d->cap > 0 ? d->cap * 2 : TOKENS_AT_FIRST;
+	if (b->n_tok == b->cap) {
+		cap = b->cap > 0 ? b->cap * 2 : TOKENS_AT_FIRST;
 		if (cap > d->limits->tokens)
 			cap = d->limits->tokens;
 		tok = mem_grow(b->tok, cap, sizeof(*tok));
 		if (!tok)
 			return ENOMEM;
 		b->tok = tok;
-		d->cap = cap;
+		b->cap = cap;
 	}
 	*ix = b->n_tok++;
 	b->tok[*ix] = (struct benc_tok){
@@ -271,6 +274,18 @@ static int open_container(struct decoder *d)
 	return 0;
 }
 
+static void fold(struct decoder *d, uint32_t ix)
+{
+	struct benc_tok *tok = &d->b->tok[ix];
+
+	if (d->limits->fold_below == 0 || d->depth < d->limits->fold_below ||
+	    tok->len > BENCODE_FOLD_BYTES || tok->aux == 0)
+		return;
+	tok->aux |= AUX_FOLDED;
+	tok->next = ix + 1;
+	d->b->n_tok = ix + 1;
+}
+
 static int close_container(struct decoder *d)
 {
 	uint32_t ix = d->open;
@@ -295,6 +310,7 @@ static int close_container(struct decoder *d)
 	d->open = tok->next;
 	tok->next = d->b->n_tok;
 	tok->len = (uint32_t)(d->at - tok->off);
+	fold(d, ix);
 	return 0;
 }
 
@@ -346,24 +362,49 @@ static int decode(struct decoder *d)
 	return 0;
 }
 
-int benc_decode(struct benc *b, const void *bytes, size_t len,
-		const struct benc_limits *limits, struct benc_error *err)
+/* What `b` has of tokens is used. */
+static int decode_into(struct benc *b, struct span in,
+		       const struct benc_limits *limits, struct benc_error *err)
 {
 	struct decoder d = {
 		.b = b,
 		.limits = limits,
 		.err = err,
-		.in_len = len,
+		.in_len = in.len,
 		.open = BENC_NONE,
 	};
 	int r;
 
 	assert(limits->tokens <= AUX_COUNT);
-	*b = (struct benc){.bytes = bytes};
+	*b = (struct benc){.bytes = in.ptr, .tok = b->tok, .cap = b->cap};
 	r = decode(&d);
 	if (r != 0)
 		benc_fini(b);
 	return r;
+}
+
+int benc_decode(struct benc *b, const void *bytes, size_t len,
+		const struct benc_limits *limits, struct benc_error *err)
+{
+	*b = (struct benc){0};
+	return decode_into(b, span_of(bytes, len), limits, err);
+}
+
+bool benc_is_folded(const struct benc *b, benc_ref r)
+{
+	assert(r < b->n_tok);
+	return (b->tok[r].aux & AUX_FOLDED) != 0;
+}
+
+int benc_unfold(const struct benc *b, benc_ref r, struct benc *room)
+{
+	static const struct benc_limits limits = {
+		.depth = BENCODE_FOLD_BYTES,
+		.tokens = BENCODE_FOLD_BYTES,
+		.flags = BENCODE_LAX_KEYS,
+	};
+
+	return decode_into(room, benc_raw(b, r), &limits, NULL);
 }
 
 void benc_fini(struct benc *b)
@@ -423,7 +464,9 @@ benc_ref benc_first(const struct benc *b, benc_ref container)
 {
 	assert(benc_type(b, container) == BENC_LIST ||
 	       benc_type(b, container) == BENC_DICT);
-	return b->tok[container].aux > 0 ? container + 1 : BENC_NONE;
+	if (b->tok[container].aux == 0 || benc_is_folded(b, container))
+		return BENC_NONE;
+	return container + 1;
 }
 
 benc_ref benc_next(const struct benc *b, benc_ref item)
@@ -440,7 +483,7 @@ uint32_t benc_count(const struct benc *b, benc_ref container)
 {
 	assert(benc_type(b, container) == BENC_LIST ||
 	       benc_type(b, container) == BENC_DICT);
-	return b->tok[container].aux;
+	return b->tok[container].aux & AUX_COUNT;
 }
 
 benc_ref benc_get(const struct benc *b, benc_ref r, const char *key)

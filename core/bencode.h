@@ -19,10 +19,16 @@ enum benc_type { BENC_INT, BENC_STR, BENC_LIST, BENC_DICT };
 
 enum { BENCODE_LAX_KEYS = 1, BENCODE_TRAILING_OK = 2 };
 
+/* The longest container that is folded: what looking into it costs again. */
+enum { BENCODE_FOLD_BYTES = 4096 };
+
 struct benc_limits {
 	uint32_t depth;
 	uint32_t tokens;
 	unsigned flags; /* BENCODE_LAX_KEYS, BENCODE_TRAILING_OK */
+	/* Containers below so many others are folded, unless they are long; 0:
+	 * none are. The root is below none. */
+	uint32_t fold_below;
 };
 
 /* Why and where decoding stopped. */
@@ -38,7 +44,7 @@ struct benc {
 	size_t len;	      /* of the value: less than the input's only with
 				 BENCODE_TRAILING_OK */
 	struct benc_tok *tok;
-	uint32_t n_tok;
+	uint32_t n_tok, cap;
 	bool is_unsorted; /* keys of some dictionary are, and were let pass */
 };
 
@@ -63,6 +69,16 @@ struct span benc_str(const struct benc *b, benc_ref r);
 
 /* benc_raw — the exact bytes of the value, as received. */
 struct span benc_raw(const struct benc *b, benc_ref r);
+
+/* benc_is_folded — is it? benc_type, benc_is, benc_raw and benc_count tell the
+ * truth of it; what else walks takes it for empty. */
+bool benc_is_folded(const struct benc *b, benc_ref r);
+
+/* benc_unfold — value r, folded or not, as the root of a document of its own
+ * with nothing folded: `room`, zeroed or decoded before, whose memory is used
+ * again; it takes benc_fini. 0; EFBIG: it has more values than what is folded
+ * can have; ENOMEM. */
+int benc_unfold(const struct benc *b, benc_ref r, struct benc *room);
 
 /* benc_get — the value of `key` in dictionary r, or BENC_NONE (also when r is
  * BENC_NONE or no dictionary). The typed ones give BENC_NONE, false or an

@@ -7,9 +7,9 @@ enum {
 	 * nests once a directory level. Peers and trackers get far less. */
 	BENCODE_DEPTH_FILE = 128,
 	BENCODE_DEPTH_WIRE = 16,
-	/* A file has about ten tokens: a million of them. 16 bytes each, while
-	 * a torrent is parsed, and never more than its bytes. */
-	BENCODE_TOKENS_FILE = 12000000,
+	/* Of a million files: a file that is folded (bencode.h) is one or two.
+	 * 16 bytes each, while a torrent is parsed. */
+	BENCODE_TOKENS_FILE = 4000000,
 	BENCODE_TOKENS_WIRE = 4096,
 
 	/* The largest .torrent on the public trackers is below 10 MB; v2's

@@ -8,20 +8,27 @@
  * struct mi_raw; names are still as stated there.
  *
  * Happy path:
- *   1. copy the bytes, decode them (bencode.c), find the info dictionary
+ *   1. decode the bytes (bencode.c), find the info dictionary
  *   2. hash it; when a certain torrent was asked for, compare
- *   3. read the general fields, then each list   metainfo_v1.c, metainfo_v2.c
- *   4. hybrid: the lists must say the same       metainfo_v2.c
- *   5. lay the files out in piece space          here
- *   6. sanitised, unique paths                   metainfo_paths.c
- *   7. trackers, web seeds, piece layers         metainfo_urls.c, _v2.c
+ *   3. read the general fields                   here
+ *   4. walk the list, or both of a hybrid, file by file; of each
+ *        read what is stated                     metainfo_v1.c, metainfo_v2.c
+ *        hybrid: the lists must say the same     metainfo_v2.c
+ *        its place in piece space                here
+ *        a sanitised, unique path                metainfo_paths.c
+ *   5. trackers, web seeds, piece layers         metainfo_urls.c, _v2.c
  *
  * Strictness: real v1 torrents have unsorted keys, and are let pass; a v2
  * torrent with them is refused, because two decoders that repair such a
  * dictionary differently would disagree about what was hashed.
  *
+ * Memory: of a torrent of a million files what is made is 120 MB, beside the
+ * bytes themselves; so nothing else of that size is there meanwhile. The bytes
+ * are taken, not copied, their tokens are folded (bencode.h), and of what is
+ * stated one file's is there at a time.
+ *
  * Failure modes: the first wrong thing found ends the parse with one line for
- * a person; everything allocated is in the parse's arenas and dies with it.
+ * a person; everything allocated dies with the parse.
  *
  * Invariants of the result: files are sorted by off_bytes; no two non-empty
  * files overlap; the last non-empty file ends at or below total_bytes (a
@@ -49,91 +56,20 @@ int mi_refuse(struct mi_parse *p, int code, const char *fmt, ...)
 	return code;
 }
 
-/* ---- the intermediate form ---- */
-
-int mi_list_add(struct mi_parse *p, struct mi_list *list, struct mi_raw **out)
-{
-	struct mi_raw *file;
-	uint32_t cap;
-
-	if (list->n >= METAINFO_MAX_FILES)
-		return mi_refuse(p, EFBIG, "more than %d files",
-				 METAINFO_MAX_FILES);
-	if (list->n == list->cap) {
-		cap = list->cap > 0 ? list->cap * 2 : 16;
-		file = mem_grow(list->file, cap, sizeof(*file));
-		if (!file)
-			return ENOMEM;
-		list->file = file;
-		list->cap = cap;
-	}
-	*out = &list->file[list->n++];
-	**out = (struct mi_raw){.link = BENC_NONE};
-	return 0;
-}
-
-int mi_path_room(struct mi_parse *p, struct mi_list *list, uint32_t n,
-		 struct span **out)
-{
-	if (n > METAINFO_MAX_DEPTH)
-		return mi_refuse(p, EFBIG, "directories are deeper than %d",
-				 METAINFO_MAX_DEPTH);
-	if (n > METAINFO_MAX_ELEMENTS - list->n_elem)
-		return mi_refuse(p, EFBIG, "too many path elements");
-	list->n_elem += n;
-	*out = mi_arena_alloc(&p->scratch, n, sizeof(**out));
-	return *out ? 0 : ENOMEM;
-}
-
-int mi_file_attr(struct mi_parse *p, benc_ref dict, struct mi_raw *file)
-{
-	struct span attr;
-
-	if (!benc_get_str(&p->doc, dict, "attr", &attr))
-		return 0;
-	for (size_t i = 0; i < attr.len; i++) {
-		if (attr.ptr[i] == 'p')
-			file->attr |= MI_ATTR_PAD;
-		else if (attr.ptr[i] == 'x')
-			file->attr |= MI_ATTR_EXEC;
-		else if (attr.ptr[i] == 'l')
-			file->attr |= MI_ATTR_SYMLINK;
-		else if (attr.ptr[i] == 'h')
-			file->attr |= MI_ATTR_HIDDEN;
-	}
-	if (!(file->attr & MI_ATTR_SYMLINK))
-		return 0;
-	file->link = benc_get_type(&p->doc, dict, "symlink path", BENC_LIST);
-	if (file->link == BENC_NONE)
-		return mi_refuse(p, EBADMSG, "a symlink has no target");
-	return 0;
-}
-
-int mi_file_length(struct mi_parse *p, benc_ref dict, struct mi_raw *file)
-{
-	int64_t len;
-
-	if (file->attr & MI_ATTR_SYMLINK)
-		return 0;
-	if (!benc_get_int(&p->doc, dict, "length", &len))
-		return mi_refuse(p, EBADMSG, "a file has no length");
-	if (len < 0)
-		return mi_refuse(p, EBADMSG, "a file's length is negative");
-	if (len > METAINFO_MAX_TOTAL_BYTES)
-		return mi_refuse(p, EFBIG, "a file is too large");
-	file->len_bytes = (uint64_t)len;
-	return 0;
-}
-
 /* ---- decoding ---- */
 
+/* Folded is what lies within the lists: the files of v1's and the entries of
+ * v2's; so seen from the info dictionary. Nothing else is nested so deeply. */
+enum { FOLD_BELOW_INFO = 2 };
+
 static int decode(struct mi_parse *p, struct benc *doc, struct span bytes,
-		  unsigned flags)
+		  unsigned flags, uint32_t fold_below)
 {
 	const struct benc_limits limits = {
 		.depth = BENCODE_DEPTH_FILE,
 		.tokens = BENCODE_TOKENS_FILE,
 		.flags = flags,
+		.fold_below = fold_below,
 	};
 	struct benc_error why = {.why = ""};
 	int r = benc_decode(doc, bytes.ptr, bytes.len, &limits, &why);
@@ -152,7 +88,7 @@ static int check_strict(struct mi_parse *p)
 
 	if (!p->doc.is_unsorted)
 		return 0;
-	r = decode(p, &strict, p->mi.info, 0);
+	r = decode(p, &strict, p->mi.info, 0, FOLD_BELOW_INFO);
 	if (r == 0)
 		benc_fini(&strict);
 	return r;
@@ -217,36 +153,94 @@ static int read_piece_length(struct mi_parse *p)
 
 /* ---- laying the files out ---- */
 
-/* Where each file begins; total_bytes. A v2-only torrent aligns by rule, the
- * others by pad files. */
-static int place_files(struct mi_parse *p, const struct mi_list *list)
+/* What the making needs and drops. */
+struct layout {
+	struct mi_parse *p;
+	struct mi_list v1, v2;
+	struct mi_list *list; /* the one that is laid out */
+	struct mi_paths *paths;
+	uint32_t room; /* of mi->files */
+	uint64_t at;   /* in piece space */
+	bool has_content;
+};
+
+static int begin_layout(struct layout *l)
 {
-	struct metainfo *mi = &p->mi;
-	bool has_content = false;
-	uint64_t at = 0;
+	struct mi_parse *p = l->p;
+	uint32_t n = 0;
+	int r = 0;
 
-	for (uint32_t i = 0; i < list->n; i++) {
-		const struct mi_raw *raw = &list->file[i];
-		struct mi_file *f = &mi->files[i];
+	if (p->mi.has_v1)
+		r = mi_v1_begin(p, &l->v1);
+	if (r == 0 && p->mi.has_v2)
+		r = mi_v2_begin(p, &l->v2);
+	if (r == 0 && p->mi.has_v1)
+		n = mi_v1_count(&l->v1);
+	if (n > METAINFO_MAX_FILES)
+		n = METAINFO_MAX_FILES;
+	l->list = p->mi.has_v1 ? &l->v1 : &l->v2;
+	l->room = n;
+	return r == 0 ? mi_paths_new(p, n, &l->paths) : r;
+}
 
-		if (!mi->has_v1 && raw->len_bytes > 0)
-			at = mi_align(mi, at);
-		f->off_bytes = at;
-		f->len_bytes = raw->len_bytes;
-		f->attr = raw->attr;
-		f->root = raw->root;
-		at += raw->len_bytes;
-		if (!(raw->attr & MI_ATTR_PAD))
-			mi->content_bytes += raw->len_bytes;
-		if (at > METAINFO_MAX_TOTAL_BYTES)
-			return mi_refuse(p, EFBIG, "the torrent is too large");
-		if (raw->len_bytes > 0 && !(raw->attr & MI_ATTR_PAD))
-			has_content = true;
+static int add_file(struct layout *l, struct mi_file **out)
+{
+	struct metainfo *mi = &l->p->mi;
+	uint32_t room = l->room;
+	struct mi_file *files;
+
+	if (mi->n_files == room)
+		room = room > 0 ? 2 * room : 16;
+	if (mi->files == NULL || room != l->room) {
+		files = mem_grow(mi->files, room, sizeof(*files));
+		if (!files)
+			return ENOMEM;
+		mi->files = files;
+		l->room = room;
 	}
-	if (!has_content)
-		return mi_refuse(p, EBADMSG, "the torrent has no content");
-	mi->total_bytes = at;
+	*out = &mi->files[mi->n_files++];
 	return 0;
+}
+
+/* Where it begins. A v2-only torrent aligns by rule, the others by pad files.
+ */
+static int place_file(struct layout *l, struct mi_file *f)
+{
+	const struct mi_raw *raw = &l->list->file;
+	struct metainfo *mi = &l->p->mi;
+
+	if (!mi->has_v1 && raw->len_bytes > 0)
+		l->at = mi_align(mi, l->at);
+	*f = (struct mi_file){
+		.off_bytes = l->at,
+		.len_bytes = raw->len_bytes,
+		.attr = raw->attr,
+		.root = raw->root,
+	};
+	l->at += raw->len_bytes;
+	if (!(raw->attr & MI_ATTR_PAD)) {
+		mi->content_bytes += raw->len_bytes;
+		l->has_content = l->has_content || raw->len_bytes > 0;
+	}
+	if (l->at > METAINFO_MAX_TOTAL_BYTES)
+		return mi_refuse(l->p, EFBIG, "the torrent is too large");
+	return 0;
+}
+
+/* ENODATA: that was all. */
+static int next_file(struct layout *l)
+{
+	const struct metainfo *mi = &l->p->mi;
+	struct mi_file *f;
+	int r = mi->has_v1 ? mi_v1_next(&l->v1) : mi_v2_next(&l->v2);
+
+	if (r == 0)
+		r = add_file(l, &f);
+	if (r == 0)
+		r = place_file(l, f);
+	if (r == 0 && mi->has_v1 && mi->has_v2)
+		r = mi_v2_agrees(&l->v2, &l->v1.file, f);
+	return r == 0 ? mi_paths_add(l->paths, &l->list->file, f) : r;
 }
 
 static int count_pieces(struct mi_parse *p)
@@ -270,25 +264,50 @@ static int count_pieces(struct mi_parse *p)
 	return 0;
 }
 
-static int build_files(struct mi_parse *p)
+static int end_layout(struct layout *l)
 {
-	struct metainfo *mi = &p->mi;
-	const struct mi_list *list = mi->has_v1 ? &p->v1 : &p->v2;
+	struct metainfo *mi = &l->p->mi;
+	struct mi_file *files;
 	int r;
 
-	if (list->n == 0)
-		return mi_refuse(p, EBADMSG, "the torrent has no files");
-	mi->n_files = list->n;
-	mi->is_single = list->is_single;
-	mi->files = mi_arena_alloc(&p->arena, list->n, sizeof(*mi->files));
-	if (!mi->files)
-		return ENOMEM;
-	r = place_files(p, list);
-	if (r == 0)
-		r = count_pieces(p);
+	if (mi->n_files == 0)
+		return mi_refuse(l->p, EBADMSG, "the torrent has no files");
+	if (!l->has_content)
+		return mi_refuse(l->p, EBADMSG, "the torrent has no content");
+	mi->total_bytes = l->at;
+	mi->is_single = l->list->is_single;
+	r = count_pieces(l->p);
 	if (r == 0 && mi->has_v1 && mi->has_v2)
-		r = mi_v2_agrees(p);
-	return r == 0 ? mi_paths_build(p, list) : r;
+		r = mi_v2_agrees_all(&l->v2, &l->v1);
+	if (r != 0 || l->room == mi->n_files)
+		return r;
+	files = mem_grow(mi->files, mi->n_files, sizeof(*files));
+	if (!files)
+		return ENOMEM;
+	mi->files = files;
+	return 0;
+}
+
+/* Each list is walked once, from file to file: nothing but what comes out is
+ * kept of a million of them. */
+static int build_files(struct mi_parse *p)
+{
+	struct layout *l = mem_new(struct layout);
+	int r;
+
+	if (!l)
+		return ENOMEM;
+	l->p = p;
+	r = begin_layout(l);
+	while (r == 0)
+		r = next_file(l);
+	if (r == ENODATA)
+		r = end_layout(l);
+	mi_paths_free(l->paths);
+	mi_list_fini(&l->v1);
+	mi_list_fini(&l->v2);
+	mem_free(l);
+	return r;
 }
 
 static int read_info(struct mi_parse *p)
@@ -300,10 +319,6 @@ static int read_info(struct mi_parse *p)
 		r = read_name(p);
 	if (r == 0)
 		r = read_piece_length(p);
-	if (r == 0 && p->mi.has_v1)
-		r = mi_v1_read(p);
-	if (r == 0 && p->mi.has_v2)
-		r = mi_v2_read(p);
 	if (r != 0)
 		return r;
 	p->mi.is_private =
@@ -356,10 +371,11 @@ static int set_id(struct mi_parse *p, const struct torrent_id *want)
 
 /* ---- the two ways in ---- */
 
-static int parse_file(struct mi_parse *p, size_t len)
+static int parse_file(struct mi_parse *p)
 {
 	int64_t created;
-	int r = decode(p, &p->doc, span_of(p->bytes, len), BENCODE_LAX_KEYS);
+	int r = decode(p, &p->doc, p->mi.file, BENCODE_LAX_KEYS,
+		       FOLD_BELOW_INFO + 1);
 
 	if (r != 0)
 		return r;
@@ -381,15 +397,15 @@ static int parse_file(struct mi_parse *p, size_t len)
 	return r;
 }
 
-static int parse_info(struct mi_parse *p, size_t len,
-		      const struct torrent_id *want)
+static int parse_info(struct mi_parse *p, const struct torrent_id *want)
 {
 	int r;
 
-	p->mi.info = span_of(p->bytes, len);
+	p->mi.info = p->mi.file;
 	r = check_wanted(p, want);
 	if (r == 0)
-		r = decode(p, &p->doc, p->mi.info, BENCODE_LAX_KEYS);
+		r = decode(p, &p->doc, p->mi.info, BENCODE_LAX_KEYS,
+			   FOLD_BELOW_INFO);
 	if (r != 0)
 		return r;
 	p->info = BENC_ROOT;
@@ -402,58 +418,69 @@ static int parse_info(struct mi_parse *p, size_t len,
 static void free_parse(struct mi_parse *p)
 {
 	mi_arena_fini(&p->arena);
+	mem_free(p->mi.files);
 	mem_free(p->bytes);
 	mem_free(p);
 }
 
 static void drop_scratch(struct mi_parse *p)
 {
-	mi_arena_fini(&p->scratch);
-	mem_free(p->v1.file);
-	mem_free(p->v2.file);
 	benc_fini(&p->doc);
-	p->v1 = p->v2 = (struct mi_list){0};
 	p->hasher = NULL;
 	p->err = NULL;
 }
 
-/* `want` is NULL for a whole .torrent. */
-static int parse(const void *bytes, size_t len, const struct torrent_id *want,
+/* `want` is NULL for a whole .torrent. What comes out takes `bytes`; without
+ * that they stay the caller's. */
+static int parse(uint8_t *bytes, size_t len, const struct torrent_id *want,
 		 struct hasher *h, struct metainfo **out, struct mi_error *err)
 {
 	struct mi_parse *p;
 	int r;
 
-	*out = NULL;
-	*err = (struct mi_error){0};
 	p = mem_new(struct mi_parse);
 	if (!p)
 		return ENOMEM;
 	p->hasher = h;
 	p->err = err;
-	if (len > METAINFO_MAX_BYTES) {
+	p->mi.file = span_of(bytes, len);
+	atomic_init(&p->n_held, 1);
+	if (len > METAINFO_MAX_BYTES)
 		r = mi_refuse(p, EFBIG, "larger than %d MiB",
 			      METAINFO_MAX_BYTES >> 20);
-		goto drop;
-	}
-	r = ENOMEM;
-	p->bytes = mem_dup(bytes, len);
-	if (p->bytes)
-		r = want ? parse_info(p, len, want) : parse_file(p, len);
-drop:
+	else
+		r = want ? parse_info(p, want) : parse_file(p);
 	drop_scratch(p);
 	if (r != 0) {
 		free_parse(p);
 		return r;
 	}
+	p->bytes = bytes;
 	*out = &p->mi;
 	return 0;
+}
+
+static int parse_copy(const void *bytes, size_t len,
+		      const struct torrent_id *want, struct hasher *h,
+		      struct metainfo **out, struct mi_error *err)
+{
+	bool is_long = len > METAINFO_MAX_BYTES; /* it will be refused */
+	uint8_t *copy = mem_dup(bytes, is_long ? 0 : len);
+	int r = ENOMEM;
+
+	*out = NULL;
+	*err = (struct mi_error){0};
+	if (copy)
+		r = parse(copy, len, want, h, out, err);
+	if (r != 0)
+		mem_free(copy);
+	return r;
 }
 
 int metainfo_parse_file(const void *bytes, size_t len, struct hasher *h,
 			struct metainfo **out, struct mi_error *err)
 {
-	return parse(bytes, len, NULL, h, out, err);
+	return parse_copy(bytes, len, NULL, h, out, err);
 }
 
 int metainfo_parse_info(const void *bytes, size_t len,
@@ -461,11 +488,37 @@ int metainfo_parse_info(const void *bytes, size_t len,
 			struct metainfo **out, struct mi_error *err)
 {
 	assert(want);
-	return parse(bytes, len, want, h, out, err);
+	return parse_copy(bytes, len, want, h, out, err);
+}
+
+int metainfo_make(uint8_t **bytes, size_t len, struct hasher *h,
+		  struct metainfo **out, struct mi_error *err)
+{
+	int r;
+
+	*out = NULL;
+	*err = (struct mi_error){0};
+	r = parse(*bytes, len, NULL, h, out, err);
+	if (r == 0)
+		*bytes = NULL;
+	return r;
+}
+
+struct metainfo *metainfo_hold(struct metainfo *mi)
+{
+	struct mi_parse *p = CONTAINER_OF(mi, struct mi_parse, mi);
+
+	atomic_fetch_add_explicit(&p->n_held, 1, memory_order_relaxed);
+	return mi;
 }
 
 void metainfo_free(struct metainfo *mi)
 {
-	if (mi)
-		free_parse(CONTAINER_OF(mi, struct mi_parse, mi));
+	struct mi_parse *p;
+
+	if (!mi)
+		return;
+	p = CONTAINER_OF(mi, struct mi_parse, mi);
+	if (atomic_fetch_sub_explicit(&p->n_held, 1, memory_order_acq_rel) == 1)
+		free_parse(p);
 }

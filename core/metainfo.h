@@ -7,8 +7,8 @@
  * included. For v2 each file begins at a piece boundary, and the gap before
  * the next file belongs to nobody. A hybrid's pad files make both the same.
  *
- * A metainfo is immutable and self-contained; it keeps its own copy of the
- * bytes. Thread: any, read only. */
+ * A metainfo is immutable and self-contained; it has its own copy of the bytes,
+ * or takes them. Thread: any, read only. */
 #ifndef SHOAL_CORE_METAINFO_H
 #define SHOAL_CORE_METAINFO_H
 
@@ -73,6 +73,7 @@ struct metainfo {
 	char **http_seeds; /* BEP 17 */
 	uint32_t n_http_seeds;
 	struct span info; /* exact bytes, lent */
+	struct span file; /* what it was made of, lent: these, or a .torrent */
 };
 
 /* What was wrong, for one line to a person. */
@@ -91,6 +92,17 @@ int metainfo_parse_info(const void *bytes, size_t len,
 			const struct torrent_id *want, struct hasher *h,
 			struct metainfo **out, struct mi_error *err);
 
+/* metainfo_make — as metainfo_parse_file, of bytes from core/mem.h that are not
+ * copied, for they may be long: *bytes is taken, and NULL, if it is a torrent;
+ * if not, they stay the caller's. */
+int metainfo_make(uint8_t **bytes, size_t len, struct hasher *h,
+		  struct metainfo **out, struct mi_error *err);
+
+/* metainfo_hold — the same one, once more, for who needs its bytes for longer
+ * than he can know that its owner has it. Each is to be freed, by any thread:
+ * it goes with the last. It is counted for the reason that a blk is: many
+ * readers of what never changes, and nobody knows who is the last. */
+struct metainfo *metainfo_hold(struct metainfo *mi);
 void metainfo_free(struct metainfo *mi);
 
 /* metainfo_piece_bytes — how long piece `ix` is on the v1 wire: piece_bytes

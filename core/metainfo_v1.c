@@ -12,35 +12,27 @@
 
 #include <errno.h>
 
-#include "core/name.h"
-
 static const char pad_prefix[] = "_____padding_file_";
 
-static int read_path(struct mi_parse *p, benc_ref dict, struct mi_raw *file)
+static int read_path(struct mi_list *l, benc_ref dict)
 {
-	const struct benc *doc = &p->doc;
+	const struct benc *doc = l->file.doc;
 	benc_ref path = benc_get_type(doc, dict, "path.utf-8", BENC_LIST);
-	struct span *elem;
 	int r;
 
 	if (path == BENC_NONE)
 		path = benc_get_type(doc, dict, "path", BENC_LIST);
 	if (path == BENC_NONE)
-		return mi_refuse(p, EBADMSG, "a file has no path");
-	r = mi_path_room(p, &p->v1, benc_count(doc, path), &elem);
+		return mi_refuse(l->p, EBADMSG, "a file has no path");
+	r = mi_list_path(l, benc_count(doc, path));
 	if (r != 0)
 		return r;
-	file->elem = elem;
 	for (benc_ref e = benc_first(doc, path); e != BENC_NONE;
 	     e = benc_next(doc, e)) {
-		struct span s;
-
 		if (!benc_is(doc, e, BENC_STR))
-			return mi_refuse(p, EBADMSG,
+			return mi_refuse(l->p, EBADMSG,
 					 "a path element is no string");
-		s = benc_str(doc, e);
-		if (!name_is_skipped(s.ptr, s.len))
-			elem[file->n_elem++] = s;
+		mi_list_elem(l, benc_str(doc, e));
 	}
 	return 0;
 }
@@ -57,65 +49,80 @@ static void mark_named_pad(struct mi_raw *file)
 		file->attr |= MI_ATTR_PAD;
 }
 
-static int read_list(struct mi_parse *p, benc_ref files)
+static int read_file(struct mi_list *l, benc_ref f)
 {
-	const struct benc *doc = &p->doc;
+	struct mi_parse *p = l->p;
+	int r;
 
-	for (benc_ref f = benc_first(doc, files); f != BENC_NONE;
-	     f = benc_next(doc, f)) {
-		struct mi_raw *file;
-		int r = mi_list_add(p, &p->v1, &file);
-
-		if (r == 0 && !benc_is(doc, f, BENC_DICT))
-			r = mi_refuse(p, EBADMSG, "a file is no dictionary");
-		if (r == 0)
-			r = mi_file_attr(p, f, file);
-		if (r == 0)
-			r = mi_file_length(p, f, file);
-		if (r == 0)
-			r = read_path(p, f, file);
-		if (r != 0)
-			return r;
-		mark_named_pad(file);
-	}
-	return 0;
+	if (!benc_is(&p->doc, f, BENC_DICT))
+		return mi_refuse(p, EBADMSG, "a file is no dictionary");
+	r = mi_list_unfold(l, f);
+	if (r == 0)
+		r = mi_list_add(l, &l->room);
+	if (r == 0)
+		r = mi_list_attr(l, BENC_ROOT);
+	if (r == 0)
+		r = mi_list_length(l, BENC_ROOT);
+	if (r == 0)
+		r = read_path(l, BENC_ROOT);
+	if (r == 0)
+		mark_named_pad(&l->file);
+	return r;
 }
 
-static int read_single(struct mi_parse *p)
+static int read_single(struct mi_list *l)
 {
-	struct mi_raw *file;
-	struct span *elem;
-	int r = mi_list_add(p, &p->v1, &file);
+	struct mi_parse *p = l->p;
+	int r = mi_list_add(l, &p->doc);
 
 	if (r == 0)
-		r = mi_file_attr(p, p->info, file);
+		r = mi_list_attr(l, p->info);
 	if (r == 0)
-		r = mi_file_length(p, p->info, file);
-	if (r == 0)
-		r = mi_path_room(p, &p->v1, 1, &elem);
+		r = mi_list_length(l, p->info);
 	if (r != 0)
 		return r;
-	elem[0] = p->name;
-	file->elem = elem;
-	file->n_elem = 1;
-	p->v1.is_single = true;
+	l->elem[0] = p->name;
+	l->file.n_elem = 1;
 	return 0;
 }
 
-int mi_v1_read(struct mi_parse *p)
+int mi_v1_begin(struct mi_parse *p, struct mi_list *l)
 {
 	benc_ref files = benc_get(&p->doc, p->info, "files");
 	struct span pieces;
 
+	*l = (struct mi_list){.p = p, .at = BENC_NONE};
 	if (!benc_get_str(&p->doc, p->info, "pieces", &pieces))
 		return mi_refuse(p, EBADMSG, "there are no piece hashes");
 	if (pieces.len % HASH_SHA1_BYTES != 0)
 		return mi_refuse(
 			p, EBADMSG,
 			"the piece hashes are no multiple of 20 bytes");
-	if (files == BENC_NONE)
-		return read_single(p);
+	l->is_single = files == BENC_NONE;
+	if (l->is_single)
+		return 0;
 	if (!benc_is(&p->doc, files, BENC_LIST))
 		return mi_refuse(p, EBADMSG, "files is no list");
-	return read_list(p, files);
+	l->at = benc_first(&p->doc, files);
+	return 0;
+}
+
+uint32_t mi_v1_count(const struct mi_list *l)
+{
+	const struct benc *doc = &l->p->doc;
+	benc_ref files = benc_get_type(doc, l->p->info, "files", BENC_LIST);
+
+	return files == BENC_NONE ? 1 : benc_count(doc, files);
+}
+
+int mi_v1_next(struct mi_list *l)
+{
+	benc_ref f = l->at;
+
+	if (l->is_single)
+		return l->n == 0 ? read_single(l) : ENODATA;
+	if (f == BENC_NONE)
+		return ENODATA;
+	l->at = benc_next(&l->p->doc, f);
+	return read_file(l, f);
 }

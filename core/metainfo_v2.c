@@ -19,161 +19,174 @@
 #include "core/core_limits.h"
 #include "core/hmap.h"
 #include "core/merkle.h"
-#include "core/name.h"
 
 /* ---- the tree ---- */
 
-struct walk {
-	struct mi_parse *p;
-	benc_ref key[METAINFO_MAX_DEPTH]; /* where we are, level by level */
-	uint32_t depth;			  /* levels entered */
-};
-
 /* The fields of a file, or BENC_NONE for a directory. */
-static int find_leaf(struct mi_parse *p, benc_ref node, benc_ref *leaf)
+static int find_leaf(struct mi_list *l, const struct benc *doc, benc_ref node,
+		     benc_ref *leaf)
 {
-	*leaf = benc_get(&p->doc, node, "");
+	*leaf = benc_get(doc, node, "");
 	if (*leaf == BENC_NONE)
 		return 0;
-	if (!benc_is(&p->doc, *leaf, BENC_DICT) ||
-	    benc_count(&p->doc, node) != 1)
-		return mi_refuse(p, EBADMSG, "a file tree entry is malformed");
+	if (!benc_is(doc, *leaf, BENC_DICT) || benc_count(doc, node) != 1)
+		return mi_refuse(l->p, EBADMSG,
+				 "a file tree entry is malformed");
 	return 0;
 }
 
-static int read_root(struct mi_parse *p, benc_ref leaf, struct mi_raw *file)
+static int read_root(struct mi_list *l, benc_ref leaf)
 {
 	static const uint8_t zero[HASH_SHA256_BYTES];
 	struct span root;
 
-	if (file->len_bytes == 0)
+	if (l->file.len_bytes == 0)
 		return 0;
-	if (!benc_get_str(&p->doc, leaf, "pieces root", &root))
-		return mi_refuse(p, EBADMSG, "a file has no pieces root");
+	if (!benc_get_str(l->file.doc, leaf, "pieces root", &root))
+		return mi_refuse(l->p, EBADMSG, "a file has no pieces root");
 	if (root.len != HASH_SHA256_BYTES ||
 	    memcmp(root.ptr, zero, sizeof(zero)) == 0)
-		return mi_refuse(p, EBADMSG, "a pieces root is malformed");
-	file->root = root.ptr;
+		return mi_refuse(l->p, EBADMSG, "a pieces root is malformed");
+	l->file.root = root.ptr;
 	return 0;
 }
 
-static int add_file(struct walk *w, benc_ref leaf)
+static struct span key_at(const struct mi_list *l, uint32_t depth)
 {
-	struct mi_parse *p = w->p;
-	struct mi_raw *file;
-	struct span *elem;
-	int r = mi_list_add(p, &p->v2, &file);
+	return benc_str(l->level[depth].doc, l->level[depth].key);
+}
+
+static int read_file(struct mi_list *l, const struct benc *doc, benc_ref leaf)
+{
+	struct mi_parse *p = l->p;
+	int r = mi_list_add(l, doc);
 
 	if (r == 0)
-		r = mi_file_attr(p, leaf, file);
-	if (r == 0 && (file->attr & MI_ATTR_PAD))
+		r = mi_list_attr(l, leaf);
+	if (r == 0 && (l->file.attr & MI_ATTR_PAD))
 		r = mi_refuse(p, EBADMSG, "a pad file is in the file tree");
 	if (r == 0)
-		r = mi_file_length(p, leaf, file);
+		r = mi_list_length(l, leaf);
 	if (r == 0)
-		r = read_root(p, leaf, file);
+		r = read_root(l, leaf);
 	if (r == 0)
-		r = mi_path_room(p, &p->v2, w->depth, &elem);
+		r = mi_list_path(l, l->depth);
 	if (r != 0)
 		return r;
-	file->elem = elem;
-	for (uint32_t i = 0; i < w->depth; i++) {
-		struct span s = benc_str(&p->doc, w->key[i]);
-
-		if (!name_is_skipped(s.ptr, s.len))
-			elem[file->n_elem++] = s;
-	}
+	for (uint32_t i = 0; i < l->depth; i++)
+		mi_list_elem(l, key_at(l, i));
+	/* BEP 52: a tree whose only entry is a file called like the torrent. */
+	l->is_single = l->depth == 1 && l->is_alone &&
+		       span_equal(key_at(l, 0), p->name);
 	return 0;
 }
 
 /* The next key on this level or, where there is none, on one above. */
-static void step_over(struct walk *w)
+static void step_over(struct mi_list *l)
 {
-	const struct benc *doc = &w->p->doc;
+	while (l->depth > 0) {
+		const struct benc *doc = l->level[l->depth - 1].doc;
+		benc_ref key = l->level[l->depth - 1].key;
+		benc_ref next = benc_next(doc, benc_next(doc, key));
 
-	while (w->depth > 0) {
-		benc_ref value = benc_next(doc, w->key[w->depth - 1]);
-		benc_ref next = benc_next(doc, value);
-
-		w->key[w->depth - 1] = next;
+		l->level[l->depth - 1].key = next;
 		if (next != BENC_NONE)
 			return;
-		w->depth--;
+		l->depth--;
 	}
 }
 
-/* Handles the entry at the innermost key and moves on. */
-static int visit(struct walk *w)
+static int enter(struct mi_list *l, const struct benc *doc, benc_ref node)
 {
-	const struct benc *doc = &w->p->doc;
-	benc_ref node = benc_next(doc, w->key[w->depth - 1]);
-	benc_ref leaf;
-	int r;
+	benc_ref first = benc_first(doc, node);
 
-	if (!benc_is(doc, node, BENC_DICT))
-		return mi_refuse(w->p, EBADMSG,
-				 "a file tree entry is no dictionary");
-	r = find_leaf(w->p, node, &leaf);
-	if (r == 0 && leaf != BENC_NONE)
-		r = add_file(w, leaf);
-	if (r != 0)
-		return r;
-	if (leaf != BENC_NONE || benc_first(doc, node) == BENC_NONE) {
-		step_over(w);
+	if (first == BENC_NONE) {
+		step_over(l);
 		return 0;
 	}
-	if (w->depth == METAINFO_MAX_DEPTH)
-		return mi_refuse(w->p, EFBIG, "directories are deeper than %d",
+	if (l->depth == METAINFO_MAX_DEPTH)
+		return mi_refuse(l->p, EFBIG, "directories are deeper than %d",
 				 METAINFO_MAX_DEPTH);
-	w->key[w->depth++] = benc_first(doc, node);
+	l->level[l->depth].doc = doc;
+	l->level[l->depth++].key = first;
 	return 0;
 }
 
-/* BEP 52: a tree whose only entry is a file called like the torrent. */
-static bool is_single(const struct mi_parse *p, benc_ref tree)
+/* Handles the entry at the innermost key and moves on. What is folded there, or
+ * a file's fields, which may have something folded, are unfolded: nothing is
+ * within what was, so there is one room for them. */
+static int visit(struct mi_list *l, bool *is_file)
 {
-	benc_ref key;
-	struct span only;
+	const struct benc *doc = l->level[l->depth - 1].doc;
+	benc_ref node = benc_next(doc, l->level[l->depth - 1].key);
+	benc_ref leaf;
+	int r = 0;
 
-	if (benc_count(&p->doc, tree) != 1 || p->v2.n != 1)
-		return false;
-	key = benc_first(&p->doc, tree);
-	only = benc_str(&p->doc, key);
-	return only.len == p->name.len &&
-	       memcmp(only.ptr, p->name.ptr, only.len) == 0 &&
-	       benc_get(&p->doc, benc_next(&p->doc, key), "") != BENC_NONE;
+	if (!benc_is(doc, node, BENC_DICT))
+		return mi_refuse(l->p, EBADMSG,
+				 "a file tree entry is no dictionary");
+	if (benc_is_folded(doc, node)) {
+		r = mi_list_unfold(l, node);
+		node = BENC_ROOT;
+		doc = &l->room;
+	}
+	if (r == 0)
+		r = find_leaf(l, doc, node, &leaf);
+	if (r != 0)
+		return r;
+	*is_file = leaf != BENC_NONE;
+	if (!*is_file)
+		return enter(l, doc, node);
+	if (doc != &l->room) {
+		r = mi_list_unfold(l, leaf);
+		leaf = BENC_ROOT;
+		doc = &l->room;
+	}
+	if (r == 0)
+		r = read_file(l, doc, leaf);
+	step_over(l);
+	return r;
 }
 
-int mi_v2_read(struct mi_parse *p)
+int mi_v2_begin(struct mi_parse *p, struct mi_list *l)
 {
 	benc_ref tree = benc_get_type(&p->doc, p->info, "file tree", BENC_DICT);
-	struct walk w = {.p = p};
-	int r;
 
+	*l = (struct mi_list){.p = p};
 	if (tree == BENC_NONE)
 		return mi_refuse(p, EBADMSG, "there is no file tree");
 	if (benc_get(&p->doc, tree, "") != BENC_NONE)
 		return mi_refuse(p, EBADMSG, "a file has an empty name");
-	w.key[0] = benc_first(&p->doc, tree);
-	w.depth = w.key[0] != BENC_NONE ? 1 : 0;
-	while (w.depth > 0) {
-		r = visit(&w);
-		if (r != 0)
-			return r;
-	}
-	p->v2.is_single = is_single(p, tree);
+	l->is_alone = benc_count(&p->doc, tree) == 1;
+	l->level[0].doc = &p->doc;
+	l->level[0].key = benc_first(&p->doc, tree);
+	l->depth = l->level[0].key != BENC_NONE ? 1 : 0;
 	return 0;
 }
 
+int mi_v2_next(struct mi_list *l)
+{
+	bool is_file = false;
+	int r = 0;
+
+	while (r == 0 && !is_file)
+		r = l->depth > 0 ? visit(l, &is_file) : ENODATA;
+	return r;
+}
+
 /* ---- hybrids ---- */
+
+static int differ(struct mi_parse *p)
+{
+	return mi_refuse(p, EBADMSG, "v1 and v2 file lists differ");
+}
 
 static bool is_same_path(const struct mi_raw *a, const struct mi_raw *b)
 {
 	if (a->n_elem != b->n_elem)
 		return false;
 	for (uint32_t i = 0; i < a->n_elem; i++)
-		if (a->elem[i].len != b->elem[i].len ||
-		    memcmp(a->elem[i].ptr, b->elem[i].ptr, a->elem[i].len) != 0)
+		if (!span_equal(a->elem[i], b->elem[i]))
 			return false;
 	return true;
 }
@@ -183,36 +196,43 @@ static bool is_link(const struct mi_raw *f)
 	return (f->attr & MI_ATTR_SYMLINK) != 0;
 }
 
-int mi_v2_agrees(struct mi_parse *p)
+int mi_v2_agrees(struct mi_list *v2, const struct mi_raw *one,
+		 struct mi_file *f)
 {
-	struct metainfo *mi = &p->mi;
-	uint64_t end = 0; /* of the last non-empty file */
-	uint32_t k = 0;	  /* in the tree */
+	struct mi_parse *p = v2->p;
+	const struct mi_raw *two = &v2->file;
+	int r;
 
-	if (p->v1.is_single != p->v2.is_single)
-		return mi_refuse(p, EBADMSG, "v1 and v2 file lists differ");
-	for (uint32_t i = 0; i < p->v1.n; i++) {
-		const struct mi_raw *one = &p->v1.file[i];
-		const struct mi_raw *two = &p->v2.file[k];
+	if (one->attr & MI_ATTR_PAD)
+		return 0;
+	r = mi_v2_next(v2);
+	if (r == ENODATA)
+		return differ(p);
+	if (r != 0)
+		return r;
+	if (one->len_bytes != two->len_bytes || is_link(one) != is_link(two) ||
+	    !is_same_path(one, two))
+		return differ(p);
+	if (one->len_bytes == 0)
+		return 0;
+	if (f->off_bytes != mi_align(&p->mi, v2->end))
+		return mi_refuse(p, EBADMSG,
+				 "a file is not aligned to a piece");
+	f->root = two->root;
+	v2->end = f->off_bytes + one->len_bytes;
+	return 0;
+}
 
-		if (one->attr & MI_ATTR_PAD)
-			continue;
-		if (k == p->v2.n || one->len_bytes != two->len_bytes ||
-		    is_link(one) != is_link(two) || !is_same_path(one, two))
-			return mi_refuse(p, EBADMSG,
-					 "v1 and v2 file lists differ");
-		k++;
-		if (one->len_bytes == 0)
-			continue;
-		if (mi->files[i].off_bytes != mi_align(mi, end))
-			return mi_refuse(p, EBADMSG,
-					 "a file is not aligned to a piece");
-		mi->files[i].root = two->root;
-		end = mi->files[i].off_bytes + one->len_bytes;
-	}
-	if (k != p->v2.n)
-		return mi_refuse(p, EBADMSG, "v1 and v2 file lists differ");
-	if (mi->total_bytes > mi_align(mi, end))
+int mi_v2_agrees_all(struct mi_list *v2, const struct mi_list *v1)
+{
+	struct mi_parse *p = v2->p;
+	int r = mi_v2_next(v2);
+
+	if (r != ENODATA)
+		return r != 0 ? r : differ(p);
+	if (v1->is_single != v2->is_single)
+		return differ(p);
+	if (p->mi.total_bytes > mi_align(&p->mi, v2->end))
 		return mi_refuse(p, EBADMSG, "there are pieces of padding");
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* fuzz_bencode — any bytes: the decoder accepts only what, encoded again from
- * its tokens, is the same bytes. */
+ * its tokens, is the same bytes, folded or not. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +18,17 @@ static void must(int ok)
 /* Nested at most limits.depth deep, so recursion is bounded here. */
 static void encode(const struct benc *b, benc_ref r, struct buf *out)
 {
+	struct benc room = {0};
 	uint32_t n = 0;
 
+	if (benc_is_folded(b, r)) {
+		must(benc_first(b, r) == BENC_NONE && benc_count(b, r) > 0);
+		must(benc_unfold(b, r, &room) == 0);
+		encode(&room, BENC_ROOT, out);
+		must(benc_count(b, r) == benc_count(&room, BENC_ROOT));
+		benc_fini(&room);
+		return;
+	}
 	if (benc_type(b, r) == BENC_INT) {
 		benc_put_int(out, benc_int(b, r));
 		return;
@@ -43,9 +52,13 @@ static void encode(const struct benc *b, benc_ref r, struct buf *out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	for (unsigned flags = 0; flags < 4; flags++) {
-		const struct benc_limits limits = {BENCODE_DEPTH_WIRE,
-						   BENCODE_TOKENS_WIRE, flags};
+	for (unsigned way = 0; way < 12; way++) {
+		const struct benc_limits limits = {
+			.depth = BENCODE_DEPTH_WIRE,
+			.tokens = BENCODE_TOKENS_WIRE,
+			.flags = way % 4,
+			.fold_below = way / 4,
+		};
 		struct benc_error err = {0};
 		struct buf out = {0};
 		struct benc b;

@@ -395,6 +395,103 @@ static void encodes(void **state)
 	buf_fini(&out);
 }
 
+/* What is nested more deeply than was asked for is one token, until it is
+ * unfolded; nobody who walks sees what is in it before. */
+static void folds_what_is_nested(void **state)
+{
+	static const char text[] = "d1:ad1:bli1ei2eee1:cle1:di3ee";
+	struct benc_limits limits = strict;
+	struct benc b, room = {0};
+	benc_ref a, in;
+
+	limits.fold_below = 1;
+	assert_int_equal(benc_decode(&b, LIT(text), &limits, NULL), 0);
+	assert_int_equal(b.n_tok, 7);
+	a = benc_get_type(&b, BENC_ROOT, "a", BENC_DICT);
+	assert_true(benc_is_folded(&b, a));
+	assert_int_equal(benc_count(&b, a), 1);
+	assert_int_equal(benc_raw(&b, a).len, sizeof("d1:bli1ei2eee") - 1);
+	assert_int_equal(benc_first(&b, a), BENC_NONE);
+	assert_int_equal(benc_get(&b, a, "b"), BENC_NONE);
+	assert_false(benc_is_folded(&b, BENC_ROOT));
+	assert_false(benc_is_folded(&b, benc_get(&b, BENC_ROOT, "c")));
+	assert_int_equal(benc_int(&b, benc_get(&b, BENC_ROOT, "d")), 3);
+
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(benc_unfold(&b, a, &room), 0);
+		in = benc_get_type(&room, BENC_ROOT, "b", BENC_LIST);
+		assert_int_equal(benc_count(&room, in), 2);
+		in = benc_next(&room, benc_first(&room, in));
+		assert_int_equal(benc_int(&room, in), 2);
+	}
+	benc_fini(&room);
+	benc_fini(&b);
+}
+
+/* What is long is not folded, but what it has in it; it can be unfolded all the
+ * same, unless it has too many values. */
+static void folds_what_is_short(void **state)
+{
+	struct benc_limits limits = strict;
+	struct benc b, room = {0};
+	struct buf text = {0};
+	benc_ref in;
+
+	benc_put_list(&text);
+	benc_put_list(&text);
+	for (int i = 0; i < BENCODE_FOLD_BYTES / 4; i++)
+		buf_add_str(&text, "li1ee");
+	benc_put_end(&text);
+	benc_put_end(&text);
+	limits.fold_below = 1;
+	limits.tokens = BENCODE_FOLD_BYTES / 4 + 3;
+	assert_int_equal(benc_decode(&b, text.data, text.len, &limits, NULL),
+			 0);
+	in = benc_first(&b, BENC_ROOT);
+	assert_false(benc_is_folded(&b, in));
+	assert_true(benc_is_folded(&b, benc_first(&b, in)));
+	assert_int_equal(benc_unfold(&b, in, &room), 0);
+	assert_false(benc_is_folded(&room, benc_first(&room, BENC_ROOT)));
+	benc_fini(&room);
+	benc_fini(&b);
+
+	buf_reset(&text);
+	benc_put_list(&text);
+	for (int i = 0; i < BENCODE_FOLD_BYTES; i++)
+		buf_add_str(&text, "0:");
+	benc_put_end(&text);
+	limits.tokens = BENCODE_FOLD_BYTES + 1;
+	assert_int_equal(benc_decode(&b, text.data, text.len, &limits, NULL),
+			 0);
+	assert_int_equal(benc_unfold(&b, BENC_ROOT, &room), EFBIG);
+	benc_fini(&b);
+	buf_fini(&text);
+}
+
+/* What is folded has been looked through. */
+static void refuses_what_it_folds(void **state)
+{
+	static const char *const bad[] = {
+		"lld1:bi1e1:ai1eeee", "lld1:ai1e1:ai1eeee", "lli01eee",
+		"llld1:aeeee",	      "llleee2:",
+	};
+	struct benc_limits limits = strict;
+	struct benc b;
+
+	limits.fold_below = 1;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(
+			benc_decode(&b, bad[i], strlen(bad[i]), &limits, NULL),
+			EBADMSG);
+	limits.flags = BENCODE_LAX_KEYS;
+	assert_int_equal(benc_decode(&b, bad[0], strlen(bad[0]), &limits, NULL),
+			 0);
+	assert_true(b.is_unsorted);
+	benc_fini(&b);
+	assert_int_equal(benc_decode(&b, bad[1], strlen(bad[1]), &limits, NULL),
+			 EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -411,6 +508,9 @@ int main(void)
 		cmocka_unit_test(round_trips),
 		cmocka_unit_test(survives_no_memory),
 		cmocka_unit_test(encodes),
+		cmocka_unit_test(folds_what_is_nested),
+		cmocka_unit_test(folds_what_is_short),
+		cmocka_unit_test(refuses_what_it_folds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

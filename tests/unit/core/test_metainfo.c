@@ -774,6 +774,126 @@ static void tree_depth_is_limited(void **state)
 	}
 }
 
+/* Entries that are longer than what is folded (bencode.h) are read like short
+ * ones, whatever else they have in them. */
+static void long_entries(void **state)
+{
+	struct buf b = {0};
+	struct metainfo *mi;
+	char text[512];
+	int n = BENCODE_FOLD_BYTES / 2;
+
+	buf_add_str(&b, "d5:filesl");
+	for (int i = 0; i < 2; i++) {
+		buf_addf(&b, "d4:attr1:%c6:lengthi1e4:pathl1:d1:%de",
+			 i == 0 ? 'x' : 'l', i);
+		buf_add_str(&b, "12:symlink pathl1:d1:0e1:zl");
+		for (int k = 0; k < n; k++)
+			buf_add_str(&b, "le");
+		buf_add_str(&b, "ee");
+	}
+	buf_add_str(&b, "e4:name1:n12:piece lengthi16384e6:pieces" P20 "e");
+	assert_non_null(buf_cstr(&b));
+	mi = parsed_info(*state, (const char *)b.data);
+	assert_int_equal(mi->n_files, 2);
+	assert_string_equal(joined(&mi->files[0], text), "d/0");
+	assert_int_equal(mi->files[0].attr, MI_ATTR_EXEC);
+	assert_string_equal(joined(&mi->files[1], text), "d/1");
+	assert_string_equal(mi->files[1].symlink, "d/0");
+	metainfo_free(mi);
+	buf_fini(&b);
+}
+
+/* Directories of a v2 tree that are folded, and such that are not, in one
+ * another; a file whose fields are long. */
+static void long_directories(void **state)
+{
+	struct buf b = {0};
+	struct metainfo *mi;
+	char text[512], want[512];
+	const uint32_t n = BENCODE_FOLD_BYTES / 64;
+
+	buf_add_str(&b, "d9:file treed4:longd");
+	for (uint32_t i = 0; i < n; i++)
+		buf_addf(
+			&b,
+			"3:%03ud1:a" LEAF("1", "") "1:bd1:c" LEAF("2", "") "ee",
+			i);
+	buf_add_str(&b, "e5:plaind0:d1:Al");
+	for (uint32_t i = 0; i < 2 * n; i++)
+		buf_add_str(&b, "lli1eee");
+	for (uint32_t i = 0; i < BENCODE_FOLD_BYTES / 4; i++)
+		buf_add_str(&b, "1:x");
+	buf_addf(&b, "e6:lengthi3e11:pieces root32:%032uee", 7);
+	buf_add_str(&b, "e" V2 "e");
+	assert_non_null(buf_cstr(&b));
+	mi = parsed_info(*state, (const char *)b.data);
+	assert_int_equal(mi->n_files, 2 * n + 1);
+	assert_false(mi->is_single);
+	for (uint32_t i = 0; i < n; i++) {
+		(void)snprintf(want, sizeof(want), "long/%03u/a", i);
+		assert_string_equal(joined(&mi->files[2 * i], text), want);
+		(void)snprintf(want, sizeof(want), "long/%03u/b/c", i);
+		assert_string_equal(joined(&mi->files[2 * i + 1], text), want);
+		assert_int_equal(mi->files[2 * i + 1].len_bytes, 2);
+	}
+	assert_string_equal(joined(&mi->files[2 * n], text), "plain");
+	assert_int_equal(mi->files[2 * n].len_bytes, 3);
+	assert_int_equal(mi->files[2 * n].root[31], '7');
+	metainfo_free(mi);
+	buf_fini(&b);
+}
+
+/* Thousands of names, some of them twice: each directory knows its own. */
+static void names_by_the_thousand(void **state)
+{
+	enum { N = 20000 };
+	struct buf b = {0};
+	struct metainfo *mi;
+	char text[512], want[512];
+
+	buf_add_str(&b, "d5:filesl");
+	for (int i = 0; i < N; i++)
+		buf_addf(&b, "d6:lengthi1e4:pathl4:%04d5:%05dee", i % 100,
+			 i % (N / 2));
+	buf_addf(&b, "e4:name1:n12:piece lengthi16384e6:pieces40:%040de", 0);
+	assert_non_null(buf_cstr(&b));
+	mi = parsed_info(*state, (const char *)b.data);
+	assert_int_equal(mi->n_files, N);
+	for (int i = 0; i < N; i++) {
+		(void)snprintf(want, sizeof(want), "%04d/%05d%s", i % 100,
+			       i % (N / 2), i < N / 2 ? "" : ".1");
+		assert_string_equal(joined(&mi->files[i], text), want);
+	}
+	metainfo_free(mi);
+	buf_fini(&b);
+}
+
+/* Bytes that are given are taken by a torrent, and by nothing else; who holds
+ * it has them until he frees it. */
+static void takes_what_it_is_made_of(void **state)
+{
+	const uint64_t before = mem_in_use_bytes();
+	const struct fixture *fx = &fixtures[0];
+	uint8_t *bytes = mem_dup(fx->bytes, fx->len), *given = bytes;
+	struct metainfo *mi, *held;
+	struct mi_error err;
+
+	assert_int_equal(metainfo_make(&given, fx->len - 1, *state, &mi, &err),
+			 EBADMSG);
+	assert_ptr_equal(given, bytes);
+	assert_null(mi);
+	assert_int_equal(metainfo_make(&given, fx->len, *state, &mi, &err), 0);
+	assert_null(given);
+	assert_ptr_equal(mi->file.ptr, bytes);
+	assert_int_equal(mi->file.len, fx->len);
+	held = metainfo_hold(mi);
+	metainfo_free(mi);
+	assert_memory_equal(held->file.ptr, fx->bytes, fx->len);
+	metainfo_free(held);
+	assert_int_equal(mem_in_use_bytes(), before);
+}
+
 /* What metainfo_encode writes is read back the same, and strict. */
 static void encode_round_trips(void **state)
 {
@@ -902,6 +1022,10 @@ int main(void)
 		cmocka_unit_test(filters_urls),
 		cmocka_unit_test(keeps_raw_names),
 		cmocka_unit_test(tree_depth_is_limited),
+		cmocka_unit_test(long_entries),
+		cmocka_unit_test(long_directories),
+		cmocka_unit_test(names_by_the_thousand),
+		cmocka_unit_test(takes_what_it_is_made_of),
 		cmocka_unit_test(encode_round_trips),
 		cmocka_unit_test(bodies_end_before_padding),
 		cmocka_unit_test(survives_no_memory),

@@ -26,7 +26,6 @@
 #include "cmd/ask.h"
 #include "cmd/folder.h"
 #include "cmd/source.h"
-#include "core/base64.h"
 #include "core/err.h"
 #include "core/hash.h"
 #include "core/mem.h"
@@ -50,18 +49,11 @@ static void complain(struct adding *a, const char *why)
 
 static json_t *request_for(const struct library_source *src)
 {
-	char *text;
-	json_t *j;
-
 	if (src->magnet)
 		return json_pack("{ssss%}", "verb", "add", "magnet",
 				 (const char *)src->raw, src->raw_len);
-	text = base64_encode(src->raw, src->raw_len);
-	if (!text)
-		return NULL;
-	j = json_pack("{ssss}", "verb", "add", "metainfo", text);
-	mem_free(text);
-	return j;
+	return json_pack("{sssI}", "verb", "add", "metainfo_bytes",
+			 (json_int_t)src->mi->file.len);
 }
 
 /* ---- the user's files ---- */
@@ -137,8 +129,11 @@ static void tell(const json_t *answer)
 static int send_one(struct adding *a, const struct library_source *src,
 		    json_t **answer, char why[WHY_BYTES])
 {
+	struct ask_parcel with = {.fd = a->data_fd};
 	json_t *request = request_for(src);
 
+	if (src->mi)
+		with.bytes = src->mi->file;
 	if (request && a->data_fd >= 0 &&
 	    json_object_set_new(request, "data", json_string(a->data)) != 0) {
 		(void)snprintf(why, WHY_BYTES, "%.300s: its name is not UTF-8",
@@ -146,7 +141,7 @@ static int send_one(struct adding *a, const struct library_source *src,
 		json_decref(request);
 		return EINVAL;
 	}
-	return request ? ask_with(a->point, request, a->data_fd, answer, why)
+	return request ? ask_with(a->point, request, &with, answer, why)
 		       : ENOMEM;
 }
 

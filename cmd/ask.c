@@ -205,15 +205,18 @@ static int on_dump(const char *bytes, size_t len, void *arg)
 	return 0;
 }
 
-static int exchange(int fd, const json_t *request, int given, struct buf *out)
+int ask_over(int fd, const json_t *request, const struct ask_parcel *with,
+	     struct buf *out)
 {
 	int r = json_dump_callback(request, on_dump, out, JSON_COMPACT);
 
 	buf_add_u8(out, '\n');
 	if (r != 0 || buf_err(out) != 0)
 		return ENOMEM;
-	set_deadline(fd, out->len);
-	r = send_all(fd, out->data, out->len, given);
+	set_deadline(fd, out->len + with->bytes.len);
+	r = send_all(fd, out->data, out->len, with->fd);
+	if (r == 0)
+		r = send_all(fd, with->bytes.ptr, with->bytes.len, -1);
 	buf_reset(out);
 	/* Who refuses us hangs up, and his word is there to read. */
 	return r == 0 || r == EPIPE ? receive_line(fd, out) : r;
@@ -242,11 +245,13 @@ static int read_answer(const struct buf *text, const char *point,
 int ask(const char *point, json_t *request, json_t **answer,
 	char why[WHY_BYTES])
 {
-	return ask_with(point, request, -1, answer, why);
+	static const struct ask_parcel nothing = {.fd = -1};
+
+	return ask_with(point, request, &nothing, answer, why);
 }
 
-int ask_with(const char *point, json_t *request, int given, json_t **answer,
-	     char why[WHY_BYTES])
+int ask_with(const char *point, json_t *request, const struct ask_parcel *with,
+	     json_t **answer, char why[WHY_BYTES])
 {
 	char path[PATH_MAX];
 	struct buf text = {0};
@@ -256,7 +261,7 @@ int ask_with(const char *point, json_t *request, int given, json_t **answer,
 	if (!r) {
 		r = connect_to(path, &fd);
 		if (!r) {
-			r = exchange(fd, request, given, &text);
+			r = ask_over(fd, request, with, &text);
 			(void)close(fd);
 		}
 		r = r ? refuse(why, point, err_text(r))

@@ -40,11 +40,10 @@ enum {
 	CONTROL_PEERS_MAX = 100,
 	/* Waiting reads listed in the status. */
 	CONTROL_READS_MAX = 1000,
-	/* A request on the control socket: the longest .torrent in base64, and
-	 * some words. */
-	STEER_LINE_MAX = 130 << 20,
-	/* One that is decoded on the loop: in about a millisecond. */
-	STEER_LINE_NOW = 384 << 10,
+	/* A request on the control socket, but for a .torrent behind it: the
+	 * longest link, each byte as JSON may write it. It is decoded on the
+	 * loop, in about a millisecond. */
+	STEER_LINE_MAX = 400 << 10,
 	/* An answer: the status of some 100 000 torrents. */
 	STEER_ANSWER_MAX = 64 << 20,
 	STEER_CONNECTIONS_MAX = 16,

@@ -4,7 +4,8 @@
  *   1. A connection is accepted if the kernel says that its other end is root
  *      or who runs us.
  *   2. Bytes are read up to the end of a line, the line is decoded
- *      (steer_request.c; a long one by a worker) and answered (steer_verb.c).
+ *      (steer_request.c) and answered (steer_verb.c). The .torrent that it may
+ *      announce, maybe of a million files, is read behind it into its own room.
  *   3. While an answer waits to leave, or is not known yet (what is added is
  *      being written down), nothing more is read.
  *
@@ -38,9 +39,7 @@
 #include "core/queue.h"
 #include "fs/fs_limits.h"
 #include "fs/mount_internal.h"
-#include "fs/keeper.h"
 #include "fs/steer_internal.h"
-#include "fs/steer_job.h"
 #include "fs/steer_request.h"
 
 struct steer_conn {
@@ -54,8 +53,9 @@ struct steer_conn {
 	unsigned n_tries;
 	int given_fd; /* that came along with the line; -1: none */
 	struct steer_later later;
-	struct steer_decode *decode; /* a worker has the line; NULL: none */
-	bool is_waiting;	     /* for `later`, `again` or `decode` */
+	bool is_waiting;	    /* for `later` or `again` */
+	struct steer_request about; /* what `file_got` bytes are there of */
+	size_t file_got;
 	struct buf in, out;
 	size_t looked_at; /* no line ends in so much of `in` */
 	size_t sent;	  /* of out */
@@ -89,13 +89,12 @@ static void conn_free(struct steer_conn *c)
 	c->s->n_conns--;
 	loop_task_cancel(c->s->m->loop, &c->next);
 	steer_later_cancel(&c->later);
-	if (c->decode != NULL)
-		c->decode->conn = NULL;
 	loop_io_free(c->io);
 	loop_timer_free(c->idle);
 	loop_timer_free(c->again);
 	(void)close(c->fd);
 	drop_given(c);
+	steer_request_fini(&c->about);
 	buf_fini(&c->in);
 	buf_fini(&c->out);
 	mem_free(c);
@@ -166,8 +165,7 @@ static void on_later(struct steer_later *later, int err, struct buf *out)
 	send_answer(c, err);
 }
 
-/* EINPROGRESS: the answer comes later. EAGAIN: the line is to be tried once
- * more. */
+/* EINPROGRESS: the answer comes later. EAGAIN: try the line once more. */
 static int answer(struct steer_conn *c, struct steer_request *r, unsigned tries)
 {
 	int err;
@@ -181,16 +179,6 @@ static int answer(struct steer_conn *c, struct steer_request *r, unsigned tries)
 				   "disk",
 				   &c->out);
 	return err;
-}
-
-static int answer_line(struct steer_conn *c, size_t len)
-{
-	struct steer_request r;
-	char why[STEER_WHY_BYTES];
-	int err = steer_request_decode((const char *)c->in.data, len, &r, why);
-
-	return err == 0 ? answer(c, &r, STEER_TRIES)
-			: steer_refuse(why, &c->out);
 }
 
 static void wait_for_it(struct steer_conn *c)
@@ -212,53 +200,37 @@ static void end_line(struct steer_conn *c, int err)
 	send_answer(c, err);
 }
 
-/* A line so long adds something, and is not tried again. */
-static void on_decoded(struct job *job)
+static void refuse_and_close(struct steer_conn *c, const char *why)
 {
-	struct steer_decode *d = CONTAINER_OF(job, struct steer_decode, job);
-	struct steer_conn *c = d->conn;
-	int err;
-
-	if (c != NULL) {
-		c->decode = NULL;
-		c->is_waiting = false;
-		err = d->err == 0 ? answer(c, &d->r, 0)
-				  : steer_refuse(d->why, &c->out);
-		end_line(c, err);
-	}
-	steer_decode_free(d);
+	c->is_last = true;
+	send_answer(c, steer_refuse(why, &c->out));
 }
 
-/* Another takes the line, and what lies behind it stays. */
-static int decode_later(struct steer_conn *c, size_t len)
+/* What of the file was read with its line stays in `in` until its turn. */
+static void begin_file(struct steer_conn *c, struct steer_request *r)
 {
-	struct steer_decode *d = mem_new(struct steer_decode);
-	const struct keeper *k = c->s->m->keeper;
-
-	if (d == NULL)
-		return ENOMEM;
-	d->job = (struct job){.run = steer_job_decode, .done = on_decoded};
-	d->conn = c;
-	d->line = c->in;
-	d->len = len;
-	c->in = (struct buf){0};
-	buf_add(&c->in, d->line.data + len + 1, d->line.len - len - 1);
-	c->decode = d;
-	wait_for_it(c);
-	k->work(k->ctx, &d->job);
-	return 0;
+	r->file = mem_alloc(r->file_len);
+	c->file_got = 0;
+	c->about = *r;
+	if (r->file == NULL)
+		refuse_and_close(c, err_text(ENOMEM));
+	else
+		loop_defer(c->s->m->loop, &c->next);
 }
 
 static void serve_line(struct steer_conn *c, size_t len)
 {
-	int err;
+	struct steer_request r;
+	char why[STEER_WHY_BYTES];
+	int err = steer_request_decode((const char *)c->in.data, len, &r, why);
 
-	if (len > STEER_LINE_NOW && c->s->m->keeper != NULL) {
-		if (decode_later(c, len) != 0)
-			conn_free(c);
+	if (err == 0 && r.file_len > 0) {
+		buf_cut(&c->in, len + 1);
+		begin_file(c, &r);
 		return;
 	}
-	err = answer_line(c, len);
+	err = err == 0 ? answer(c, &r, STEER_TRIES)
+		       : steer_refuse(why, &c->out);
 	if (err == EAGAIN) {
 		wait_for_it(c);
 		loop_timer_start(c->again, STEER_AGAIN_MS * UINT64_C(1000));
@@ -268,11 +240,35 @@ static void serve_line(struct steer_conn *c, size_t len)
 	end_line(c, err);
 }
 
+/* All of it is there, or waited for. To add it is not tried again: it is gone
+ * with the first time. */
+static void serve_file(struct steer_conn *c)
+{
+	struct steer_request r = c->about;
+	size_t left = r.file_len - c->file_got;
+	size_t n = left < c->in.len ? left : c->in.len;
+
+	if (n > 0)
+		memcpy(r.file + c->file_got, c->in.data, n);
+	c->file_got += n;
+	buf_cut(&c->in, n);
+	if (c->file_got == r.file_len) {
+		c->about = (struct steer_request){0};
+		end_line(c, answer(c, &r, 0));
+	} else if (c->is_eof) {
+		conn_free(c);
+	}
+}
+
 /* Answer the first line that is there. */
 static void serve(struct steer_conn *c)
 {
 	const uint8_t *end = NULL;
 
+	if (c->about.file != NULL) {
+		serve_file(c);
+		return;
+	}
 	if (c->in.len > c->looked_at)
 		end = memchr(c->in.data + c->looked_at, '\n',
 			     c->in.len - c->looked_at);
@@ -280,8 +276,7 @@ static void serve(struct steer_conn *c)
 		c->looked_at = 0;
 		serve_line(c, (size_t)(end - c->in.data));
 	} else if (c->in.len >= STEER_LINE_MAX) {
-		c->is_last = true;
-		send_answer(c, steer_refuse("the line is too long", &c->out));
+		refuse_and_close(c, "the line is too long");
 	} else if (c->is_eof) {
 		conn_free(c);
 	} else {
@@ -333,15 +328,23 @@ static ssize_t receive(struct steer_conn *c, uint8_t *room, size_t most)
 	return n;
 }
 
+/* Where what comes next belongs, but for what is there already. */
+static uint8_t *room_for(struct steer_conn *c, size_t *most)
+{
+	bool is_file = c->about.file != NULL && c->in.len == 0;
+
+	*most = is_file ? c->about.file_len - c->file_got
+			: STEER_LINE_MAX - c->in.len;
+	if (*most > STEER_READ_BYTES)
+		*most = STEER_READ_BYTES;
+	return is_file ? c->about.file + c->file_got : buf_room(&c->in, *most);
+}
+
 static void on_readable(struct steer_conn *c)
 {
-	size_t most = STEER_LINE_MAX - c->in.len;
-	uint8_t *room;
+	size_t most;
+	uint8_t *room = room_for(c, &most);
 	ssize_t n;
-
-	if (most > STEER_READ_BYTES)
-		most = STEER_READ_BYTES;
-	room = buf_room(&c->in, most);
 
 	if (room == NULL) {
 		conn_free(c);
@@ -354,9 +357,11 @@ static void on_readable(struct steer_conn *c)
 		conn_free(c);
 		return;
 	}
-	if (n == 0) /* a line without its end is none */
-		c->is_eof = true;
-	buf_took(&c->in, (size_t)n);
+	c->is_eof = c->is_eof || n == 0; /* a line without its end is none */
+	if (c->about.file != NULL && c->in.len == 0)
+		c->file_got += (size_t)n;
+	else
+		buf_took(&c->in, (size_t)n);
 	is_alive(c);
 	serve(c);
 }

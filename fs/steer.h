@@ -1,9 +1,10 @@
 /* steer — the control socket of a mount: who runs it, and root, may ask and
  * change things there. Thread: loop.
  *
- * AF_UNIX, a stream; a request is one line (steer_request.h), its answer one
- * line: {"ok": true, …} or {"error": TEXT}. Several requests may follow each
- * other on a connection; each is answered before the next is read.
+ * AF_UNIX, a stream; a request is one line (steer_request.h), with the bytes of
+ * a .torrent behind it if it says so; its answer one line: {"ok": true, …} or
+ * {"error": TEXT}. Several requests may follow each other on a connection; each
+ * is answered before the next is read.
  *
  * Where it is, the mount says itself: getxattr(MOUNTPOINT,
  * "user.shoalfs.control"). So nobody has to know how its place is chosen. */

@@ -6,12 +6,12 @@
  * or not at all. */
 #include "fs/steer_request.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "core/base64.h"
-#include "core/err.h"
+#include "core/core_limits.h"
 #include "core/mem.h"
 
 static const struct {
@@ -70,20 +70,33 @@ static int take_text(json_t *root, const char *key, const char **out,
 	return 0;
 }
 
+static int take_number(json_t *root, const char *key, int64_t *out,
+		       size_t *n_keys, char why[STEER_WHY_BYTES])
+{
+	const json_t *j = json_object_get(root, key);
+
+	if (!json_is_integer(j) || json_integer_value(j) < 0)
+		return refuse(why, "it takes a number: ", key);
+	*out = json_integer_value(j);
+	++*n_keys;
+	return 0;
+}
+
 static int take_file(json_t *root, struct steer_request *r, size_t *n_keys,
 		     char why[STEER_WHY_BYTES])
 {
-	const char *text;
-	int err = take_text(root, "metainfo", &text, n_keys, why);
+	int64_t len;
+	int err = take_number(root, "metainfo_bytes", &len, n_keys, why);
 
 	if (err != 0)
 		return err;
-	err = base64_decode(text, strlen(text), &r->file, &r->file_len);
-	if (err == EBADMSG)
-		return refuse(why, "not a valid torrent: not base64", "");
-	if (err != 0)
-		(void)refuse(why, err_text(err), "");
-	return err;
+	if (len == 0 || len > METAINFO_MAX_BYTES)
+		return refuse(why,
+			      "not a valid torrent: no .torrent has so "
+			      "many bytes",
+			      "");
+	r->file_len = (size_t)len;
+	return 0;
 }
 
 static int take_source(json_t *root, struct steer_request *r, size_t *n_keys,
@@ -98,7 +111,7 @@ static int take_source(json_t *root, struct steer_request *r, size_t *n_keys,
 			return refuse(why, "data is an absolute path, not ",
 				      r->data);
 	}
-	if (json_object_get(root, "metainfo") != NULL)
+	if (json_object_get(root, "metainfo_bytes") != NULL)
 		return take_file(root, r, n_keys, why);
 	return take_text(root, "magnet", &r->magnet, n_keys, why);
 }
@@ -123,18 +136,6 @@ static int take_rate(json_t *root, struct steer_request *r, size_t *n_keys,
 	r->has_rate = true;
 	r->is_up = strcmp(way, "up") == 0;
 	r->Bps = (uint64_t)json_integer_value(rate);
-	return 0;
-}
-
-static int take_number(json_t *root, const char *key, int64_t *out,
-		       size_t *n_keys, char why[STEER_WHY_BYTES])
-{
-	const json_t *j = json_object_get(root, key);
-
-	if (!json_is_integer(j) || json_integer_value(j) < 0)
-		return refuse(why, "it takes a number: ", key);
-	*out = json_integer_value(j);
-	++*n_keys;
 	return 0;
 }
 
@@ -198,8 +199,6 @@ int steer_request_decode(const char *line, size_t len,
 	if (root == NULL)
 		return refuse(why, "not JSON: ", error.text);
 	err = take(root, out, why);
-	if (err == 0 && out->file != NULL) /* it may be long */
-		(void)json_object_del(root, "metainfo");
 	if (err != 0)
 		steer_request_fini(out);
 	return err;

@@ -12,7 +12,8 @@
  *   {"verb": "verify", "round": N}      how far that is
  *   {"verb": "add", "magnet": LINK}     or an info-hash in hex; a link of a key
  *                                       is followed
- *   {"verb": "add", "metainfo": TEXT}   a .torrent file, in base64
+ *   {"verb": "add", "metainfo_bytes": N}  a .torrent file: N bytes, which
+ * follow the end of the line as they are
  *   {"verb": "add", …, "data": DIR}     with a descriptor of that directory,
  *                                       which comes along (SCM_RIGHTS)
  *   {"verb": "rm", "torrent": NAME}     or KEY
@@ -57,10 +58,10 @@ struct steer_request {
 	enum steer_verb verb;
 	const char *path, *torrent; /* NULL: not for this verb */
 	const char *magnet;	    /* add: this, or: */
-	uint8_t *file;		    /* a .torrent; who takes it leaves NULL */
-	size_t file_len;
-	const char *data; /* add; or NULL */
-	int data_fd;	  /* the caller's: what came along, or -1 */
+	size_t file_len;	    /* so long a .torrent follows */
+	uint8_t *file;		    /* … it; who takes it leaves NULL */
+	const char *data;	    /* add; or NULL */
+	int data_fd;		    /* the caller's: what came along, or -1 */
 	bool has_rate, is_up;
 	uint64_t Bps;
 	const char *key, *value, *sig;

@@ -46,7 +46,7 @@ int steer_source(struct steer_request *r, struct library_source *out,
 	struct mi_error text = {.text = "out of memory"};
 	int err = 0;
 
-	if (r->file != NULL) {
+	if (r->file_len > 0) {
 		out->raw = r->file;
 		out->raw_len = r->file_len;
 		r->file = NULL;

@@ -332,6 +332,50 @@ static void keys_are_added_and_removed(void **state)
 #undef KEY
 }
 
+#define TORRENT                                                            \
+	"d4:infod6:lengthi1e4:name4:solo12:piece lengthi16384e6:pieces20:" \
+	"aaaaaaaaaaaaaaaaaaaaee"
+#define ADD "{\"verb\":\"add\",\"metainfo_bytes\":%zu}\n"
+
+/* A .torrent follows the line that announces it, in whatever parts; behind it
+ * comes the next line. */
+static void a_torrent_follows_its_line(void **state)
+{
+	struct fixture *f = *state;
+	const size_t len = sizeof(TORRENT) - 1;
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), ADD "%s{\"verb\":\"ls\"}\n", len,
+		       TORRENT);
+	say(f, text);
+	assert_non_null(strstr(hear(f), "\"solo\""));
+	assert_non_null(strstr(hear(f), "torrents"));
+	(void)snprintf(text, sizeof(text), ADD "%s", len, TORRENT);
+	for (const char *at = text; *at != '\0'; at++) {
+		assert_int_equal(send(f->fd, at, 1, MSG_NOSIGNAL), 1);
+		kernel_turn(f->k);
+	}
+	assert_non_null(strstr(hear(f), "\"was_there\":true"));
+	(void)snprintf(text, sizeof(text), ADD "%s", len - 1, TORRENT);
+	say(f, text);
+	assert_non_null(strstr(hear(f), "not a valid torrent"));
+}
+
+/* Who announces one and hangs up has added nothing. */
+static void a_torrent_may_not_come(void **state)
+{
+	struct fixture *f = *state;
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), ADD "%.20s", sizeof(TORRENT) - 1,
+		       TORRENT);
+	say(f, text);
+	kernel_turn(f->k);
+	(void)shutdown(f->fd, SHUT_WR);
+	assert_null(hear(f));
+	assert_int_equal(f->k->m->roster.n, 1);
+}
+
 /* A line without an end is not waited for for ever. */
 static void a_line_has_a_limit(void **state)
 {
@@ -452,6 +496,8 @@ int main(void)
 		T(is_found_and_private),
 		T(lines_however_they_come),
 		T(keys_are_added_and_removed),
+		T(a_torrent_follows_its_line),
+		T(a_torrent_may_not_come),
 		T(a_line_has_a_limit),
 		T(who_does_not_listen_waits_alone),
 		T(connections_have_a_limit),

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 				  r.verb == STEER_UNPIN));
 	must((r.torrent != NULL) ==
 	     (r.verb == STEER_PEERS || r.verb == STEER_RM));
-	must((r.magnet != NULL) + (r.file != NULL) == (r.verb == STEER_ADD));
+	must((r.magnet != NULL) + (r.file_len > 0) == (r.verb == STEER_ADD));
 	must((r.key != NULL) ==
 	     (r.verb == STEER_KEY || r.verb == STEER_PUBLISH));
 	must((r.value != NULL && r.sig != NULL) == (r.verb == STEER_PUBLISH));

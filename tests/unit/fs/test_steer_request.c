@@ -54,6 +54,12 @@ static void verbs_and_their_words(void **state)
 	assert_true(r.has_rate && r.is_up);
 	assert_int_equal(r.Bps, 70);
 	steer_request_fini(&r);
+	assert_int_equal(decode("{\"verb\":\"add\",\"metainfo_bytes\":70}", &r),
+			 0);
+	assert_int_equal(r.file_len, 70);
+	assert_null(r.file);
+	assert_null(r.magnet);
+	steer_request_fini(&r);
 }
 
 /* What is no request, or says less or more than its verb can. */
@@ -69,6 +75,12 @@ static void nonsense_is_refused(void **state)
 	refused("{\"verb\":\"fly\"}");
 	refused("{\"verb\":\"ls\"}{");
 	refused("{\"verb\":\"ls\",\"path\":\"a\"}");
+	refused("{\"verb\":\"add\"}");
+	refused("{\"verb\":\"add\",\"metainfo_bytes\":0}");
+	refused("{\"verb\":\"add\",\"metainfo_bytes\":-1}");
+	refused("{\"verb\":\"add\",\"metainfo_bytes\":\"7\"}");
+	refused("{\"verb\":\"add\",\"metainfo_bytes\":100663297}");
+	refused("{\"verb\":\"add\",\"metainfo_bytes\":7,\"magnet\":\"x\"}");
 	refused("{\"verb\":\"ls\",\"verb\":\"ls\"}");
 	refused("{\"verb\":\"pin\"}");
 	refused("{\"verb\":\"pin\",\"path\":7}");

@@ -106,17 +106,12 @@ static int load_file(const char *path, struct hasher *h,
 
 	if (r)
 		return r;
-	r = metainfo_parse_file(data, len, h, &out->mi, &err);
+	r = metainfo_make(&data, len, h, &out->mi, &err);
 	if (r)
 		(void)snprintf(why, WHY_BYTES, "%.90s: not a valid torrent: %s",
 			       path, err.text);
-	if (r) {
-		mem_free(data);
-		return r;
-	}
-	out->raw = data;
-	out->raw_len = len;
-	return 0;
+	mem_free(data);
+	return r;
 }
 
 int source_of_hash(const struct info_hash *hash, struct library_source *out)

@@ -1,5 +1,5 @@
 /* blk — a counted run of bytes: a piece on its way to readers, peers and the
- * disk at once. The only thing in the program with a reference count.
+ * disk at once. It and struct metainfo are all that has a reference count.
  *
  * Thread: loop. A job that needs the bytes is given a reference by the loop
  * before it is submitted, and the loop drops it after the reply, so the count

@@ -512,6 +512,17 @@ struct metainfo *metainfo_hold(struct metainfo *mi)
 	return mi;
 }
 
+uint8_t *metainfo_unmake(struct metainfo *mi TAKES)
+{
+	struct mi_parse *p = CONTAINER_OF(mi, struct mi_parse, mi);
+	uint8_t *bytes = p->bytes;
+
+	assert(atomic_load(&p->n_held) == 1);
+	p->bytes = NULL;
+	free_parse(p);
+	return bytes;
+}
+
 void metainfo_free(struct metainfo *mi)
 {
 	struct mi_parse *p;

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "core/hash.h"
+#include "core/own.h"
 #include "core/span.h"
 #include "core/torrent_id.h"
 
@@ -104,6 +105,9 @@ int metainfo_make(uint8_t **bytes, size_t len, struct hasher *h,
  * readers of what never changes, and nobody knows who is the last. */
 struct metainfo *metainfo_hold(struct metainfo *mi);
 void metainfo_free(struct metainfo *mi);
+
+/* metainfo_unmake — the bytes back, of one that nobody else holds. Gives. */
+uint8_t *metainfo_unmake(struct metainfo *mi TAKES);
 
 /* metainfo_piece_bytes — how long piece `ix` is on the v1 wire: piece_bytes
  * but for the last one. For a v2-only torrent the last piece of each file is

@@ -8,6 +8,9 @@
  * becomes a torrent like others, and the metadata is written down in place of
  * the link.
  *
+ * A .torrent may be long, so its bytes are nowhere twice: they are the
+ * metainfo's, and an op that has them written down holds that until it is told.
+ *
  * Failure modes: it cannot be written down: it goes again, and who added it
  * hears why. The mount ends meanwhile: the keeper's answer finds an op without
  * a mount, and frees it.
@@ -55,6 +58,7 @@ void library_op_free(struct library_op *op)
 	}
 	library_source_fini(&op->src);
 	warmth_parse_fini(&op->parse);
+	metainfo_free(op->held);
 	buf_fini(&op->made);
 	mem_free(op);
 }
@@ -102,12 +106,13 @@ const struct torrent_id *library_op_id(const struct library_op *op)
 	return &op->id;
 }
 
-uint8_t *library_op_take_raw(struct library_op *op)
+struct library_bytes library_op_take(struct library_op *op)
 {
-	uint8_t *raw = op->src.raw;
+	struct library_bytes b = {.raw = op->parse.bytes, .mi = op->held};
 
-	op->src.raw = NULL;
-	return raw;
+	op->parse.bytes = NULL;
+	op->held = NULL;
+	return b;
 }
 
 void library_cancel(struct library_op *op)
@@ -226,7 +231,7 @@ static void add_torrent(struct library_op *op)
 	roster_record(s, &rec);
 	if (warmth_has_room(m))
 		(void)warmth_wake(m, s);
-	library_keep(op, &rec, span_of(op->src.raw, op->src.raw_len), s->name);
+	library_keep(op, &rec, op->held->file, s->name);
 }
 
 /* ---- a wish ---- */
@@ -327,8 +332,7 @@ static void keep_guest(struct library_op *op, struct shown *s)
 	roster_record(s, &rec);
 	op->err = EEXIST;
 	if (op->parse.mi != NULL)
-		library_keep(op, &rec, span_of(op->src.raw, op->src.raw_len),
-			     s->name);
+		library_keep(op, &rec, op->held->file, s->name);
 	else
 		library_keep_info(op, s, &rec);
 }
@@ -417,6 +421,7 @@ static void take_parsed(struct library_op *op)
 
 	if (p->err == 0) {
 		op->id = p->mi->id;
+		op->held = metainfo_hold(p->mi);
 		library_begin(op);
 		return;
 	}
@@ -446,11 +451,13 @@ static void begin_file(struct library_op *op)
 
 	op->parse = (struct warmth_parse){
 		.bytes = op->src.raw,
-		.len = op->src.raw_len,
+		.len = op->src.mi != NULL ? op->src.mi->file.len
+					  : op->src.raw_len,
 		.mi = op->src.mi,
 	};
+	op->src.raw = NULL;
 	op->src.mi = NULL;
-	if (m->keeper == NULL || op->src.raw_len <= m->warmth.now_max) {
+	if (m->keeper == NULL || op->parse.len <= m->warmth.now_max) {
 		warmth_parse(&op->parse, m->warmth.hasher);
 		take_parsed(op);
 		return;

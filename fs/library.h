@@ -59,9 +59,15 @@ int library_remove(struct mount *m, struct library_target what,
 /* library_op_id — of which torrent it is: known to `done`. Lends. */
 const struct torrent_id *library_op_id(const struct library_op *op);
 
-/* library_op_take_raw — the bytes that it was added by, for `done` to have
- * back; whose they were before. */
-uint8_t *library_op_take_raw(struct library_op *op);
+/* library_op_take — the bytes that it was added by, for `done` to have back;
+ * whose they were before. They are a metainfo's now if they are a torrent's.
+ * Gives one or the other, or, without memory, neither. */
+struct library_bytes {
+	uint8_t *raw;
+	struct metainfo *mi;
+};
+
+struct library_bytes library_op_take(struct library_op *op);
 
 /* library_cancel — `done` will not run; it is done all the same. */
 void library_cancel(struct library_op *op);

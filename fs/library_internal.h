@@ -29,7 +29,8 @@ struct library_op {
 	struct torrent_id id;
 	struct library_source src; /* of what is added */
 	struct warmth_parse parse; /* what is made of that, if it is a file */
-	struct buf made; /* … or its source, if it came without one */
+	struct metainfo *held; /* … held, for its bytes are written down */
+	struct buf made;       /* … or its source, if it came without one */
 	enum record_by by;
 	bool is_new; /* it goes again when it cannot be kept */
 	struct engine_leave *leave;

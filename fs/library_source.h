@@ -8,9 +8,8 @@
 struct magnet;
 struct metainfo;
 
-/* A magnet or a metainfo, and the bytes that it was made of, which are
- * remembered: the link, or a .torrent file. The file alone will do: then it is
- * not known yet whether it is one. */
+/* A magnet and its link, which is remembered; or a metainfo, whose bytes are;
+ * or bytes alone: then it is not known yet whether they are a .torrent. */
 struct library_source {
 	struct metainfo *mi;
 	struct magnet *magnet;

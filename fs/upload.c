@@ -6,18 +6,21 @@
  *
  * One that was added is a ghost for a second: its name leads to it, for
  * programs that set the mode and the times of what they have copied by its
- * path.
+ * path. Its bytes are the torrent's by then; who reads it is told them from
+ * there.
  *
  * Invariants: one without a name is open; one that is not open has its timer
- * armed. */
+ * armed; of data and mi one is NULL. */
 #include "fs/upload.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/core_limits.h"
 #include "core/err.h"
 #include "core/loop.h"
 #include "core/mem.h"
+#include "core/metainfo.h"
 #include "fs/fs_limits.h"
 #include "fs/inode.h"
 #include "fs/mount_internal.h"
@@ -30,6 +33,7 @@ struct upload {
 	mode_t mode;
 	uint8_t *data;
 	size_t len, room;
+	struct metainfo *mi; /* has its bytes; NULL: they are `data` */
 	unsigned n_open;
 	bool is_lent;	 /* its bytes, while they are looked at */
 	bool is_changed; /* since it was taken */
@@ -46,6 +50,7 @@ static void upload_free(struct upload *u)
 	all->bytes -= u->room;
 	loop_timer_free(u->timer);
 	mem_free(u->data);
+	metainfo_free(u->mi);
 	mem_free(u->name);
 	mem_free(u);
 }
@@ -174,7 +179,7 @@ void upload_close(struct mount *m, struct upload *u)
 
 static int make_room(struct mount *m, struct upload *u, size_t len)
 {
-	size_t room = u->room != 0 ? u->room : UPLOAD_FIRST_BYTES;
+	size_t room = UPLOAD_FIRST_BYTES;
 	uint8_t *grown;
 
 	if (len <= u->room)
@@ -192,13 +197,36 @@ static int make_room(struct mount *m, struct upload *u, size_t len)
 	return 0;
 }
 
-int upload_cut(struct mount *m, struct upload *u, uint64_t len)
+/* The first `len` of the bytes, to be changed. */
+static int take_back(struct mount *m, struct upload *u, size_t len)
 {
+	struct span from;
 	int r;
 
 	if (u->is_lent)
 		return EBUSY;
-	r = len > METAINFO_MAX_BYTES ? EFBIG : make_room(m, u, (size_t)len);
+	if (u->mi == NULL)
+		return 0;
+	from = u->mi->file;
+	if (len > from.len)
+		len = from.len;
+	r = make_room(m, u, len);
+	if (r != 0)
+		return r;
+	if (len > 0)
+		memcpy(u->data, from.ptr, len);
+	u->len = len;
+	metainfo_free(u->mi);
+	u->mi = NULL;
+	return 0;
+}
+
+int upload_cut(struct mount *m, struct upload *u, uint64_t len)
+{
+	int r = len > METAINFO_MAX_BYTES ? EFBIG : take_back(m, u, (size_t)len);
+
+	if (r == 0)
+		r = make_room(m, u, (size_t)len);
 	if (r != 0)
 		return r;
 	if (len > u->len)
@@ -211,15 +239,14 @@ int upload_cut(struct mount *m, struct upload *u, uint64_t len)
 int upload_write(struct mount *m, struct upload *u, const char *data,
 		 size_t len, uint64_t off)
 {
-	int r = 0;
+	int r;
 
 	if (len == 0)
 		return 0;
-	if (u->is_lent)
-		return EBUSY;
 	if (off > METAINFO_MAX_BYTES || len > METAINFO_MAX_BYTES - off)
 		return EFBIG;
-	if (off > u->len)
+	r = take_back(m, u, SIZE_MAX);
+	if (r == 0 && off > u->len)
 		r = upload_cut(m, u, off);
 	if (r == 0)
 		r = make_room(m, u, (size_t)off + len);
@@ -234,7 +261,7 @@ int upload_write(struct mount *m, struct upload *u, const char *data,
 
 struct span upload_bytes(const struct upload *u)
 {
-	return span_of(u->data, u->len);
+	return u->mi != NULL ? u->mi->file : span_of(u->data, u->len);
 }
 
 bool upload_is_lent(const struct upload *u)
@@ -244,23 +271,35 @@ bool upload_is_lent(const struct upload *u)
 
 uint8_t *upload_lend(struct upload *u, size_t *len)
 {
-	uint8_t *data = u->data;
+	uint8_t *data;
 
+	assert(!u->is_lent && u->mi == NULL);
+	/* Whoever keeps them has no use for room to grow. */
+	data = u->len > 0 ? mem_grow(u->data, u->len, 1) : NULL;
+	if (data != NULL) {
+		u->m->uploads.bytes -= u->room - u->len;
+		u->room = u->len;
+	} else {
+		data = u->data;
+	}
 	u->is_lent = true;
 	u->data = NULL;
 	*len = u->len;
 	return data;
 }
 
-void upload_give_back(struct upload *u, uint8_t *data TAKES)
+void upload_give_back(struct upload *u, uint8_t *data TAKES,
+		      struct metainfo *mi TAKES)
 {
 	u->is_lent = false;
 	u->data = data;
+	u->mi = mi;
 	if (data != NULL)
 		return;
 	u->m->uploads.bytes -= u->room;
 	u->room = 0;
-	u->len = 0;
+	if (mi == NULL)
+		u->len = 0;
 }
 
 bool upload_is_due(const struct upload *u)

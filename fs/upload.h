@@ -20,6 +20,7 @@
 #include "core/queue.h"
 #include "core/span.h"
 
+struct metainfo;
 struct mount;
 struct upload;
 
@@ -57,12 +58,15 @@ int upload_write(struct mount *m, struct upload *u, const char *data,
 int upload_cut(struct mount *m, struct upload *u, uint64_t len);
 struct span upload_bytes(const struct upload *u);
 
-/* upload_lend — its bytes to who looks at them; upload_give_back — after that.
- * Between them whoever wants to read or change them gets EBUSY. What is being
- * closed may be long: it is not copied. NULL: nothing is left of it. */
+/* upload_lend — its bytes to who looks at them; upload_give_back — after that:
+ * the same, or a metainfo that has them now, from which they are read until
+ * somebody writes. Between them whoever wants to read or change them gets
+ * EBUSY. What is being closed may be long: it is not copied. Neither: nothing
+ * is left of it. */
 uint8_t *upload_lend(struct upload *u, size_t *len);
 bool upload_is_lent(const struct upload *u);
-void upload_give_back(struct upload *u, uint8_t *data TAKES);
+void upload_give_back(struct upload *u, uint8_t *data TAKES,
+		      struct metainfo *mi TAKES);
 
 /* upload_is_due — it is called NAME.torrent, and has changed since it was
  * taken last. upload_taken — now. upload_added — it was a torrent: then its

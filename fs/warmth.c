@@ -44,7 +44,6 @@ struct warmth_read {
 	LIST_ENTRY(warmth_read) link;
 	struct mount *m;	   /* NULL: the mount is over */
 	struct warmth_parse parse; /* .base: whose; it may be gone by then */
-	uint8_t bytes[];
 };
 
 /* One that was AWAKE: until the engine has let go of it, it cannot be again. */
@@ -322,6 +321,12 @@ static int take(struct mount *m, struct shown *s, struct warmth_parse *p)
 	return EIO;
 }
 
+static void read_free(struct warmth_read *rd)
+{
+	warmth_parse_fini(&rd->parse);
+	mem_free(rd);
+}
+
 /* It is there, or will not be: those who wait come again. */
 static void finish(struct warmth_read *rd, int err)
 {
@@ -338,8 +343,7 @@ static void finish(struct warmth_read *rd, int err)
 		if (s->is_wanted && err == 0)
 			(void)warmth_wake(m, s);
 	}
-	warmth_parse_fini(&rd->parse);
-	mem_free(rd);
+	read_free(rd);
 	again_all(m);
 	s = roster_by_base(&m->roster, base);
 	if (s != NULL)
@@ -351,12 +355,10 @@ static void on_parsed(struct job *job)
 	struct warmth_read *rd =
 		CONTAINER_OF(job, struct warmth_read, parse.job);
 
-	if (rd->m != NULL) {
+	if (rd->m != NULL)
 		finish(rd, 0);
-		return;
-	}
-	warmth_parse_fini(&rd->parse);
-	mem_free(rd);
+	else
+		read_free(rd);
 }
 
 static bool is_long(const struct mount *m, const struct warmth_read *rd)
@@ -370,7 +372,7 @@ static void on_read(void *arg, int err, const struct record *r)
 	struct mount *m = rd->m;
 
 	if (m == NULL) {
-		mem_free(rd);
+		read_free(rd);
 		return;
 	}
 	if (err == 0 && is_long(m, rd)) {
@@ -389,9 +391,9 @@ static void on_read(void *arg, int err, const struct record *r)
 static int read_now(struct mount *m, struct shown *s, struct warmth_read *rd,
 		    const struct record *rec)
 {
-	int err = is_long(m, rd)
-			  ? EAGAIN
-			  : m->keeper->read_now(m->keeper->ctx, rec, rd->bytes);
+	int err = is_long(m, rd) ? EAGAIN
+				 : m->keeper->read_now(m->keeper->ctx, rec,
+						       rd->parse.bytes);
 
 	if (err == EIO)
 		log_err("what is remembered of %.200s is not there", s->name);
@@ -403,22 +405,27 @@ static int read_now(struct mount *m, struct shown *s, struct warmth_read *rd,
 
 static int begin_read(struct mount *m, struct shown *s)
 {
-	struct warmth_read *rd = mem_alloc(sizeof(*rd) + s->source_len);
+	struct warmth_read *rd = mem_new(struct warmth_read);
 	struct record rec;
 	int err;
 
 	if (rd == NULL)
 		return ENOMEM;
 	rd->m = m;
-	rd->parse = (struct warmth_parse){
-		.bytes = rd->bytes, .len = s->source_len, .base = s->base};
+	rd->parse = (struct warmth_parse){.bytes = mem_alloc(s->source_len),
+					  .len = s->source_len,
+					  .base = s->base};
+	if (rd->parse.bytes == NULL) {
+		read_free(rd);
+		return ENOMEM;
+	}
 	roster_record(s, &rec);
 	err = read_now(m, s, rd, &rec);
 	if (err == EAGAIN)
-		err = m->keeper->read(m->keeper->ctx, &rec, rd->bytes, on_read,
-				      rd);
+		err = m->keeper->read(m->keeper->ctx, &rec, rd->parse.bytes,
+				      on_read, rd);
 	if (err != 0 || s->mi != NULL) {
-		mem_free(rd);
+		read_free(rd);
 		return err;
 	}
 	s->is_read = true;

@@ -13,8 +13,8 @@ void warmth_parse(struct warmth_parse *p, struct hasher *hasher)
 {
 	p->tree = NULL;
 	p->err = p->mi != NULL ? 0
-			       : metainfo_parse_file(p->bytes, p->len, hasher,
-						     &p->mi, &p->why);
+			       : metainfo_make(&p->bytes, p->len, hasher,
+					       &p->mi, &p->why);
 	if (p->err == 0 && p->base != 0 && inode_base(&p->mi->id) != p->base) {
 		p->err = EBADMSG;
 		(void)snprintf(p->why.text, sizeof(p->why.text),
@@ -26,8 +26,10 @@ void warmth_parse(struct warmth_parse *p, struct hasher *hasher)
 			(void)snprintf(p->why.text, sizeof(p->why.text),
 				       "it has too many files");
 	}
-	if (p->err != 0)
-		warmth_parse_fini(p);
+	if (p->err == 0 || p->mi == NULL)
+		return;
+	p->bytes = metainfo_unmake(p->mi);
+	p->mi = NULL;
 }
 
 void warmth_job_parse(struct job *job, struct worker_env *env)
@@ -40,6 +42,8 @@ void warmth_parse_fini(struct warmth_parse *p)
 {
 	tree_free(p->tree);
 	metainfo_free(p->mi);
+	mem_free(p->bytes);
 	p->tree = NULL;
 	p->mi = NULL;
+	p->bytes = NULL;
 }

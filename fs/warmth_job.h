@@ -11,7 +11,7 @@ struct tree;
 struct warmth_parse {
 	struct job job;
 	/* set before hand-over */
-	const uint8_t *bytes; /* lent */
+	uint8_t *bytes; /* of the metainfo's, if it is a torrent's */
 	size_t len;
 	uint64_t base; /* whose they must be (inode.h); 0: anybody's */
 	/* what came of it: 0, EBADMSG, EFBIG, E2BIG or ENOMEM */
@@ -26,7 +26,7 @@ void warmth_parse(struct warmth_parse *p, struct hasher *hasher);
 
 void warmth_job_parse(struct job *job, struct worker_env *env);
 
-/* warmth_parse_fini — what came of it and nobody took. */
+/* warmth_parse_fini — what came of it, or is left of it, and nobody took. */
 void warmth_parse_fini(struct warmth_parse *p);
 
 #endif

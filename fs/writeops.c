@@ -195,8 +195,12 @@ static void on_added(void *arg, int err, const char *text)
 	struct writeop *w = arg;
 	struct upload *u = upload_by_number(w->m, w->upload);
 
-	if (u != NULL)
-		upload_give_back(u, library_op_take_raw(w->op));
+	struct library_bytes b;
+
+	if (u != NULL) {
+		b = library_op_take(w->op);
+		upload_give_back(u, b.raw, b.mi);
+	}
 	if (u != NULL && (err == 0 || err == EEXIST))
 		upload_added(u);
 	if (u != NULL)
@@ -221,7 +225,7 @@ static void take(struct mount *m, fuse_req_t req, struct upload *u)
 	if (r == 0)
 		return;
 	if (w != NULL) {
-		upload_give_back(u, NULL); /* it is freed */
+		upload_give_back(u, NULL, NULL); /* it is freed */
 		(void)finish(w);
 	}
 	upload_close(m, u);

@@ -46,6 +46,13 @@ struct shelf {
 		struct record rec;
 	} reads[READS_MAX]; /* under way */
 	struct job *job;    /* likewise */
+	bool keeps_late;    /* what is to be kept waits, with its source lent */
+	struct {
+		struct record rec;
+		struct span source;
+		keeper_fn *done;
+		void *arg;
+	} late;
 	struct keeper keeper;
 };
 
@@ -93,9 +100,18 @@ static int shelf_each_held(void *ctx, keeper_held_fn *fn, void *arg)
 static int shelf_keep(void *ctx, const struct record *r, struct span source,
 		      keeper_fn *done, void *arg)
 {
-	(void)ctx;
+	struct shelf *sh = ctx;
+
 	assert_true(source.len > 0);
-	done(arg, 0, r);
+	if (!sh->keeps_late) {
+		done(arg, 0, r);
+		return 0;
+	}
+	assert_null(sh->late.done);
+	sh->late.rec = *r;
+	sh->late.source = source;
+	sh->late.done = done;
+	sh->late.arg = arg;
 	return 0;
 }
 
@@ -169,6 +185,19 @@ static void disk_answers(struct fixture *f)
 	done(arg, sh->err, &rec);
 }
 
+/* It is on disk, or will not be; its source was there until now. */
+static void ledger_answers(struct fixture *f, const struct buf *source, int err)
+{
+	struct shelf *sh = &f->shelf;
+	keeper_fn *done = sh->late.done;
+
+	assert_non_null(done);
+	assert_int_equal(sh->late.source.len, source->len);
+	assert_memory_equal(sh->late.source.ptr, source->data, source->len);
+	sh->late.done = NULL;
+	done(sh->late.arg, err, &sh->late.rec);
+}
+
 /* A real .torrent with the files "dir/a" and "b"; `n_pieces` make it long. */
 static void make_source(struct source *s, unsigned number, unsigned n_pieces)
 {
@@ -238,7 +267,8 @@ static void begin(struct fixture *f)
 
 static void end(struct fixture *f)
 {
-	kernel_free(f->k);
+	if (f->k != NULL)
+		kernel_free(f->k);
 	while (f->shelf.n_reads > 0)
 		disk_answers(f); /* too late: nobody may mind */
 	if (f->shelf.job != NULL)
@@ -418,6 +448,187 @@ static void adding_what_is_long_holds_nobody_up(void **state)
 	buf_fini(&s.raw);
 	end(f);
 	assert_int_equal(first.n, 0);
+}
+
+/* ---- one that is copied in ---- */
+
+struct copied {
+	struct fixture *f;
+	uint64_t node, fh;
+};
+
+static int create(struct copied *c, struct fixture *f, const char *name)
+{
+	const struct fuse_create_in in = {.flags = O_RDWR, .mode = 0100644};
+	const struct fuse_entry_out *e = (const void *)f->k->data;
+	const struct fuse_open_out *o;
+	uint64_t u = kernel_send(f->k, FUSE_CREATE, INODE_ROOT, &in, sizeof(in),
+				 name);
+
+	kernel_wait(f->k, u);
+	o = (const void *)(f->k->data + sizeof(*e));
+	*c = (struct copied){f, e->nodeid, o->fh};
+	return f->k->err;
+}
+
+static int put(struct copied *c, const void *bytes, size_t len, uint64_t off)
+{
+	struct fuse_write_in in = {
+		.fh = c->fh, .offset = off, .size = (uint32_t)len};
+	struct buf all = {0};
+	uint64_t u;
+
+	buf_add(&all, &in, sizeof(in));
+	buf_add(&all, bytes, len);
+	assert_int_equal(buf_err(&all), 0);
+	u = kernel_send(c->f->k, FUSE_WRITE, c->node, all.data, all.len, NULL);
+	buf_fini(&all);
+	kernel_wait(c->f->k, u);
+	return c->f->k->err;
+}
+
+static int cut(struct copied *c, uint64_t len)
+{
+	const struct fuse_setattr_in in = {.valid = FATTR_SIZE, .size = len};
+	uint64_t u = kernel_send(c->f->k, FUSE_SETATTR, c->node, &in,
+				 sizeof(in), NULL);
+
+	kernel_wait(c->f->k, u);
+	return c->f->k->err;
+}
+
+static int get(struct copied *c)
+{
+	kernel_wait(c->f->k,
+		    kernel_read_start(c->f->k, c->node, c->fh, 0, 4096));
+	return c->f->k->err;
+}
+
+/* Its close; the answer may have to wait. */
+static uint64_t flush(struct copied *c)
+{
+	const struct fuse_flush_in in = {.fh = c->fh};
+	uint64_t u = kernel_send(c->f->k, FUSE_FLUSH, c->node, &in, sizeof(in),
+				 NULL);
+
+	kernel_turn(c->f->k);
+	return u;
+}
+
+static void assert_busy(struct copied *c)
+{
+	assert_int_equal(get(c), EBUSY);
+	assert_int_equal(put(c, "x", 1, 0), EBUSY);
+	assert_int_equal(cut(c, 3), EBUSY);
+}
+
+static void assert_has(struct copied *c, const struct buf *raw)
+{
+	assert_int_equal(get(c), 0);
+	assert_int_equal(c->f->k->len, raw->len);
+	assert_memory_equal(c->f->k->data, raw->data, raw->len);
+}
+
+/* While its bytes are looked at by a worker, and while they are written down,
+ * who reads or changes them is told to wait; what was refused has all its bytes
+ * and can be written on, until it is a torrent. */
+static void what_is_being_added_is_busy(void **state)
+{
+	struct fixture *f = make_many();
+	struct copied c;
+	struct source s;
+	uint64_t u;
+
+	begin(f);
+	f->m->warmth.now_max = 0;
+	f->shelf.keeps_late = true;
+	make_source(&s, 5000, 4);
+	assert_int_equal(create(&c, f, "x.torrent"), 0);
+	assert_int_equal(put(&c, s.raw.data, s.raw.len - 1, 0), 0);
+	u = flush(&c);
+	assert_busy(&c);
+	worker_answers(f);
+	kernel_wait(f->k, u);
+	assert_int_equal(f->k->err, EINVAL);
+	s.raw.len--;
+	assert_has(&c, &s.raw);
+	s.raw.len++;
+
+	assert_int_equal(put(&c, "e", 1, s.raw.len - 1), 0);
+	u = flush(&c);
+	assert_busy(&c);
+	worker_answers(f);
+	assert_busy(&c);
+	assert_false(kernel_poll(f->k, u));
+	ledger_answers(f, &s.raw, 0);
+	kernel_wait(f->k, u);
+	assert_int_equal(f->k->err, 0);
+	assert_int_equal(f->m->roster.n, MANY + 1);
+	assert_int_equal(f->m->uploads.bytes, 0); /* they are the torrent's */
+	assert_has(&c, &s.raw);
+	buf_fini(&s.raw);
+	end(f);
+}
+
+/* What cannot be written down is no torrent of the mount, and has its bytes
+ * all the same; who writes on has his own, and what was added keeps its. */
+static void what_could_not_be_kept_has_its_bytes(void **state)
+{
+	struct fixture *f = make_many();
+	struct copied c;
+	struct source s;
+	struct shown *shown;
+	uint64_t u;
+
+	begin(f);
+	f->m->warmth.now_max = 0;
+	f->shelf.keeps_late = true;
+	make_source(&s, 5000, 4);
+	assert_int_equal(create(&c, f, "x.torrent"), 0);
+	assert_int_equal(put(&c, s.raw.data, s.raw.len, 0), 0);
+	u = flush(&c);
+	worker_answers(f);
+	ledger_answers(f, &s.raw, ENOSPC);
+	kernel_wait(f->k, u);
+	assert_int_equal(f->k->err, ENOSPC);
+	assert_int_equal(f->m->roster.n, MANY);
+	assert_has(&c, &s.raw);
+
+	assert_int_equal(put(&c, s.raw.data, 1, 0), 0);
+	assert_has(&c, &s.raw);
+	u = flush(&c);
+	worker_answers(f);
+	ledger_answers(f, &s.raw, 0);
+	kernel_wait(f->k, u);
+	assert_int_equal(f->k->err, 0);
+	assert_int_equal(put(&c, "x", 1, 0), 0);
+	shown = shown_at(f, MANY);
+	assert_int_equal(shown->mi->file.len, s.raw.len);
+	assert_memory_equal(shown->mi->file.ptr, s.raw.data, s.raw.len);
+	assert_int_equal(cut(&c, 0), 0);
+	assert_int_equal(get(&c), 0);
+	assert_int_equal(f->k->len, 0);
+	buf_fini(&s.raw);
+	end(f);
+}
+
+/* The mount ends while a source is written down: it is there until then. */
+static void the_end_while_it_is_kept(void **state)
+{
+	struct fixture *f = make_many();
+	struct told told;
+	struct source s;
+
+	begin(f);
+	f->shelf.keeps_late = true;
+	make_source(&s, 5000, 4);
+	add(f, s.raw.data, s.raw.len, &told);
+	kernel_free(f->k);
+	ledger_answers(f, &s.raw, 0);
+	assert_int_equal(told.n, 0);
+	buf_fini(&s.raw);
+	f->k = NULL;
+	end(f);
 }
 
 /* A disk that fails is EIO to all who wait; who comes later tries again. */
@@ -661,6 +872,9 @@ int main(void)
 		cmocka_unit_test(who_waits_shares_a_read),
 		cmocka_unit_test(long_metadata_holds_nobody_up),
 		cmocka_unit_test(adding_what_is_long_holds_nobody_up),
+		cmocka_unit_test(what_is_being_added_is_busy),
+		cmocka_unit_test(what_could_not_be_kept_has_its_bytes),
+		cmocka_unit_test(the_end_while_it_is_kept),
 		cmocka_unit_test(a_failed_read_is_not_for_good),
 		cmocka_unit_test(damaged_metadata_is_an_error),
 		cmocka_unit_test(removed_while_it_is_read),

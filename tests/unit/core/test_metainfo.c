@@ -890,7 +890,9 @@ static void takes_what_it_is_made_of(void **state)
 	held = metainfo_hold(mi);
 	metainfo_free(mi);
 	assert_memory_equal(held->file.ptr, fx->bytes, fx->len);
-	metainfo_free(held);
+	given = metainfo_unmake(held);
+	assert_ptr_equal(given, bytes);
+	mem_free(given);
 	assert_int_equal(mem_in_use_bytes(), before);
 }
 

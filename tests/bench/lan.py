@@ -56,6 +56,7 @@ class Bench:
         self.torrent = make_torrent(path, piece=bytes_of(piece),
                                     file=lab.path(f"{piece}.torrent"))
         self.store = lab.fresh_dir("seed-store")
+        self.warm = None
 
     def fill(self):
         """The mount's store, once, from libtorrent."""
@@ -67,7 +68,7 @@ class Bench:
         source.stop()
 
     def one(self, seed, leecher):
-        prewarm(2 * self.torrent.size)
+        self.warm = prewarm(3 * self.torrent.size)
         seed = SEEDS[seed](self)
         into = self.lab.fresh_dir("leech")
         try:
@@ -87,6 +88,7 @@ def shoalfs(bench, seed, into):
                   options=[f"peer={seed.address}"])
     try:
         path = content_path(mount, bench.torrent)
+        bench.warm.close()
         before, began = cpu_seconds(mount.proc.pid), time.monotonic()
         dd(path)
         return (time.monotonic() - began,
@@ -99,6 +101,7 @@ def libtorrent(bench, seed, into):
     peer = start_leech(bench.leech, bench.torrent, into, "--sequential",
                        "--no-tracker", "--plain")
     try:
+        bench.warm.close()
         before = cpu_seconds(peer.proc.pid)
         peer.ask(f"peer {seed.address}")
         first = peer.wait("down", SECONDS)

@@ -125,6 +125,7 @@ def shoalfs(bench, seed):
         with contextlib.closing(Control(mount)) as control:
             until(lambda: control.torrent()["seeds"], 10, "connected")
             watch = bench.perf(mount.daemon())
+            bench.warm.close()
             cpu = cpu_seconds(mount.proc.pid)
             began = time.monotonic()
             control.ask(verb="pin", path=below)
@@ -146,6 +147,7 @@ def shoalfs(bench, seed):
 
 def libtorrent(bench, seed):
     into = bench.lab.fresh_dir("leech")
+    bench.warm.close()
     peer = start_leech(bench.leech, bench.torrent, into, "--no-tracker",
                        "--peer", seed.address)
     try:
@@ -167,7 +169,8 @@ LEECHERS = {"shoalfs": shoalfs, "libtorrent": libtorrent}
 
 class Bench:
     def __init__(self, lab, options):
-        self.lab, self.options, self.torrent = lab, options, None
+        self.lab, self.options = lab, options
+        self.torrent = self.warm = None
         self.seed, self.leech = lab.hosts("seed", "leech")
         lab.link(self.seed, self.leech)
         self.path = write_blob(lab.path("content", "pin.bin"), options.size, 1)
@@ -187,7 +190,7 @@ class Bench:
                                  self.options.perf, "-p", str(pid)])
 
     def one(self, seed, leecher):
-        prewarm(min(2 * self.options.size, 2 << 30))
+        self.warm = prewarm(min(2 * self.options.size, 2 << 30))
         seed = SEEDS[seed](self)
         try:
             before = cpu_seconds(seed.proc.pid)

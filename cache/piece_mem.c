@@ -146,13 +146,17 @@ int piece_mem_count(struct piece_mem *pm, struct pieces *ps, uint64_t bytes)
 }
 
 /* As many of the longest as all workers can have under way, and one more. */
-int piece_mem_may_begin(struct piece_mem *pm, struct pieces *ps, uint32_t bytes)
+bool piece_mem_may_begin(struct piece_mem *pm, struct pieces *ps,
+			 uint32_t bytes)
 {
 	uint64_t most = (uint64_t)QUEUE_PIECES * bytes;
 
 	if (most < QUEUE_BYTES)
 		most = QUEUE_BYTES;
-	return pm->queued_bytes < most ? 0 : starve(pm, ps);
+	if (pm->queued_bytes < most)
+		return true;
+	starve(pm, ps);
+	return false;
 }
 
 void piece_mem_queue(struct slot *s)

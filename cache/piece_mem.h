@@ -4,6 +4,7 @@
 #ifndef SHOAL_CACHE_PIECE_MEM_H
 #define SHOAL_CACHE_PIECE_MEM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct piece_mem;
@@ -21,11 +22,11 @@ int piece_mem_count(struct piece_mem *pm, struct pieces *ps, uint64_t bytes);
 void piece_mem_force(struct piece_mem *pm, struct pieces *ps, uint64_t bytes);
 void piece_mem_uncount(struct piece_mem *pm, struct pieces *ps, uint64_t bytes);
 
-/* piece_mem_may_begin — 0, or EAGAIN as piece_mem_count: the workers are behind
- * with what is full. piece_mem_queue — they have the slot's blk, too; _unqueue:
- * not any more, if they had. */
-int piece_mem_may_begin(struct piece_mem *pm, struct pieces *ps,
-			uint32_t bytes);
+/* piece_mem_may_begin — false: the workers are behind with what is full; the
+ * pieces are starved then. piece_mem_queue — they have the slot's blk, too;
+ * _unqueue: not any more, if they had. */
+bool piece_mem_may_begin(struct piece_mem *pm, struct pieces *ps,
+			 uint32_t bytes);
 void piece_mem_queue(struct slot *s);
 void piece_mem_unqueue(struct slot *s);
 

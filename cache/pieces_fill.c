@@ -65,12 +65,8 @@ static int make_whole(struct slot *s)
 {
 	struct piece_mem *pm = s->ps->cfg.mem;
 	uint32_t len = metainfo_body_bytes(s->ps->cfg.mi, s->ix);
-	int err = 0;
+	int err = piece_mem_count(pm, s->ps, len);
 
-	if (!pieces_is_waited(s->ps, s->ix))
-		err = piece_mem_may_begin(pm, s->ps, len);
-	if (err == 0)
-		err = piece_mem_count(pm, s->ps, len);
 	if (err != 0)
 		return err;
 	s->blk = blk_new(pm->pool, len);
@@ -84,6 +80,15 @@ static int make_whole(struct slot *s)
 
 static const struct stage_ops stage_ops;
 static void judge(struct slot *s);
+
+bool pieces_may_begin(struct pieces *ps, uint32_t ix)
+{
+	ASSERT_LOOP(ps->cfg.loop);
+	pieces_check_piece(ps, ix);
+	return pieces_is_waited(ps, ix) || is_for_stage(ps, ix) ||
+	       piece_mem_may_begin(ps->cfg.mem, ps,
+				   metainfo_body_bytes(ps->cfg.mi, ix));
+}
 
 int pieces_begin(struct pieces *ps, uint32_t ix)
 {

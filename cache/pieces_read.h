@@ -37,6 +37,11 @@ void piece_mem_free(struct piece_mem *pm);
 uint64_t piece_mem_unverified_bytes(const struct piece_mem *pm);
 uint64_t piece_mem_recent_bytes(const struct piece_mem *pm);
 
+/* pieces_may_begin — to be asked before anything is made ready for a piece.
+ * False: more pieces are full than the workers can hash and write, and no
+ * reader waits for this one; on_room will come. */
+bool pieces_may_begin(struct pieces *ps, uint32_t ix);
+
 /* ---- waiting and reading ---- */
 
 /* A wait for one piece, or for `len` bytes from `at` on in it (0: for all of

@@ -79,9 +79,13 @@ static uint64_t wanted_us(const struct intake *in, uint32_t piece_ix)
 		end < n ? (end - first) * WIRE_BLOCK_BYTES : body - at, false);
 }
 
-bool intake_may_begin(struct intake *in, uint32_t piece_ix)
+enum picker_begin intake_may_begin(struct intake *in, uint32_t piece_ix)
 {
-	return !is_worth(in, piece_ix, wanted_us(in, piece_ix));
+	if (!pieces_may_begin(in->sw->t->ps, piece_ix))
+		return PICKER_BEGIN_NONE;
+	return is_worth(in, piece_ix, wanted_us(in, piece_ix))
+		       ? PICKER_BEGIN_NOT
+		       : PICKER_BEGIN;
 }
 
 uint64_t intake_look_us(const struct intake *in, uint64_t now_us)

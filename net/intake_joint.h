@@ -13,7 +13,7 @@ struct intake_piece;
 struct wire_block;
 
 /* intake_may_begin — picker_begin_fn's work. */
-bool intake_may_begin(struct intake *in, uint32_t piece_ix);
+enum picker_begin intake_may_begin(struct intake *in, uint32_t piece_ix);
 
 /* intake_look_us — when to look again at what was held back in this pass;
  * UINT64_MAX: nothing was. */

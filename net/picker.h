@@ -53,8 +53,9 @@ typedef uint32_t picker_segment_fn(void *arg, uint32_t piece_ix);
 /* The length in bytes of a piece. */
 typedef uint32_t picker_len_fn(void *arg, uint32_t piece_ix);
 
-/* May the piece be begun now? False: others bring it (net/intake_joint.c). */
-typedef bool picker_begin_fn(void *arg, uint32_t piece_ix);
+/* May it be begun now? _NOT: others bring it; _NONE: nor any but the urgent. */
+enum picker_begin { PICKER_BEGIN, PICKER_BEGIN_NOT, PICKER_BEGIN_NONE };
+typedef enum picker_begin picker_begin_fn(void *arg, uint32_t piece_ix);
 
 /* A free block is about to be asked for. */
 enum picker_fill {

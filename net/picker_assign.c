@@ -117,9 +117,19 @@ static unsigned choose(struct pick_pass *ps, uint32_t len, enum want_class c,
 	return picker_choose_any(ps, len, us);
 }
 
-bool picker_may_begin(const struct picker *p, uint32_t piece_ix)
+bool picker_may_begin(struct pick_pass *ps, uint32_t ix, enum want_class c)
 {
-	return p->cfg.begin == NULL || p->cfg.begin(p->cfg.arg, piece_ix);
+	const struct picker_cfg *cfg = &ps->p->cfg;
+	enum picker_begin may;
+
+	if (cfg->begin == NULL)
+		return true;
+	if (ps->begins_none && c != WANT_URGENT)
+		return false;
+	may = cfg->begin(cfg->arg, ix);
+	if (may == PICKER_BEGIN_NONE)
+		ps->begins_none = true;
+	return may == PICKER_BEGIN;
 }
 
 static void ask_free_part(struct pick_pass *ps, struct pick_piece *pp,
@@ -359,7 +369,7 @@ static void assign_class(struct pick_pass *ps, enum want_class c)
 		    (c == WANT_WINDOW && ps->room == 0))
 			break;
 		if ((c < pp->class && pp->parts == &pp->whole) ||
-		    (!pp->blocks && !picker_may_begin(ps->p, pp->ix)))
+		    (!pp->blocks && !picker_may_begin(ps, pp->ix, pp->class)))
 			continue;
 		if (picker_free_as(pp, c) < pp->n_blocks ||
 		    (pp->n_asked > 0 &&

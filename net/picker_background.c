@@ -43,7 +43,8 @@ static uint32_t any_new(struct pick_pass *ps)
 		if (ix == UINT32_MAX)
 			continue;
 		picker_find_candidates(ps, ix);
-		if (somebody_takes_it(ps) && picker_may_begin(ps->p, ix))
+		if (somebody_takes_it(ps) &&
+		    picker_may_begin(ps, ix, WANT_BACKGROUND))
 			return ix;
 	}
 	return UINT32_MAX;
@@ -63,8 +64,11 @@ static uint32_t next_new(struct pick_pass *ps, uint32_t *at, uint32_t level)
 		if (rarity_level(rare, ix) >= level)
 			return UINT32_MAX;
 		picker_find_candidates(ps, ix);
-		if (somebody_takes_it(ps) && picker_may_begin(ps->p, ix))
+		if (somebody_takes_it(ps) &&
+		    picker_may_begin(ps, ix, WANT_BACKGROUND))
 			return ix;
+		if (ps->begins_none)
+			return UINT32_MAX;
 	}
 	return level == UINT32_MAX && *at < rarity_count(rare) ? any_new(ps)
 							       : UINT32_MAX;
@@ -161,7 +165,7 @@ static void ask_rarest(struct pick_pass *ps)
 	uint32_t at = 0, ix;
 
 	while (ps->n < ps->max && ps->room > 0) {
-		may_begin = may_begin && n_half < half_max;
+		may_begin = may_begin && n_half < half_max && !ps->begins_none;
 		ix = may_begin ? next_new(ps, &at, pp ? pp->level : UINT32_MAX)
 			       : UINT32_MAX;
 		if (ix != UINT32_MAX) {

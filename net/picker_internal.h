@@ -109,9 +109,7 @@ static inline bool picker_segment_is_hot(const struct pick_segment *seg)
 	return seg->is_open && seg->n_free + seg->n_asked > 0;
 }
 
-/* picker_may_begin — is it open, or may it be? picker_fill — need free block
- * `i` not be asked for, now? */
-bool picker_may_begin(const struct picker *p, uint32_t piece_ix);
+/* picker_fill — need free block `i` not be asked for, now? */
 bool picker_fill(struct picker *p, struct pick_piece *pp, uint32_t i);
 
 /* picker_comes_before — the order of the list of wanted pieces. */
@@ -163,6 +161,7 @@ struct pick_pass {
 	unsigned n_doubtful; /* peers on whose word nothing is left waiting */
 	struct pick *out;
 	unsigned n, max;
+	bool begins_none; /* but what is urgent */
 	/* Peers that may deliver the piece at hand, and what earlier urgent
 	 * blocks that wait for a peer's window will add to its queue. */
 	unsigned cand[PICKER_CANDIDATES_MAX];
@@ -172,6 +171,9 @@ struct pick_pass {
 	bool is_anyone_proven; /* be he doubtful just now */
 	uint64_t waiting_bytes[PICKER_CANDIDATES_MAX]; /* by peer */
 };
+
+/* picker_may_begin — may the piece be opened, which is not open? */
+bool picker_may_begin(struct pick_pass *ps, uint32_t ix, enum want_class c);
 
 /* picker_count_peers — what is told of all of them, at a pass's begin. */
 void picker_count_peers(struct pick_pass *ps);

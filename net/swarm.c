@@ -189,7 +189,7 @@ static bool open_segment(void *arg, uint32_t piece_ix, uint32_t at_bytes)
 	return intake_open(sw->intake, piece_ix, at_bytes);
 }
 
-static bool may_begin(void *arg, uint32_t piece_ix)
+static enum picker_begin may_begin(void *arg, uint32_t piece_ix)
 {
 	struct swarm *sw = arg;
 

@@ -26,6 +26,9 @@ struct fixture {
 	uint32_t at_hand;   /* … the first blocks of which are there */
 	unsigned n_at_hand;
 	bool others_bring_it; /* these are not at hand, but come */
+	bool is_behind;	      /* no piece may begin but … */
+	uint32_t waited;
+	unsigned n_begin_asked;
 };
 
 static bool fix_open(void *arg, uint32_t ix, uint32_t at)
@@ -40,11 +43,14 @@ static bool fix_open(void *arg, uint32_t ix, uint32_t at)
 	return true;
 }
 
-static bool fix_begin(void *arg, uint32_t ix)
+static enum picker_begin fix_begin(void *arg, uint32_t ix)
 {
-	const struct fixture *f = arg;
+	struct fixture *f = arg;
 
-	return ix != f->elsewhere;
+	f->n_begin_asked++;
+	if (f->is_behind && ix != f->waited)
+		return PICKER_BEGIN_NONE;
+	return ix != f->elsewhere ? PICKER_BEGIN : PICKER_BEGIN_NOT;
 }
 
 static enum picker_fill fix_fill(void *arg, const struct wire_block *b)
@@ -192,6 +198,27 @@ static void the_background_passes_over_what_others_bring(void **state)
 	assert_int_equal(n, 2 * BLOCKS + 2);
 	for (unsigned i = 0; i < n; i++)
 		assert_int_not_equal(f->out[i].block.piece_ix, 1);
+}
+
+/* Each would only be told the same. */
+static void where_none_may_begin_only_what_is_urgent_asks(void **state)
+{
+	struct fixture *f = *state;
+
+	f->is_behind = true;
+	f->waited = 1;
+	assert_int_equal(picker_start_background(f->p, N_PIECES, 1), 0);
+	assert_int_equal(picker_want(f->p, 0, WANT_URGENT, 1), 0);
+	assert_int_equal(picker_want(f->p, 1, WANT_URGENT, 2), 0);
+	assert_int_equal(picker_want(f->p, 2, WANT_WINDOW, 3), 0);
+	assert_int_equal(picker_want(f->p, 3, WANT_BACKGROUND, 0), 0);
+	assert_int_equal(assign(f, 3, 1000), BLOCKS);
+	assert_int_equal(f->out[0].block.piece_ix, 1);
+	assert_int_equal(f->open_left, 99);
+	/* The urgent ones, and in the second go the first of them again. */
+	assert_int_equal(f->n_begin_asked, 2);
+	f->is_behind = false;
+	assert_int_equal(assign(f, 3, 2000), 2 * BLOCKS + 2);
 }
 
 static void what_is_at_hand_is_asked_of_nobody(void **state)
@@ -1125,6 +1152,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 		T(what_others_bring_is_not_begun),
 		T(the_background_passes_over_what_others_bring),
+		T(where_none_may_begin_only_what_is_urgent_asks),
 		T(what_is_at_hand_is_asked_of_nobody),
 		T(what_others_bring_is_left_to_them),
 		T(what_comes_is_known),

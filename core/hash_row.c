@@ -1,18 +1,23 @@
-/* hash_row — from messages to blocks for hash_lanes, and the choice between it
- * and OpenSSL.
+/* hash_row — from messages to blocks for hash_lanes and hash_few, and the
+ * choice between them and OpenSSL.
  *
- * A row costs the same with one message as with sixteen, so few are better
- * hashed one by one: see `pays_from`. */
+ * Sixteen lanes cost the same with one message as with sixteen, so few are
+ * better hashed by twos and threes, or where the processor cannot do that one
+ * by one: see `wide_from`. */
 #include "core/hash_row.h"
 
 #include <assert.h>
 #include <string.h>
 
+#include "core/hash_few.h"
+
 enum { BLOCK = HASH_LANES_BLOCK_BYTES, LENGTH_BYTES = 8 };
 
-/* The fewest messages for which a row wins over the processor's own SHA
- * instructions; measured, DESIGN.md. */
-static const unsigned pays_from[] = {[HASH_SHA1] = 4, [HASH_SHA256] = 8};
+/* The fewest messages for which sixteen lanes win over the processor's own SHA
+ * instructions, as hash_few uses them and as OpenSSL does; from what DESIGN.md
+ * has of each. */
+static const unsigned wide_from_few[] = {[HASH_SHA1] = 7, [HASH_SHA256] = 9};
+static const unsigned wide_from_one[] = {[HASH_SHA1] = 4, [HASH_SHA256] = 8};
 
 static const size_t digest_bytes[] = {
 	[HASH_SHA1] = HASH_SHA1_BYTES, [HASH_SHA256] = HASH_SHA256_BYTES};
@@ -27,7 +32,24 @@ static const uint32_t first_state[][HASH_LANES_WORDS] = {
 
 bool hash_row_pays(enum hash_algo algo, unsigned n)
 {
-	return n >= pays_from[algo] && hash_lanes_can();
+	return hash_few_can() ? n > 1
+			      : n >= wide_from_one[algo] && hash_lanes_can();
+}
+
+static bool is_wide(enum hash_algo algo, unsigned n)
+{
+	return hash_lanes_can() &&
+	       (n >= wide_from_few[algo] || !hash_few_can());
+}
+
+unsigned hash_row_best(enum hash_algo algo, unsigned n)
+{
+	unsigned few = algo == HASH_SHA1 ? (unsigned)HASH_FEW_SHA1
+					 : (unsigned)HASH_FEW_SHA256;
+
+	if (!hash_row_pays(algo, n))
+		return 1;
+	return is_wide(algo, n) || n < few ? n : few;
 }
 
 void hash_row_begin(struct hash_row *row, enum hash_algo algo, unsigned n)
@@ -41,8 +63,32 @@ void hash_row_begin(struct hash_row *row, enum hash_algo algo, unsigned n)
 			row->lanes.state[w][i] = first_state[algo][w];
 }
 
+/* How many of the `n` that are left go at once: the last two rather by
+ * themselves than one of them alone. */
+static unsigned few(enum hash_algo algo, unsigned n)
+{
+	unsigned most = algo == HASH_SHA1 && n != HASH_FEW_SHA1 + 1
+				? (unsigned)HASH_FEW_SHA1
+				: 2;
+
+	return n < most ? n : most;
+}
+
+static void run_few(struct hash_row *row, const uint8_t *const *at,
+		    size_t n_blocks)
+{
+	for (unsigned i = 0, n; i < row->n; i += n) {
+		n = few(row->algo, row->n - i);
+		if (row->algo == HASH_SHA1)
+			hash_few_sha1(&row->lanes, i, n, at + i, n_blocks);
+		else
+			hash_few_sha256(&row->lanes, i, n, at + i, n_blocks);
+	}
+}
+
 /* Lanes beyond the last message do what the first does. */
-static void run(struct hash_row *row, const uint8_t *const *at, size_t n_blocks)
+static void run_wide(struct hash_row *row, const uint8_t *const *at,
+		     size_t n_blocks)
 {
 	const uint8_t *lane[HASH_LANES];
 
@@ -52,6 +98,14 @@ static void run(struct hash_row *row, const uint8_t *const *at, size_t n_blocks)
 		hash_lanes_sha1(&row->lanes, lane, n_blocks);
 	else
 		hash_lanes_sha256(&row->lanes, lane, n_blocks);
+}
+
+static void run(struct hash_row *row, const uint8_t *const *at, size_t n_blocks)
+{
+	if (is_wide(row->algo, row->n))
+		run_wide(row, at, n_blocks);
+	else
+		run_few(row, at, n_blocks);
 }
 
 void hash_row_add(struct hash_row *row, const uint8_t *const *at, size_t len)

@@ -1,5 +1,6 @@
 /* hash_row — messages of one length, hashed side by side: several times as
- * fast as one after the other where the processor has wide vectors, so v2's
+ * fast as one after the other where the processor has wide vectors, and twice
+ * where it has SHA instructions, so v2's
  * leaves always and v1's pieces when several are at hand. Same digests as
  * core/hash.h.
  *
@@ -28,6 +29,10 @@ struct hash_row {
 /* hash_row_pays — are `n` messages (up to HASH_ROW_MAX) done sooner in a row
  * than one by one, on this machine? Where not, there must be no row. */
 bool hash_row_pays(enum hash_algo algo, unsigned n);
+
+/* hash_row_best — how many messages, `n` or fewer, are done at the least cost
+ * each when they go together; 1: none should wait for another. */
+unsigned hash_row_best(enum hash_algo algo, unsigned n);
 
 /* hash_row_begin … hash_row_add … hash_row_end — `n` messages. An add has the
  * next `len` bytes of each; only the last may have a length that is no

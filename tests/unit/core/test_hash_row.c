@@ -141,6 +141,21 @@ static void in_parts(void **state)
 	}
 }
 
+/* Who goes together pays, and is no more than there are. */
+static void the_best_number_pays(void **state)
+{
+	(void)state;
+	for (enum hash_algo a = HASH_SHA1; a <= HASH_SHA256; a++) {
+		for (unsigned n = 1; n <= HASH_ROW_MAX; n++) {
+			unsigned best = hash_row_best(a, n);
+
+			assert_in_range(best, 1, n);
+			assert_true(best == 1 || hash_row_pays(a, best));
+			assert_int_equal(best > 1, hash_row_pays(a, n));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +165,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(random_lengths, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(in_parts, setup, teardown),
+		cmocka_unit_test(the_best_number_pays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

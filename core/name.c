@@ -143,13 +143,28 @@ static void sink_cut(struct sink *s)
 	s->len = stem + n_ext;
 }
 
+/* Nothing to change, and nothing to cut: most names. */
+static bool is_plain(const uint8_t *p, size_t len)
+{
+	if (len > NAME_MAX_BYTES)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (p[i] < 0x20 || p[i] >= 0x7f || p[i] == '/')
+			return false;
+	return true;
+}
+
 void name_clean(const void *raw, size_t len, char out[NAME_BUF_BYTES])
 {
 	const uint8_t *p = raw;
 	struct sink s = {.out = out};
-	size_t used;
+	size_t at = 0, used;
 
-	for (size_t at = 0; at < len; at += used) {
+	if (len > 0 && is_plain(p, len)) {
+		memcpy(out, p, len);
+		s.len = at = len;
+	}
+	for (; at < len; at += used) {
 		uint32_t code = read_code(p + at, len - at, &used);
 
 		if (is_forbidden(code))

@@ -451,6 +451,7 @@ static int open_mount(struct app *a, char why[WHY_BYTES])
 		.umask = o->umask,
 		.debug = o->debug,
 		.no_passthrough = o->no_passthrough,
+		.no_latency = o->no_latency,
 		.read_timeout_ms = o->read_timeout_s * 1000,
 		.lookup_wait_ms = APP_LOOKUP_WAIT_MS,
 		.on_end = app_on_mount_end,

@@ -178,6 +178,13 @@ static int set_no_passthrough(struct options *o, const char *word,
 	return 0;
 }
 
+static int set_no_latency(struct options *o, const char *word,
+			  const char *value)
+{
+	o->no_latency = true;
+	return 0;
+}
+
 static int set_no_sandbox(struct options *o, const char *word,
 			  const char *value)
 {
@@ -291,6 +298,7 @@ static const struct option_row table[] = {
 	{"nopex", TAKES_NOTHING, set_no_pex},
 	{"noseed", TAKES_NOTHING, set_no_seed},
 	{"nopassthrough", TAKES_NOTHING, set_no_passthrough},
+	{"nolatency", TAKES_NOTHING, set_no_latency},
 	{"nosandbox", TAKES_NOTHING, set_no_sandbox},
 	{"seccomp", TAKES_NOTHING, set_seccomp},
 	{"down_limit", TAKES_VALUE, set_down_limit},
@@ -527,6 +535,7 @@ const char *options_help(void)
 	       "                      listen when they tell\n"
 	       "  -o noseed           give nothing to others\n"
 	       "  -o nopassthrough    the kernel reads no file by itself\n"
+	       "  -o nolatency        CPUs may sleep while somebody walks\n"
 	       "  -o nosandbox        the daemon locks nothing away from "
 	       "itself\n"
 	       "  -o seccomp          it also refuses itself system calls "

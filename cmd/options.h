@@ -29,7 +29,7 @@ struct options {
 	unsigned n_peers;
 	bool is_ro; /* nothing is added or removed through the mount */
 	bool no_pex, no_dht, no_seed;
-	bool no_passthrough, no_sandbox, seccomp;
+	bool no_passthrough, no_latency, no_sandbox, seccomp;
 	char *dht_bootstrap[OPTIONS_PEERS_MAX];
 	unsigned n_dht_bootstrap;
 	uint64_t down_Bps, up_Bps; /* 0: no limit */

@@ -250,7 +250,7 @@ int control_text(const struct mount *m, struct buf *out)
 	buf_addf(out, "passthrough %s", passthrough_text(m));
 	if (passthrough_count(m) > 0)
 		buf_addf(out, ", %u files open", passthrough_count(m));
-	buf_addf(out, "\nsandbox %s\n",
+	buf_addf(out, "\nlatency %s\nsandbox %s\n", latency_text(&m->latency),
 		 m->sandbox != NULL ? m->sandbox : "off");
 	engine_traffic(m->engine, NULL, &all);
 	buf_add_str(out, "ever ");

@@ -1,14 +1,14 @@
 /* control_json — what MOUNT/.shoalfs/status.json says to programs.
  *
  * {"version", "mountpoint", "port", "uptime_s", "passthrough",
- * "passthrough_files", "sandbox", "total_down_bytes", "total_up_bytes",
- * "total_waste_bytes": of all torrents, ever, "asleep": how many nobody uses,
- * which are not in "torrents": [{"name", "info_hash", "info_hash_v2", "state",
- * "why", "size_bytes", "held_bytes", "pieces", "pieces_held", "pieces_hashed",
- * "pieces_bad",
- * "down_Bps", "up_Bps", "down_bytes", "up_bytes", "waste_bytes": since it woke
- * up, "total_down_bytes" …: ever, "peers_connected", "seeds", "dialing",
- * "reads_waiting", "pinned_files", "readers": open files, "peers":
+ * "passthrough_files", "latency", "sandbox", "total_down_bytes",
+ * "total_up_bytes", "total_waste_bytes": of all torrents, ever, "asleep": how
+ * many nobody uses, which are not in "torrents": [{"name", "info_hash",
+ * "info_hash_v2", "state", "why", "size_bytes", "held_bytes", "pieces",
+ * "pieces_held", "pieces_hashed", "pieces_bad", "down_Bps", "up_Bps",
+ * "down_bytes", "up_bytes", "waste_bytes": since it woke up, "total_down_bytes"
+ * …: ever, "peers_connected", "seeds", "dialing", "reads_waiting",
+ * "pinned_files", "readers": open files, "peers":
  * [{"addr", "url" (a web seed's), "client", …}], "trackers": [{"url", "tier",
  * "v2", "state", "peers", "next_s", "why"}]}], "reads": [{"torrent", "path",
  * "offset", "length", "waited_ms", "why"}], "dht": null, or as control_dht.c
@@ -273,6 +273,8 @@ json_t *control_json_status(struct control_json *o)
 	control_put(o, j, "passthrough",
 		    control_text_value(passthrough_text(m)));
 	control_put_int(o, j, "passthrough_files", passthrough_count(m));
+	control_put(o, j, "latency",
+		    control_text_value(latency_text(&m->latency)));
 	control_put(
 		o, j, "sandbox",
 		control_text_value(m->sandbox != NULL ? m->sandbox : "off"));

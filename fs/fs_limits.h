@@ -17,6 +17,12 @@ enum {
 	MOUNT_CLOSE_US = 200,
 	MOUNT_PACE = 8,
 	MOUNT_LINGER_US = 50,
+	/* CPUs are kept awake after so many questions that came so close to the
+	 * last answer (that of a sleeping machine is slow), and until none has
+	 * come for so long: `ls -l` of some files is no walk. */
+	LATENCY_ROW = 256,
+	LATENCY_CLOSE_US = 1000,
+	LATENCY_LINGER_US = 20000,
 	/* Directories that are listed with their files' attributes after one
 	 * of a file was asked for by its name: who asks for all of them
 	 * asks for those of one directory in so many. */

@@ -132,6 +132,7 @@ static void end(struct mount *m, enum mount_end why)
 	loop_task_cancel(m->loop, &m->up_task);
 	loop_io_free(m->io);
 	m->io = NULL;
+	latency_fini(&m->latency);
 	fuse_session_exit(m->se); /* replies that nobody takes are no error */
 	readop_end_all(m);
 	nameop_end_all(m);
@@ -214,9 +215,12 @@ static void on_request(void *arg, int fd, unsigned events)
 			on_cut(m);
 			return;
 		}
+		latency_asked(&m->latency, clock_mono_us(), m->in.mem,
+			      m->in.size);
 		mount_process(m, &m->in);
+		m->answered_us = clock_mono_us();
+		latency_answered(&m->latency, m->answered_us);
 	}
-	m->answered_us = clock_mono_us();
 }
 
 static void on_up_turn(void *arg)
@@ -314,6 +318,7 @@ static int init_fields(struct mount *m, const struct mount_cfg *cfg)
 {
 	int r;
 
+	latency_init(&m->latency);
 	m->loop = cfg->loop;
 	m->engine = cfg->engine;
 	m->keeper = cfg->keeper;
@@ -528,6 +533,8 @@ int mount_new(const struct mount_cfg *cfg, struct mount **out,
 		mount_free(m);
 		return r;
 	}
+	if (!cfg->no_latency)
+		latency_open(&m->latency, m->loop);
 	*out = m;
 	return 0;
 }

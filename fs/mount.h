@@ -47,6 +47,7 @@ struct mount_cfg {
 	bool debug;		       /* libfuse's own trace */
 	const struct mount_held *held; /* NULL: it goes with us */
 	bool no_passthrough;	       /* not even where the kernel can */
+	bool no_latency;	       /* CPUs may sleep while we are asked */
 	uint32_t read_timeout_ms;      /* without one byte arriving → EIO */
 	uint32_t lookup_wait_ms; /* how long naming an info-hash may wait for
 				    its metadata */

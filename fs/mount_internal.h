@@ -10,6 +10,7 @@
 #include "core/queue.h"
 #include "fs/again.h"
 #include "fs/fuse_api.h"
+#include "fs/latency.h"
 #include "fs/library.h"
 #include "fs/mount.h"
 #include "fs/mountinfo.h"
@@ -59,12 +60,13 @@ struct mount {
 	uint32_t kernel_flags2;		    /* what it offered there */
 	uint32_t init_flags;		    /* to be put into its reply */
 	bool init_flags_due;
-	bool forgets_names;	      /* device_forget_names works */
-	bool keeps_listings;	      /* the kernel, of all directories */
-	unsigned n_plus;	      /* ops.c's: listings with attributes */
-	unsigned n_told_dirs;	      /* likewise: not gone into since */
-	unsigned pace;		      /* mount.c's: how close requests come */
-	uint64_t answered_us;	      /* likewise: the last one */
+	bool forgets_names;   /* device_forget_names works */
+	bool keeps_listings;  /* the kernel, of all directories */
+	unsigned n_plus;      /* ops.c's: listings with attributes */
+	unsigned n_told_dirs; /* likewise: not gone into since */
+	unsigned pace;	      /* mount.c's: how close requests come */
+	uint64_t answered_us; /* likewise: the last one */
+	struct latency latency;
 	bool is_replaying;	      /* INIT was answered by a predecessor */
 	bool is_resumed;	      /* the mount was there before us */
 	void (*on_detach)(void *arg); /* NULL: it is ours to take away */

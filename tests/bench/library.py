@@ -12,6 +12,8 @@ core/record.h have it; then the mount is started on it.
   walk      as find, by a walker that does nothing but read directories and the
             attributes of all that is in them (walk.c, built on the spot), twice
 
+With --awake `find` is also measured while CPUs are kept awake by the bench
+(PM QoS, as the mount itself does while somebody walks), of all that is measured.
 With --ceiling also a file system that does nothing but know the same names
 (ceiling.c, built on the spot), for `find` to be seen beside.
 
@@ -21,6 +23,7 @@ torrent that is large; with --held --torrents 500 --files 4 --pieces 1024 --piec
 1048576 there are 500 GiB in the store."""
 
 import argparse
+import contextlib
 import hashlib
 import os
 import random
@@ -205,6 +208,14 @@ def say_find(what, path):
               f"{which} time", flush=True)
 
 
+@contextlib.contextmanager
+def awake():
+    """No CPU sleeps meanwhile: /dev/cpu_dma_latency for as long as it is open."""
+    with open("/dev/cpu_dma_latency", "wb", buffering=0) as demand:
+        demand.write(struct.pack("=i", 0))
+        yield
+
+
 def build(work, name):
     program = os.path.join(work, name)
     subprocess.run(["cc", "-O2", "-o", program, os.path.join(
@@ -212,8 +223,8 @@ def build(work, name):
     return program
 
 
-def ceiling(options, work):
-    point = os.path.join(work, "ceiling.mnt")
+def ceiling(options, work, what="ceiling"):
+    point = os.path.join(work, f"{what}.mnt")
     os.mkdir(point)
     proc = subprocess.Popen([build(work, "ceiling"), str(options.torrents),
                              str(options.files), point],
@@ -223,10 +234,10 @@ def ceiling(options, work):
             if proc.poll() is not None:
                 sys.exit("ceiling ended")
             time.sleep(0.005)
-        say_find("ceiling", point)
+        say_find(what, point)
     finally:
         subprocess.run(["umount", "-l", point])
-        print(f"ceiling   {proc.communicate(timeout=20)[0].strip()}")
+        print(f"{what:10}{proc.communicate(timeout=20)[0].strip()}")
 
 
 def walk(walker, path):
@@ -300,6 +311,18 @@ def measure(options, work):
         proc.wait(20)
 
 
+def find_awake(options, store, point):
+    """Of a mount that has not been asked anything."""
+    proc = start(options, store, point)
+    try:
+        os.listdir(point)
+        with awake():
+            say_find("awake", point)
+    finally:
+        proc.terminate()
+        proc.wait(20)
+
+
 LIBTORRENT = """
 import os, sys, time
 import libtorrent as lt
@@ -350,6 +373,8 @@ def main():
                         help="all of them, in sparse blobs with an index")
     parser.add_argument("--ceiling", action="store_true",
                         help="`find` also where there is nothing to do")
+    parser.add_argument("--awake", action="store_true",
+                        help="`find` also with CPUs that do not sleep")
     parser.add_argument("--idle", type=float, default=20, metavar="S")
     parser.add_argument("--rival", type=int, default=10000, metavar="N",
                         help="so many of them for libtorrent; 0: none")
@@ -361,8 +386,14 @@ def main():
     work = tempfile.mkdtemp(prefix="shoal-library-")
     try:
         measure(options, work)
+        if options.awake:
+            find_awake(options, os.path.join(work, "store"),
+                       os.path.join(work, "mnt"))
         if options.ceiling:
             ceiling(options, work)
+        if options.ceiling and options.awake:
+            with awake():
+                ceiling(options, work, "awake too")
         if options.rival:
             subprocess.run([sys.executable, "-c", LIBTORRENT,
                             os.path.join(work, "store"),

@@ -1,13 +1,13 @@
 /* verify_queue — pieces from the network, in rows.
  *
- * Purpose: SHA-1 of sixteen pieces side by side takes as long as of three or
- * four one by one, so pieces that come fast, and that nobody waits for yet,
- * wait for company.
+ * Purpose: SHA-1 of three pieces side by side takes half as long as one by one,
+ * of sixteen where there are wide vectors a fifth (core/hash_row.h), so pieces
+ * that come fast, and that nobody waits for yet, wait for company.
  *
  * How: there are never more jobs than threads, so what comes while all of them
- * are busy goes together. Else, while VERIFY_COMPANY pieces come within
- * GATHER_US, a piece waits until GATHER_BYTES are there, for GATHER_US at most.
- * When a reader waits for one of them, all go.
+ * are busy goes together. Else, while pieces come fast enough for it, one waits
+ * until there are as many as go best together and have GATHER_BYTES at most,
+ * for GATHER_US at most. When a reader waits for one of them, all go.
  *
  * v2's leaves make rows by themselves: a piece of v2 alone goes as it comes. */
 #include "cache/verify_queue.h"
@@ -65,7 +65,7 @@ static unsigned row_length(const struct verify_queue *q)
 		v = STAILQ_NEXT(v, link);
 		n++;
 	}
-	return hash_row_pays(HASH_SHA1, n) ? n : 1;
+	return hash_row_best(HASH_SHA1, n);
 }
 
 static void start(struct verify_queue *q, unsigned n)
@@ -78,29 +78,40 @@ static void start(struct verify_queue *q, unsigned n)
 		v = STAILQ_FIRST(&q->waiting);
 		STAILQ_REMOVE_HEAD(&q->waiting, link);
 		STAILQ_INSERT_TAIL(&first->row, v, link);
-		q->waiting_bytes -= v->row_bytes;
 	}
 	first->job = (struct job){.run = verify_row_run, .done = on_hashed};
 	q->n_jobs++;
 	workers_submit(q->workers, &first->job);
 }
 
-/* Enough for a row will be here in time. */
-static bool is_fast(const struct verify_queue *q)
+/* How many of a length are waited for. Of long ones none: they would fill what
+ * may wait for the workers (piece_mem.c), and no other could begin. */
+static unsigned company(uint32_t bytes)
 {
-	uint64_t oldest_us = q->added_us[q->n_added % VERIFY_COMPANY];
+	unsigned n;
 
-	return q->n_added >= VERIFY_COMPANY &&
-	       loop_now_us(q->loop) - oldest_us < GATHER_US;
+	if (bytes < GATHER_MIN_BYTES || bytes > GATHER_BYTES / VERIFY_COMPANY)
+		return 1;
+	n = GATHER_BYTES / bytes;
+	return hash_row_best(HASH_SHA1, n < HASH_ROW_MAX ? n : HASH_ROW_MAX);
+}
+
+/* So many, or the first few of them, will be here in time. */
+static bool is_fast(const struct verify_queue *q, unsigned n)
+{
+	uint64_t then_us;
+
+	if (n > VERIFY_COMPANY)
+		n = VERIFY_COMPANY;
+	then_us = q->added_us[(q->n_added - n) % VERIFY_COMPANY];
+	return q->n_added >= n && loop_now_us(q->loop) - then_us < GATHER_US;
 }
 
 static bool may_go(const struct verify_queue *q)
 {
-	uint64_t bytes = STAILQ_FIRST(&q->waiting)->row_bytes;
+	unsigned n = company(STAILQ_FIRST(&q->waiting)->row_bytes);
 
-	return q->is_hurried || q->waiting_bytes >= GATHER_BYTES ||
-	       q->n_waiting >= HASH_ROW_MAX || bytes < GATHER_MIN_BYTES ||
-	       bytes * VERIFY_COMPANY > GATHER_BYTES || !is_fast(q);
+	return q->is_hurried || q->n_waiting >= n || !is_fast(q, n);
 }
 
 static void pump(struct verify_queue *q)
@@ -146,7 +157,6 @@ void verify_queue_add(struct verify_queue *q, struct verify_job *v,
 	v->row_bytes = metainfo_v1_bytes(v->mi, v->piece_ix);
 	STAILQ_INSERT_TAIL(&q->waiting, v, link);
 	q->n_waiting++;
-	q->waiting_bytes += v->row_bytes;
 	q->added_us[q->n_added++ % VERIFY_COMPANY] = loop_now_us(loop);
 	pump(q);
 }

@@ -14,7 +14,6 @@ struct verify_queue {
 	struct workers *workers;
 	struct loop_timer *timer;
 	struct verify_list waiting;
-	uint64_t waiting_bytes;
 	unsigned n_waiting, n_jobs;
 	bool is_hurried; /* all that wait may go */
 	/* When the last ones were added, in a ring. */

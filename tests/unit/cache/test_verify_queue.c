@@ -13,7 +13,7 @@
 
 /* ---- Fixture: the pieces of a torrent, and a queue ---- */
 
-enum { PIECE_BYTES = 1 << 20, N_PIECES = 8, COMPANY = 6 };
+enum { PIECE_BYTES = 1 << 20, N_PIECES = 8 };
 
 struct fix;
 
@@ -107,28 +107,34 @@ static bool are_done(void *arg)
 
 /* ---- Tests ---- */
 
+/* As many as are waited for on this machine; 1: none ever waits. */
+static unsigned company(void)
+{
+	return hash_row_best(HASH_SHA1, 6);
+}
+
 /* While they come fast nobody goes before there is a row; then all of it goes,
- * as one job where that is faster. The wrong one among them is named, and no
- * other. */
+ * as one job. The wrong one among them is named, and no other. */
 static void goes_in_company(void **state)
 {
 	struct fix *f = *state;
+	unsigned n = company();
 
+	if (n == 1)
+		skip();
 	come_fast(f);
-	f->pieces[2].blk->data[77] ^= 1;
-	add(f, 0, COMPANY - 1);
-	assert_int_equal(f->q.n_waiting, COMPANY - 1);
+	f->pieces[1].blk->data[77] ^= 1;
+	add(f, 0, n - 1);
+	assert_int_equal(f->q.n_waiting, n - 1);
 	assert_int_equal(f->q.n_jobs, 0);
-	add(f, COMPANY - 1, 1);
+	add(f, n - 1, 1);
 	assert_int_equal(f->q.n_jobs, 1);
-	if (hash_row_pays(HASH_SHA1, COMPANY))
-		assert_int_equal(f->q.n_waiting, 0);
-	verify_queue_hurry(&f->q);
+	assert_int_equal(f->q.n_waiting, 0);
 	fix_until(&f->l, are_done, f);
-	assert_int_equal(f->n_done, COMPANY);
-	for (uint32_t ix = 0; ix < COMPANY; ix++)
+	assert_int_equal(f->n_done, n);
+	for (uint32_t ix = 0; ix < n; ix++)
 		assert_int_equal(f->pieces[ix].v.verdict,
-				 ix == 2 ? PIECE_WRONG : PIECE_RIGHT);
+				 ix == 1 ? PIECE_WRONG : PIECE_RIGHT);
 }
 
 /* A piece that somebody waits for takes along who is there. The last one is
@@ -137,13 +143,15 @@ static void goes_when_waited_for(void **state)
 {
 	struct fix *f = *state;
 
+	if (company() < 3)
+		skip();
 	come_fast(f);
-	add(f, N_PIECES - 3, 3);
+	add(f, N_PIECES - 2, 2);
 	assert_int_equal(f->q.n_jobs, 0);
 	verify_queue_hurry(&f->q);
 	assert_int_equal(f->q.n_jobs, 1);
 	fix_until(&f->l, are_done, f);
-	for (uint32_t ix = N_PIECES - 3; ix < N_PIECES; ix++)
+	for (uint32_t ix = N_PIECES - 2; ix < N_PIECES; ix++)
 		assert_int_equal(f->pieces[ix].v.verdict, PIECE_RIGHT);
 }
 
@@ -155,7 +163,7 @@ static void does_not_wait_for_nobody(void **state)
 
 	come_fast(f);
 	add(f, 0, 1);
-	assert_int_equal(f->q.n_waiting, 1);
+	assert_int_equal(f->q.n_waiting, company() > 1 ? 1 : 0);
 	fix_until(&f->l, are_done, f);
 	assert_int_equal(f->pieces[0].v.verdict, PIECE_RIGHT);
 	come_slowly(f);

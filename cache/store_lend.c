@@ -168,13 +168,16 @@ static void drop_entry(struct lend *l, const struct torrent_id *id)
 
 /* ---- a torrent is opened ---- */
 
+/* Whoever hears of it may close it at once. */
 static void tell(struct lend_torrent *t)
 {
 	store_open_fn *done = t->open_done;
+	struct bits held = t->held;
 
 	t->open_done = NULL;
-	done(t->open_arg, 0, &t->base, &t->held);
-	bits_fini(&t->held);
+	t->held = (struct bits){0};
+	done(t->open_arg, 0, &t->base, &held);
+	bits_fini(&held);
 }
 
 /* What was right in another run is so still. */

@@ -602,6 +602,32 @@ static void survives_without_memory(void **state)
 	}
 }
 
+static void close_at_once(void *arg, int err, struct store_torrent *st,
+			  const struct bits *held)
+{
+	assert_int_equal(err, 0);
+	store_close(st);
+	*(bool *)arg = true;
+}
+
+/* By who hears that it is open; with files lent, and without. */
+static void may_be_closed_at_once(void **state)
+{
+	struct fix *f = *state;
+	bool is_done;
+
+	start(f);
+	for (unsigned i = 0; i < 2; i++) {
+		is_done = false;
+		fix_must(store_open(f->s, f->mi, close_at_once, &is_done),
+			 "open");
+		fix_until(&f->l, fix_is_set, &is_done);
+		fix_quiet(&f->l);
+		if (i == 0)
+			lend_dir(f, f->dir);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -621,6 +647,7 @@ int main(void)
 		TEST(takes_a_file_that_replaces_one),
 		TEST(gives_no_descriptor_away),
 		TEST(bars_what_is_offered),
+		TEST(may_be_closed_at_once),
 		TEST(survives_a_door_that_fails),
 		TEST(survives_a_read_that_fails),
 		TEST(survives_without_memory),

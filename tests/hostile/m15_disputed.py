@@ -166,7 +166,10 @@ def attack(victim, host, file, sides, label):
         raise AssertionError("a disputed piece was read")
     except OSError as error:
         assert error.errno == errno.EIO, error
-    assert read_some(path, 0) == got
+    try:                        # as long as the kernel has kept it
+        assert read_some(path, 0) == got
+    except OSError as error:
+        assert error.errno == errno.EIO, error
     shown = mount.status()["torrents"][0]
     print(f"{label}: {shown['state']}: {shown['why']}")
     assert shown["state"] == "failed" and f"piece {BAD}" in shown["why"]

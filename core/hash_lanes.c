@@ -36,10 +36,10 @@
 
 typedef uint32_t lanes __attribute__((vector_size(64)));
 
-enum { BLOCK_WORDS = 16, SHA1_ROUNDS = 80, SHA256_ROUNDS = 64 };
+enum { BLOCK_WORDS = 16, SHA1_ROUNDS = 80 };
 
-/* FIPS 180-4, 4.2.2. */
-static const uint32_t sha256_k[SHA256_ROUNDS] = {
+const uint32_t hash_sha256_k[HASH_SHA256_ROUNDS] __attribute__((
+	aligned(16))) = {
 	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1,
 	0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3,
 	0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786,
@@ -169,7 +169,7 @@ WIDE_INLINE void sha256_block(lanes s[8], lanes w[BLOCK_WORDS])
 	for (int i = 0; i < 8; i++)
 		v[i] = s[i];
 	UNROLL
-	for (int t = 0; t < SHA256_ROUNDS; t++) {
+	for (int t = 0; t < HASH_SHA256_ROUNDS; t++) {
 		if (t >= BLOCK_WORDS) {
 			x = w[(t + 1) & 15];
 			y = w[(t + 14) & 15];
@@ -180,7 +180,7 @@ WIDE_INLINE void sha256_block(lanes s[8], lanes w[BLOCK_WORDS])
 		x = v[4];
 		y = v[0];
 		t1 = v[7] + (ROTL(x, 26) ^ ROTL(x, 21) ^ ROTL(x, 7)) +
-		     CH(x, v[5], v[6]) + sha256_k[t] + w[t & 15];
+		     CH(x, v[5], v[6]) + hash_sha256_k[t] + w[t & 15];
 		t2 = (ROTL(y, 30) ^ ROTL(y, 19) ^ ROTL(y, 10)) +
 		     MAJ(y, v[1], v[2]);
 		v[7] = v[6];

@@ -1,5 +1,6 @@
 /* hash_lanes — the inner loops of SHA-1 and SHA-256 over sixteen messages at
- * once, one in each 32-bit lane of a vector. For hash_row.c only.
+ * once, one in each 32-bit lane of a vector. For hash_row.c, and
+ * the constants for hash_few.c.
  *
  * Source: FIPS 180-4, 6.1.2 and 6.2.2. Thread: any. */
 #ifndef SHOAL_CORE_HASH_LANES_H
@@ -13,7 +14,12 @@ enum {
 	HASH_LANES = 16,
 	HASH_LANES_BLOCK_BYTES = 64,
 	HASH_LANES_WORDS = 8, /* of SHA-256's state; SHA-1 has five */
+	HASH_SHA256_ROUNDS = 64,
 };
+
+/* SHA-256's constants (FIPS 180-4, 4.2.2), aligned to 16 bytes; on x86-64 only.
+ */
+extern const uint32_t hash_sha256_k[HASH_SHA256_ROUNDS];
 
 struct hash_lanes {
 	uint32_t state[HASH_LANES_WORDS][HASH_LANES]; /* word, lane */

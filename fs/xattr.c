@@ -10,8 +10,10 @@
  *   why       a file some reader waits on: what for
  *   control   the mount point: where its control socket is
  *
- * Everything else is ENODATA, never ENOSYS: after that the kernel would not
- * ask again for any attribute of the mount. */
+ * What else begins with "user." is ENODATA. Of other classes (capabilities,
+ * labels, access lists) there is none here, and EOPNOTSUPP says so once: `ls
+ * -l` asks for three of them of every entry until it hears that. Never ENOSYS:
+ * after it the kernel would not ask again for any attribute of the mount. */
 #include "fs/xattr.h"
 
 #include <string.h>
@@ -176,6 +178,8 @@ static const struct {
 
 enum { N_ATTRS = sizeof(attrs) / sizeof(attrs[0]) };
 
+static const char USERS[] = "user.";
+
 int xattr_get(const struct mount *m, const struct node *n, const char *name,
 	      struct buf *out)
 {
@@ -187,7 +191,7 @@ int xattr_get(const struct mount *m, const struct node *n, const char *name,
 		r = attrs[i].get(m, n, out);
 		return r != 0 ? r : buf_err(out);
 	}
-	return ENODATA;
+	return strncmp(name, USERS, strlen(USERS)) == 0 ? ENODATA : EOPNOTSUPP;
 }
 
 int xattr_list(const struct mount *m, const struct node *n, struct buf *out)

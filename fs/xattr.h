@@ -6,7 +6,8 @@ struct buf;
 struct mount;
 struct node;
 
-/* xattr_get — the value of `name` into `out`. 0, ENODATA, ENOMEM. */
+/* xattr_get — the value of `name` into `out`. 0; ENODATA; EOPNOTSUPP: a class
+ * of attributes that nothing here has; ENOMEM. */
 int xattr_get(const struct mount *m, const struct node *n, const char *name,
 	      struct buf *out);
 

@@ -924,7 +924,8 @@ static void assert_xattr(struct fixture *f, uint64_t node, const char *name,
 	assert_memory_equal(f->k->data, want, strlen(want));
 }
 
-/* Values, sizes, and ENODATA for everything else. */
+/* Values, sizes, ENODATA for what users may have and EOPNOTSUPP for what
+ * nothing here has. */
 static void xattrs(void **state)
 {
 	struct fixture f = setup();
@@ -950,7 +951,10 @@ static void xattrs(void **state)
 			 ENODATA);
 	assert_int_equal(
 		kernel_getxattr(f.k, f.top | 1, "security.capability", 99),
-		ENODATA);
+		EOPNOTSUPP);
+	assert_int_equal(
+		kernel_getxattr(f.k, f.top, "system.posix_acl_access", 0),
+		EOPNOTSUPP);
 	assert_int_equal(kernel_getxattr(f.k, 1, "user.shoalfs.held", 99),
 			 ENODATA);
 	assert_int_equal(kernel_getxattr(f.k, f.top | 1, "user.shoalfs.why", 9),

@@ -1,16 +1,18 @@
 /* create — scan, hash, encode, write, and perhaps seed.
  *
  * The .torrent is written to a temporary name beside its place and renamed, so
- * that whoever watches the directory never sees half of one. Its name is the
- * content's with ".torrent", in the current directory, unless -o says
- * otherwise.
+ * that whoever watches the directory never sees half of one; what is no plain
+ * file (/dev/null, a pipe) is written to. Its name is the content's with
+ * ".torrent", in the current directory, unless -o says otherwise.
  *
  * The magnet link that --seed prints has x.pe for each address of this host
  * that others can reach (or the one of --bind), so that it can be pasted into
  * another shoalfs and found without any tracker. */
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -251,11 +253,37 @@ static int encode(const struct create *c, const struct content *content,
 	return r;
 }
 
-static int write_file(const char *path, struct span data)
+static int write_all(int fd, struct span data)
 {
-	char tmp[4096];
 	ssize_t n;
-	int fd, r = 0;
+
+	for (size_t at = 0; at < data.len; at += (size_t)n) {
+		n = write(fd, data.ptr + at, data.len - at);
+		if (n < 0 && errno != EINTR)
+			return errno;
+		if (n < 0)
+			n = 0;
+	}
+	return 0;
+}
+
+/* A device, a pipe: it is written to, and not replaced. */
+static int write_into(const char *path, struct span data)
+{
+	int fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC), r;
+
+	if (fd < 0)
+		return errno;
+	r = write_all(fd, data);
+	(void)close(fd);
+	return r;
+}
+
+/* Nobody sees half a file. */
+static int replace(const char *path, struct span data)
+{
+	char tmp[PATH_MAX];
+	int fd, r;
 
 	if (snprintf(tmp, sizeof(tmp), "%s.part-%ld", path, (long)getpid()) >=
 	    (int)sizeof(tmp))
@@ -263,13 +291,7 @@ static int write_file(const char *path, struct span data)
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return errno;
-	for (size_t at = 0; r == 0 && at < data.len; at += (size_t)n) {
-		n = write(fd, data.ptr + at, data.len - at);
-		if (n < 0) {
-			r = errno == EINTR ? 0 : errno;
-			n = 0;
-		}
-	}
+	r = write_all(fd, data);
 	if (r == 0 && fsync(fd) != 0)
 		r = errno;
 	(void)close(fd);
@@ -280,10 +302,25 @@ static int write_file(const char *path, struct span data)
 	return r;
 }
 
+/* Through links, which stay. */
+static int write_file(const char *path, struct span data)
+{
+	char target[PATH_MAX];
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return replace(path, data);
+	if (!S_ISREG(st.st_mode))
+		return write_into(path, data);
+	if (realpath(path, target) == NULL)
+		return errno;
+	return replace(target, data);
+}
+
 static int write_torrent(const struct create *c, const struct content *content,
 			 struct span torrent, char why[WHY_BYTES])
 {
-	char path[4096];
+	char path[PATH_MAX];
 	int r;
 
 	if (c->out)

@@ -1,9 +1,11 @@
 """Goal: shoalfs by itself, without anybody's program: `shoalctl create --seed`
 prints a magnet link, a mount of that link in the background shows the same
-bytes, `shoalctl status` tells of it, `shoal-cat` writes one of its files."""
+bytes, `shoalctl status` tells of it, `shoal-cat` writes one of its files. What
+`-o` names and is no plain file is written to, and stays what it is."""
 
 import json
 import os
+import stat
 import subprocess
 
 from lab import run, until
@@ -11,10 +13,33 @@ from shoal import assert_same, program
 from swarm import digest, libtorrent, write_tree
 
 
+def outputs(lab, tree):
+    """Of root `-o /dev/null` must not make a file of the device."""
+    fifo, link, file = (lab.path(name) for name in ("fifo", "link", "file"))
+    create = [program("shoalctl"), "create", "-o"]
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    subprocess.run([*create, fifo, tree], check=True, timeout=20,
+                   stdout=subprocess.DEVNULL)
+    piped = os.read(reader, 1 << 16)
+    os.close(reader)
+    assert stat.S_ISFIFO(os.lstat(fifo).st_mode)
+    with open(file, "wb") as old:
+        old.write(b"before")
+    os.symlink(file, link)
+    subprocess.run([*create, link, tree], check=True, timeout=20,
+                   stdout=subprocess.DEVNULL)
+    assert os.path.islink(link)
+    decode = libtorrent().bdecode
+    with open(file, "rb") as linked:
+        assert decode(piped)[b"info"] == decode(linked.read())[b"info"]
+
+
 def scenario(lab):
     reader, seed = lab.hosts("reader", "seed")
     lab.link(reader, seed)
     tree, file = write_tree(lab.path("c", "tree"), 16), lab.path("t.torrent")
+    outputs(lab, tree)
     seeder = seed.start([program("shoalctl"), "create", "-o", file, "--seed", "--nodht",
                          tree], "create", stdout=subprocess.PIPE)
     link = seeder.stdout.readline().decode().strip()

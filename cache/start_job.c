@@ -145,7 +145,7 @@ int start_job_finish_leaving(struct index_db *index, const struct home *home)
 			err = home_job_remove(home, path);
 		if (err == 0 || err == ENOENT)
 			err = index_job_stay(index, path);
-		else
+		if (err != 0)
 			log_warn("store: %s cannot go: %s", path,
 				 err_text(err));
 	}

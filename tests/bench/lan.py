@@ -8,6 +8,9 @@ Leechers, each a fresh process with an empty store:
   shoalfs     dd bs=1M through a mount; from dd's start to its end
   libtorrent  a plain sequential download without a reader; from its first
               byte to its last
+  ceiling     dd as with ours, through a file system that does only what none
+              can do without (ceiling_fetch.c, built on the spot): what this
+              machine allows in this run. What it leaves out stands there
 
 Processor seconds are those of the process, all its threads, per GB moved; dd's
 own are not in them. The kernel's receive path of a veth runs on the sender's
@@ -21,6 +24,7 @@ import subprocess
 import time
 
 import trial
+from ceiling_fetch import Ceiling
 from line import dd
 from seed import Mounted, libtorrent_seed
 from stream import MB, bytes_of, cpu_seconds, prewarm, read_through
@@ -113,7 +117,21 @@ def libtorrent(bench, seed, into):
         peer.stop()
 
 
-LEECHERS = {"shoalfs": shoalfs, "libtorrent": libtorrent}
+def ceiling(bench, seed, into):
+    point = bench.lab.fresh_dir("ceiling")
+    peer = Ceiling(bench.leech, bench.torrent, seed.address, into, point)
+    try:
+        bench.warm.close()
+        before, began = cpu_seconds(peer.proc.pid), time.monotonic()
+        dd(peer.path)
+        took = time.monotonic() - began
+        peer.done()
+        return took, cpu_seconds(peer.proc.pid) - before
+    finally:
+        peer.stop()
+
+
+LEECHERS = {"shoalfs": shoalfs, "libtorrent": libtorrent, "ceiling": ceiling}
 
 
 def rows(seed):

@@ -7,6 +7,9 @@ Seeds, each a fresh process that holds everything:
 Leechers, each taking the whole torrent from one seed alone:
   shoalfs     a mount that nobody reads, told to pin the file
   libtorrent  a plain download
+  ceiling     what does only what none can do without (ceiling_fetch.c, built
+              on the spot): what this machine allows in this run. A ratio to it
+              (x ceil) above 1 means that shoalfs is better
 
 What is measured: MB/s until every piece was hashed and found right, from the
 moment at which the leecher is told to go (shoalfs: it is connected then; dial
@@ -32,6 +35,7 @@ import subprocess
 import sys
 import time
 
+from ceiling_fetch import Ceiling
 from seed import PORT
 from lab import run, until
 from shoal import Mount, content_path, program
@@ -52,7 +56,8 @@ def parse():
                         help="this size of piece (repeatable; 256K 1M 4M 16M)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--seed", action="append", choices=SEEDS)
-    parser.add_argument("--leecher", action="append", choices=LEECHERS)
+    parser.add_argument("--leecher", "--only", action="append",
+                        choices=LEECHERS, help="this one (repeatable; all)")
     parser.add_argument("--bin", help="directory of shoalfs "
                         "(default: SHOALFS_BIN, then build/release/cmd)")
     parser.add_argument("--perf", metavar="FILE",
@@ -163,8 +168,21 @@ def libtorrent(bench, seed):
         subprocess.run(["rm", "-rf", into], check=True)
 
 
+def ceiling(bench, seed):
+    into = bench.lab.fresh_dir("leech")
+    peer = Ceiling(bench.leech, bench.torrent, seed.address, into)
+    try:
+        bench.warm.close()
+        cpu = cpu_seconds(peer.proc.pid)
+        peer.go()
+        return peer.done(), cpu_seconds(peer.proc.pid) - cpu
+    finally:
+        peer.stop()
+        subprocess.run(["rm", "-rf", into], check=True)
+
+
 SEEDS = {"own": Own, "libtorrent": libtorrent_seed}
-LEECHERS = {"shoalfs": shoalfs, "libtorrent": libtorrent}
+LEECHERS = {"shoalfs": shoalfs, "libtorrent": libtorrent, "ceiling": ceiling}
 
 
 class Bench:
@@ -214,20 +232,29 @@ class Bench:
 
 
 HEADINGS = (f"{'piece':>7} {'seed':11}{'leecher':11}{'MB/s':>8}{'x lt':>7}"
-            f"{'leech s/GB':>12}{'seed s/GB':>11}")
+            f"{'x ceil':>8}{'leech s/GB':>12}{'x ceil':>8}{'seed s/GB':>11}")
 
 
-def row(piece, seed, name, found, rival):
+def row(piece, seed, name, medians):
+    found, rival = medians[name], medians.get("libtorrent")
     goal = GOAL_MBPS if seed == "own" else rival and rival["MBps"]
     ours = name == "shoalfs"
     slow = ours and goal and found["MBps"] < goal
-    ratio = f"{found['MBps'] / rival['MBps']:.2f}" if ours and rival else ""
     leech = ours and found["leech"] > GOAL_LEECH
     seeding = seed == "own" and found["seed"] > GOAL_SEED
+
+    def ratio(other, metric):
+        if not ours or other not in medians:
+            return ""
+        pair = found[metric], medians[other][metric]
+        return format(pair[0] / pair[1] if metric == "MBps"
+                      else pair[1] / pair[0], ".2f")
     return (f"{piece >> 10:>6}K {seed:11}{name:11}"
-            f"{format(found['MBps'], '.0f') + '!' * bool(slow):>8}{ratio:>7}"
+            f"{format(found['MBps'], '.0f') + '!' * bool(slow):>8}"
+            f"{ratio('libtorrent', 'MBps'):>7}{ratio('ceiling', 'MBps'):>8}"
             f"{format(found['leech'], '.2f') + '!' * leech:>12}"
-            f"{format(found['seed'], '.2f') + '!' * seeding:>11}")
+            f"{ratio('ceiling', 'leech'):>8}"
+            f"{format(found['seed'], '.2f') + '!' * seeding:>11}").rstrip()
 
 
 def main(options):
@@ -248,8 +275,7 @@ def main(options):
                                   for metric, values in found.items()}
                            for name, found in results.items()}
                 for name in names:
-                    print(row(piece, seed, name, medians[name],
-                              medians.get("libtorrent")), flush=True)
+                    print(row(piece, seed, name, medians), flush=True)
                 report[f"{piece} {seed}"] = results
         if options.json:
             with open(options.json, "w") as out:

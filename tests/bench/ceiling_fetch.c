@@ -37,7 +37,6 @@
 #include "core/hash.h"
 #include "core/hash_row.h"
 
-enum { INLINE = 0 };
 enum { RING_BYTES = 32 << 20, BUFS_MIN = 4 };
 
 int blob, begun;
@@ -152,29 +151,12 @@ static void *work(void *arg)
 	return arg;
 }
 
-static unsigned own_at;
-
-/* Those that are hashed by who receives. */
-static void work_here(void)
-{
-	while (own_at < n_pieces) {
-		unsigned n = together(own_at);
-
-		if (come < own_at + n)
-			return;
-		check_and_write(own, own_at, n);
-		own_at += n;
-	}
-}
-
 void pieces_come(unsigned now)
 {
 	pthread_mutex_lock(&lock);
 	come = now;
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&lock);
-	if (INLINE)
-		work_here();
 }
 
 /* ---- the beginning and the end ---- */
@@ -235,7 +217,7 @@ int main(int argc, char **argv)
 	puts("ready");
 	(void)fflush(stdout);
 	if (pthread_create(&input, NULL, start_by_line, NULL) != 0 ||
-	    (!INLINE && pthread_create(&worker, NULL, work, own) != 0))
+	    pthread_create(&worker, NULL, work, own) != 0)
 		fail("thread");
 	pthread_mutex_lock(&lock);
 	while (!begun)
@@ -243,8 +225,7 @@ int main(int argc, char **argv)
 	pthread_mutex_unlock(&lock);
 	clock_gettime(CLOCK_MONOTONIC, &began);
 	receive();
-	if (!INLINE)
-		pthread_join(worker, NULL);
+	pthread_join(worker, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	printf("done %.6f\n",
 	       (double)(now.tv_sec - began.tv_sec) +

@@ -267,12 +267,13 @@ static void take(struct batch *b, size_t n)
 	parse(aside, n);
 }
 
-/* Wakes us when so much is here that it pays, which must be less than what
- * will come. */
+/* Wakes us when so much is here that it pays. A read that has taken less than
+ * the mark is woken when as much as the mark is there again, so twice the mark
+ * must be due. */
 static void set_mark(void)
 {
 	static int mark;
-	int now = n_out > 3 ? (int)min(MARK, (n_out - 2) * BLOCK) : 1;
+	int now = n_out > 3 ? (int)min(MARK, (n_out - 2) * BLOCK / 2) : 1;
 
 	if (now != mark &&
 	    setsockopt(line, SOL_SOCKET, SO_RCVLOWAT, &now, sizeof(now)) != 0)

@@ -205,8 +205,9 @@ def libtorrent_seed(bench):
 
 def place_seed(bench):
     host = bench.seed
-    proc = host.start([program("shoalctl"), "create", "--v1", "--nodht", "-o", os.devnull,
-                       "--seed", "--bind", host.ip4, "--port", PEER_PORT,
+    out = os.path.join(host.lab.fresh_dir("place"), "torrent")
+    proc = host.start([program("shoalctl"), "create", "--v1", "--nodht", "-o",
+                       out, "--seed", "--bind", host.ip4, "--port", PEER_PORT,
                        bench.torrent.path], "place", stdout=subprocess.PIPE)
     proc.stdout.readline()      # the link: it listens
     return Relay(bench, proc)

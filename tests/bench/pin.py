@@ -78,7 +78,8 @@ class Own:
         host, torrent = bench.seed, bench.torrent
         self.address = f"{host.ip4}:{PORT}"
         self.proc = host.start(
-            [program("shoalctl"), "create", "--v1", "--nodht", "-o", os.devnull, "--piece",
+            [program("shoalctl"), "create", "--v1", "--nodht", "-o",
+             os.path.join(bench.lab.fresh_dir("own"), "torrent"), "--piece",
              torrent.piece_size, "--seed", "--bind", host.ip4, "--port", PORT,
              torrent.path], "own", stdout=subprocess.PIPE)
         link = self.proc.stdout.readline().decode()

@@ -169,7 +169,8 @@ class Place:
         host = bench.seed
         self.address = f"{host.ip4}:{PORT}"
         self.proc = host.start(
-            [program("shoalctl"), "create", "--v1", "-o", os.devnull, "--seed", "--nodht",
+            [program("shoalctl"), "create", "--v1", "--nodht", "-o",
+             os.path.join(bench.lab.fresh_dir("place"), "torrent"), "--seed",
              "--bind", host.ip4, "--port", PORT, bench.torrent.path], "place",
             stdout=subprocess.PIPE)
         link = self.proc.stdout.readline().decode()

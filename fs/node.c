@@ -53,8 +53,8 @@ static const struct {
 
 enum { N_CONTROL_FILES = sizeof(control_files) / sizeof(control_files[0]) };
 
-/* Where the links of keys begin in a listing of the root. */
-#define KEYLINKS_FROM (UINT64_C(1) << 40)
+/* Where the links of keys begin in a listing of the root: behind every base. */
+#define KEYLINKS_FROM (UINT64_C(1) << (63 - INODE_IX_BITS))
 
 /* ---- making nodes ---- */
 
@@ -270,24 +270,26 @@ int node_lookup(struct mount *m, const struct node *dir, const char *name,
 
 /* ---- listing ---- */
 
-/* By age: a torrent's place in the root is its own for good. The links of keys
- * come behind all of them. */
+/* By base, less its bits that are always zero: a torrent's place in the root is
+ * its own for good, and never 0. The links of keys come behind all of them. */
 static bool list_root(struct mount *m, uint64_t *n, struct node *out,
 		      const char **name)
 {
-	struct shown *s = roster_from(&m->roster, *n);
+	struct shown *s = NULL;
 
-	if (*n == 0) { /* where no torrent is */
+	if (*n == 0) {
 		*out = own_node(NODE_IGNORE, INODE_IGNORE);
 		*name = NODE_IGNORE_NAME;
 		return true;
 	}
+	if (*n < KEYLINKS_FROM)
+		s = roster_from(&m->roster, *n << INODE_IX_BITS);
 	if (s == NULL) {
 		if (*n < KEYLINKS_FROM)
 			*n = KEYLINKS_FROM;
 		return keylink_child(m, *n - KEYLINKS_FROM, out, name);
 	}
-	*n = s->seq;
+	*n = s->base >> INODE_IX_BITS;
 	*out = top_node(s, false);
 	*name = s->name;
 	return true;

@@ -9,11 +9,15 @@
  * stand in for another. A record has the name that was chosen, so that "first"
  * means the same after a restart.
  *
- * Order. The root is listed by age. A place in the listing is a number that no
- * other torrent ever has, so that a listing that is under way when one is added
- * or removed neither skips nor repeats another.
+ * Order. The root is listed by base, which is what inode numbers begin with: no
+ * other torrent has that place, so that a listing that is under way when one is
+ * added or removed neither skips nor repeats another. And whoever goes through
+ * the root, by the order of the listing or by that of inode numbers (as fts
+ * does in a large directory), comes to the same one next (walkahead.h).
  *
- * Many. A mount may remember 100 000: they are loaded unsorted and sorted once.
+ * Many. A mount may remember 100 000: they are loaded unsorted and sorted once;
+ * bases lie beside the pointers, so that neither that nor a search looks at
+ * each torrent.
  * What is in memory of one that nobody looks at is its struct shown, its name,
  * and its places in two tables and two arrays. */
 #include "fs/roster.h"
@@ -77,8 +81,8 @@ static void free_shown(struct shown *s)
 void roster_fini(struct roster *r)
 {
 	for (uint32_t i = 0; i < r->n; i++)
-		free_shown(r->by_age[i]);
-	mem_free(r->by_age);
+		free_shown(r->listed[i].shown);
+	mem_free(r->listed);
 	mem_free(r->by_name);
 	hmap_free(r->by_base);
 	for (int side = 0; side < TORRENT_SIDES; side++)
@@ -158,16 +162,17 @@ static int choose_name(const struct roster *r, struct shown *s)
 
 static int widen(struct roster *r, uint32_t room)
 {
-	struct shown **grown;
+	struct listed *listed;
+	struct shown **by_name;
 
-	grown = mem_grow(r->by_age, room, sizeof(struct shown *));
-	if (grown == NULL)
+	listed = mem_grow(r->listed, room, sizeof(*listed));
+	if (listed == NULL)
 		return ENOMEM;
-	r->by_age = grown;
-	grown = mem_grow(r->by_name, room, sizeof(struct shown *));
-	if (grown == NULL)
+	r->listed = listed;
+	by_name = mem_grow(r->by_name, room, sizeof(struct shown *));
+	if (by_name == NULL)
 		return ENOMEM;
-	r->by_name = grown;
+	r->by_name = by_name;
 	r->room = room;
 	return 0;
 }
@@ -260,10 +265,33 @@ void roster_record(const struct shown *s, struct record *out)
 
 /* ---- adding ---- */
 
-static void append(struct roster *r, struct shown *s)
+/* Where `base` is or would be in `listed`. */
+static uint32_t place_of(const struct roster *r, uint64_t base)
 {
-	s->seq = ++r->last_seq;
-	r->by_age[r->n] = s;
+	uint32_t lo = 0, hi = r->n;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (r->listed[mid].base < base)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void put(struct roster *r, struct shown *s, uint32_t name_at,
+		uint32_t listed_at)
+{
+	memmove(&r->by_name[name_at + 1], &r->by_name[name_at],
+		(r->n - name_at) * sizeof(struct shown *));
+	r->by_name[name_at] = s;
+	memmove(&r->listed[listed_at + 1], &r->listed[listed_at],
+		(r->n - listed_at) * sizeof(struct listed));
+	r->listed[listed_at] = (struct listed){s->base, s};
+	r->n++;
+	r->n_changes++;
 	r->size_bytes += s->size_bytes;
 	r->n_nodes += s->n_nodes;
 }
@@ -274,11 +302,7 @@ static void insert(struct roster *r, struct shown *s)
 	uint32_t at = place(r, s->name, &found);
 
 	assert(!found);
-	memmove(&r->by_name[at + 1], &r->by_name[at],
-		(r->n - at) * sizeof(struct shown *));
-	r->by_name[at] = s;
-	append(r, s);
-	r->n++;
+	put(r, s, at, place_of(r, s->base));
 }
 
 int roster_add(struct roster *r, const struct record *rec, struct shown **out)
@@ -319,9 +343,7 @@ int roster_load(struct roster *r, const struct record *rec)
 		return err;
 	}
 	s->is_kept = true;
-	r->by_name[r->n] = s;
-	append(r, s);
-	r->n++;
+	put(r, s, r->n, r->n);
 	return 0;
 }
 
@@ -329,6 +351,7 @@ int roster_load(struct roster *r, const struct record *rec)
 struct sorted {
 	uint64_t first; /* as a big-endian number */
 	struct shown *s;
+	uint32_t at; /* of equal names the older comes first */
 };
 
 static uint64_t first_of(const char *name)
@@ -350,7 +373,7 @@ static int compare_names(const void *a, const void *b)
 	c = strcmp(sa->s->name, sb->s->name);
 	if (c != 0)
 		return c;
-	return sa->s->seq < sb->s->seq ? -1 : sa->s->seq > sb->s->seq;
+	return sa->at < sb->at ? -1 : sa->at > sb->at;
 }
 
 static int sort_names(struct roster *r)
@@ -361,12 +384,19 @@ static int sort_names(struct roster *r)
 		return ENOMEM;
 	for (uint32_t i = 0; i < r->n; i++)
 		all[i] = (struct sorted){first_of(r->by_name[i]->name),
-					 r->by_name[i]};
+					 r->by_name[i], i};
 	qsort(all, r->n, sizeof(*all), compare_names);
 	for (uint32_t i = 0; i < r->n; i++)
 		r->by_name[i] = all[i].s;
 	mem_free(all);
 	return 0;
+}
+
+static int compare_bases(const void *a, const void *b)
+{
+	const struct listed *la = a, *lb = b;
+
+	return la->base < lb->base ? -1 : la->base > lb->base;
 }
 
 /* Names that were written down are proper and differ; of what was not written
@@ -379,6 +409,8 @@ int roster_loaded(struct roster *r)
 
 	if (n == 0)
 		return 0;
+	r->n_changes++;
+	qsort(r->listed, n, sizeof(*r->listed), compare_bases);
 	err = sort_names(r);
 	if (err != 0)
 		return err;
@@ -420,36 +452,16 @@ void roster_wake(struct shown *s, struct torrent *t)
 
 /* ---- removing ---- */
 
-static uint32_t age_of(const struct roster *r, uint64_t seq)
-{
-	uint32_t lo = 0, hi = r->n;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (r->by_age[mid]->seq < seq)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-static void take_out(struct shown **list, uint32_t n, uint32_t at)
-{
-	memmove(&list[at], &list[at + 1],
-		(n - at - 1) * sizeof(struct shown *));
-}
-
 void roster_remove(struct roster *r, struct shown *s)
 {
-	bool found;
-	uint32_t at = place(r, s->name, &found);
+	uint32_t listed = roster_listed_ix(r, s), name = roster_name_ix(r, s);
 
-	assert(found && r->by_name[at] == s);
-	take_out(r->by_name, r->n, at);
-	take_out(r->by_age, r->n, age_of(r, s->seq));
 	r->n--;
+	r->n_changes++;
+	memmove(&r->listed[listed], &r->listed[listed + 1],
+		(r->n - listed) * sizeof(struct listed));
+	memmove(&r->by_name[name], &r->by_name[name + 1],
+		(r->n - name) * sizeof(struct shown *));
 	r->size_bytes -= s->size_bytes;
 	r->n_nodes -= s->n_nodes;
 	leave_tables(r, s);
@@ -500,9 +512,26 @@ struct shown *roster_by_id(const struct roster *r, const struct torrent_id *id)
 	return s != NULL ? s : roster_by_hash(r, &id->v2);
 }
 
-struct shown *roster_from(const struct roster *r, uint64_t seq)
+struct shown *roster_from(const struct roster *r, uint64_t base)
 {
-	uint32_t at = age_of(r, seq);
+	uint32_t at = place_of(r, base);
 
-	return at < r->n ? r->by_age[at] : NULL;
+	return at < r->n ? r->listed[at].shown : NULL;
+}
+
+uint32_t roster_listed_ix(const struct roster *r, const struct shown *s)
+{
+	uint32_t at = place_of(r, s->base);
+
+	assert(r->listed[at].shown == s);
+	return at;
+}
+
+uint32_t roster_name_ix(const struct roster *r, const struct shown *s)
+{
+	bool found;
+	uint32_t at = place(r, s->name, &found);
+
+	assert(found && r->by_name[at] == s);
+	return at;
 }

@@ -37,7 +37,6 @@ struct shown {
 	uint32_t source_len;
 	uint32_t n_nodes, n_subdirs;
 	uint64_t base; /* fs/inode.h */
-	uint64_t seq;  /* its place in a listing: grows, and stays */
 	char *name;
 
 	struct torrent *torrent;
@@ -60,12 +59,18 @@ struct shown {
 	TAILQ_ENTRY(shown) doze;
 };
 
+/* … and its place in a listing, which is its own for good. */
+struct listed {
+	uint64_t base;
+	struct shown *shown;
+};
+
 struct roster {
-	struct shown **by_age; /* by seq */
+	struct listed *listed; /* by base */
 	struct shown **by_name;
 	uint32_t n;
 	uint32_t room;
-	uint64_t last_seq;
+	uint64_t n_changes; /* of the two lists */
 	struct hmap *by_base;
 	struct hmap *by_side[TORRENT_SIDES]; /* by 20 bytes (torrent_id.h) */
 	uint64_t size_bytes, n_nodes;	     /* of all */
@@ -83,7 +88,7 @@ int roster_add(struct roster *r, const struct record *rec, struct shown **out);
 
 /* roster_expect — about so many are to be loaded: their tables are made once.
  * roster_load — as roster_add, of many: names are looked at in the end, by
- * roster_loaded, until when nothing is found by its name. */
+ * roster_loaded, until when nothing is found by its name, or listed. */
 void roster_expect(struct roster *r, uint32_t n);
 int roster_load(struct roster *r, const struct record *rec);
 int roster_loaded(struct roster *r);
@@ -109,8 +114,11 @@ struct shown *roster_by_wire(const struct roster *r,
 			     const uint8_t wire[TORRENT_WIRE_BYTES]);
 struct shown *roster_by_id(const struct roster *r, const struct torrent_id *id);
 
-/* roster_from — the first in a listing whose seq is not below `seq`. */
-struct shown *roster_from(const struct roster *r, uint64_t seq);
+/* roster_from — the first in a listing whose base is not below `base`.
+ * roster_listed_ix, roster_name_ix — where `s` is in either list. */
+struct shown *roster_from(const struct roster *r, uint64_t base);
+uint32_t roster_listed_ix(const struct roster *r, const struct shown *s);
+uint32_t roster_name_ix(const struct roster *r, const struct shown *s);
 
 /* roster_name_is_hash — 40 or 64 hex digits: never a torrent's own name. */
 bool roster_name_is_hash(const char *name);

@@ -321,7 +321,7 @@ static void ls(struct call *c)
 	json_t *all = json_array();
 
 	for (uint32_t i = 0; i < r->n; i++) {
-		const struct shown *s = r->by_age[i];
+		const struct shown *s = r->by_name[i];
 
 		control_push(&c->o, all,
 			     s->torrent != NULL

@@ -181,7 +181,7 @@ static int round_new(struct mount *m, const struct shown *s,
 	r->m = m;
 	r->n = n;
 	for (uint32_t i = 0; i < n; i++)
-		r->bases[i] = s != NULL ? s->base : m->roster.by_age[i]->base;
+		r->bases[i] = s != NULL ? s->base : m->roster.listed[i].base;
 	LIST_INSERT_HEAD(&m->verifies.rounds, r, link);
 	*out = r;
 	return 0;

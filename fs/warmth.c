@@ -487,7 +487,7 @@ void warmth_start(struct mount *m)
 	if (m->roster.n > WARMTH_AWAKE_MAX)
 		return;
 	for (uint32_t i = 0; i < m->roster.n; i++)
-		(void)warmth_wake(m, m->roster.by_age[i]);
+		(void)warmth_wake(m, m->roster.listed[i].shown);
 }
 
 int warmth_init(struct mount *m)

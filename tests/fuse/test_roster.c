@@ -59,15 +59,17 @@ static void assert_listed(const struct roster *r, const char *names)
 {
 	char found[1000] = "";
 	const struct shown *s;
-	uint64_t seq = 0;
+	uint64_t base = 0;
 
-	while ((s = roster_from(r, seq)) != NULL) {
+	for (uint32_t at = 0; (s = roster_from(r, base)) != NULL; at++) {
 		(void)snprintf(found + strlen(found),
 			       sizeof(found) - strlen(found), "%s|", s->name);
 		assert_ptr_equal(roster_by_name(r, s->name), s);
 		assert_ptr_equal(roster_by_base(r, s->base), s);
 		assert_ptr_equal(roster_by_id(r, &s->id), s);
-		seq = s->seq + 1;
+		assert_int_equal(roster_listed_ix(r, s), at);
+		assert_ptr_equal(r->by_name[roster_name_ix(r, s)], s);
+		base = s->base + 1;
 	}
 	assert_string_equal(found, names);
 }
@@ -86,8 +88,9 @@ static void equal_names_differ(void **state)
 	add(&r, "x", 0x22);
 	add(&r, "x [33333333]", 0x44);
 	add(&r, "x", 0x33);
-	assert_listed(&r, "x|x [22222222]|x [33333333]|"
-			  "[3333333333333333333333333333333333333333]|");
+	assert_listed(&r, "x|x [22222222]|"
+			  "[3333333333333333333333333333333333333333]|"
+			  "x [33333333]|");
 	roster_remove(&r, roster_by_name(&r, "x"));
 	assert_null(roster_by_name(&r, "x"));
 	add(&r, "x", 0x55); /* the name is free again */
@@ -178,24 +181,29 @@ static void places_in_a_listing_stay(void **state)
 {
 	struct roster r = fresh();
 	char name[8];
-	uint64_t seq;
+	uint64_t base;
 
 	for (unsigned i = 0; i < 100; i++) {
 		(void)snprintf(name, sizeof(name), "%u", i);
 		add(&r, name, (uint8_t)(i + 1));
 	}
-	seq = roster_by_name(&r, "50")->seq;
+	base = roster_by_name(&r, "50")->base;
 	for (unsigned i = 0; i <= 50; i++) {
 		(void)snprintf(name, sizeof(name), "%u", i);
 		roster_remove(&r, roster_by_name(&r, name));
 	}
-	assert_string_equal(roster_from(&r, seq)->name, "51");
-	assert_string_equal(roster_from(&r, seq + 1)->name, "51");
-	assert_string_equal(add(&r, "new", 200)->name, "new");
-	assert_true(roster_by_name(&r, "new")->seq >
-		    roster_by_name(&r, "99")->seq);
-	assert_int_equal(r.size_bytes, 50 * 100);
-	assert_int_equal(r.n_nodes, 50 * 3);
+	assert_string_equal(roster_from(&r, base)->name, "51");
+	assert_string_equal(roster_from(&r, base + 1)->name, "51");
+	assert_string_equal(add(&r, "new", 1)->name, "new"); /* before it */
+	assert_string_equal(roster_from(&r, base)->name, "51");
+	assert_string_equal(roster_from(&r, 0)->name, "new");
+	roster_remove(&r, roster_by_name(&r, "new"));
+	assert_string_equal(add(&r, "newer", 200)->name, "newer");
+	assert_string_equal(roster_from(&r, base)->name, "51");
+	assert_null(roster_from(&r, roster_by_name(&r, "newer")->base + 1));
+	roster_remove(&r, roster_by_name(&r, "newer"));
+	assert_int_equal(r.size_bytes, 49 * 100);
+	assert_int_equal(r.n_nodes, 49 * 3);
 	assert_null(roster_from(&r, UINT64_MAX));
 	roster_fini(&r);
 }
@@ -205,20 +213,24 @@ static void places_in_a_listing_stay(void **state)
  * it. */
 static void many_are_loaded_at_once(void **state)
 {
-	static const char *const names[] = {"m", "b", ".shoalfs", "z",
-					    "b", "a", "b"};
+	static const struct {
+		const char *name;
+		uint8_t seed;
+	} all[] = {
+		{"m", 0x33}, {"b", 0x22}, {".shoalfs", 0x11}, {"z", 0x77},
+		{"b", 0x55}, {"a", 0x66}, {"b", 0x44},
+	};
 	struct roster r = fresh();
 
 	for (unsigned i = 0; i < 7; i++) {
-		struct record rec =
-			record_of(names[i], (uint8_t)(0x11 * (i + 1)));
+		struct record rec = record_of(all[i].name, all[i].seed);
 
 		assert_int_equal(roster_load(&r, &rec), 0);
 		assert_int_equal(roster_load(&r, &rec), EEXIST);
 	}
 	assert_int_equal(roster_loaded(&r), 0);
-	assert_listed(&r, "m|b|.shoalfs [33333333]|z|b [55555555]|a|"
-			  "b [77777777]|");
+	assert_listed(&r, ".shoalfs [11111111]|b|m|b [44444444]|"
+			  "b [55555555]|a|z|");
 	assert_int_equal(roster_by_name(&r, "b")->id.v1.bytes[0], 0x22);
 	assert_true(roster_by_name(&r, "a")->is_kept);
 	roster_fini(&r);

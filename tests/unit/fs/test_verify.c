@@ -41,7 +41,8 @@ static struct fix {
 	struct mount m;
 	enum engine_doubts doubts;
 	/* each torrent */
-	struct shown shown[N], *by_age[N];
+	struct shown shown[N];
+	struct listed listed[N];
 	bool is_gone[N];
 	enum torrent_state states[N];
 	unsigned n_woken[N];
@@ -133,10 +134,10 @@ static int set_up(void **state)
 	for (unsigned i = 0; i < N; i++) {
 		f.shown[i].base = i;
 		f.shown[i].held_bytes = 1;
-		f.by_age[i] = &f.shown[i];
+		f.listed[i] = (struct listed){i, &f.shown[i]};
 		f.states[i] = TORRENT_READY;
 	}
-	f.m.roster.by_age = f.by_age;
+	f.m.roster.listed = f.listed;
 	f.m.roster.n = N;
 	assert_int_equal(verify_init(&f.m), 0);
 	return 0;

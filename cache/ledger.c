@@ -356,3 +356,25 @@ int ledger_read(struct ledger *l, const struct record *r, uint8_t *dst,
 	workers_submit(l->workers, &q->job);
 	return 0;
 }
+
+static void on_advised(struct job *job)
+{
+	mem_free(CONTAINER_OF(job, struct ledger_advice, job));
+}
+
+void ledger_soon(struct ledger *l, const struct record_place *places,
+		 unsigned n)
+{
+	struct ledger_advice *a =
+		mem_alloc(sizeof(*a) + n * sizeof(a->places[0]));
+
+	if (a == NULL)
+		return;
+	*a = (struct ledger_advice){
+		.job = {.run = ledger_job_advise, .done = on_advised},
+		.fd = l->files.source_fd,
+		.n = n,
+	};
+	memcpy(a->places, places, n * sizeof(a->places[0]));
+	workers_submit(l->workers, &a->job);
+}

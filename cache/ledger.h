@@ -60,6 +60,11 @@ int ledger_read_now(const struct ledger *l, const struct record *r,
 int ledger_read(struct ledger *l, const struct record *r, uint8_t *dst,
 		ledger_done_fn *done, void *arg);
 
+/* ledger_soon — the sources that lie there are to be read soon: a worker has
+ * the kernel read what is not in the page cache, and nobody waits for that. */
+void ledger_soon(struct ledger *l, const struct record_place *places,
+		 unsigned n);
+
 /* ledger_free — its threads have come to rest. NULL is fine. */
 void ledger_free(struct ledger *l TAKES);
 

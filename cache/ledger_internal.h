@@ -47,6 +47,13 @@ struct ledger_load {
 	void *arg;
 };
 
+struct ledger_advice {
+	struct job job;
+	int fd;
+	unsigned n;
+	struct record_place places[];
+};
+
 struct ledger {
 	struct workers *thread, *workers;
 	struct ledger_files files; /* the job's, while one is on its way */
@@ -72,6 +79,7 @@ int ledger_job_read(int fd, const struct record *r, uint8_t *dst);
 
 void ledger_job_commit(struct job *job, struct worker_env *env);
 void ledger_job_load(struct job *job, struct worker_env *env);
+void ledger_job_advise(struct job *job, struct worker_env *env);
 
 enum { LEDGER_HEAD_BYTES = 16 };
 

@@ -291,3 +291,13 @@ void ledger_job_load(struct job *job, struct worker_env *env)
 	ASSERT_WORKER();
 	q->err = ledger_job_read(q->fd, &q->r, q->dst);
 }
+
+void ledger_job_advise(struct job *job, struct worker_env *env)
+{
+	struct ledger_advice *a = CONTAINER_OF(job, struct ledger_advice, job);
+
+	ASSERT_WORKER();
+	for (unsigned i = 0; i < a->n; i++)
+		(void)posix_fadvise(a->fd, (off_t)a->places[i].at,
+				    a->places[i].len, POSIX_FADV_WILLNEED);
+}

@@ -58,6 +58,11 @@ static int read_later(void *ctx, const struct record *r, uint8_t *dst,
 	return ledger_read(ledger_of(ctx), r, dst, done, arg);
 }
 
+static void soon(void *ctx, const struct record_place *places, unsigned n)
+{
+	ledger_soon(ledger_of(ctx), places, n);
+}
+
 static int lend(void *ctx, const struct torrent_id *id, const char *dir,
 		int dir_fd TAKES, keeper_lent_fn *done, void *arg)
 {
@@ -78,6 +83,7 @@ struct keeper keep_with(struct keep *k)
 		.forget = forget,
 		.lend = lend,
 		.read_now = read_now,
+		.soon = soon,
 		.read = read_later,
 	};
 }

@@ -57,6 +57,12 @@ struct record {
 	char name[NAME_BUF_BYTES]; /* in the root */
 };
 
+/* Where a source lies. */
+struct record_place {
+	uint64_t at;
+	uint32_t len;
+};
+
 enum record_kind { RECORD_KEEP = 1, RECORD_FORGET };
 
 /* record_put — an entry that remembers; record_put_forget — one that forgets

@@ -46,6 +46,9 @@ struct keeper {
 	int (*read_now)(void *ctx, const struct record *r, uint8_t *dst);
 	int (*read)(void *ctx, const struct record *r, uint8_t *dst,
 		    keeper_fn *done, void *arg);
+	/* The sources that lie there are to be read soon: nobody hears what
+	 * came of it, but read_now may not have to wait. */
+	void (*soon)(void *ctx, const struct record_place *places, unsigned n);
 	/* By the worker that reads (core/worker.h). */
 	void (*work)(void *ctx, struct job *job TAKES);
 };

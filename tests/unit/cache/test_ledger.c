@@ -290,6 +290,22 @@ static void sources_that_are_not_there(void **state)
 	}
 }
 
+/* What is said to be read soon can be read then; places that are nowhere harm
+ * nobody, nor does an end while a worker has them. */
+static void is_told_of_what_is_read_soon(void **state)
+{
+	struct record_place places[] = {
+		{0}, {UINT64_MAX, 1}, {1 << 20, UINT32_MAX}};
+	struct fixture *f = *state;
+	struct record r = keep(f, 1, "a", "one source");
+
+	places[0] = (struct record_place){r.source_at, r.source_len};
+	ledger_soon(f->l, places, 3);
+	settle(f);
+	assert_source(f, &r, "one source");
+	ledger_soon(f->l, places, 3);
+}
+
 /* A newer format is not touched; other people's bytes are not believed. */
 static void other_formats(void **state)
 {
@@ -328,6 +344,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(torn_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(sources_that_are_not_there,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(is_told_of_what_is_read_soon,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(other_formats, setup, teardown),
 	};

@@ -17,6 +17,7 @@ enum {
 	MOUNT_CLOSE_US = 200,
 	MOUNT_PACE = 8,
 	MOUNT_LINGER_US = 50,
+	MOUNT_TURN_US = MOUNT_TURN_REQUESTS * MOUNT_LINGER_US,
 	/* CPUs are kept awake after so many questions that came so close to the
 	 * last answer (that of a sleeping machine is slow), and until none has
 	 * come for so long: `ls -l` of some files is no walk. */
@@ -84,6 +85,16 @@ enum {
 	WARMTH_WARM_BYTES = 24 << 20,
 	WARMTH_COST_BYTES = 8 << 10,
 	WARMTH_FILE_COST_BYTES = 200,
+	/* Who walks through a library (walkahead.c): when so many torrents were
+	 * each the next of the last, so many are made WARM ahead, of which all
+	 * that may walk at a time (in each order) can have a few times as much
+	 * within WARMTH_WARM_BYTES; what is longer is parsed by a worker: on
+	 * the loop it would take more than some tenths of a millisecond. */
+	WALKAHEAD_ROW = 4,
+	WALKAHEAD_MAX = 32,
+	WALKAHEAD_BYTES = 1 << 20,
+	WALKAHEAD_WALKS = 4,
+	WALKAHEAD_NOW_MAX = 64 << 10,
 	/* Torrents that have peers and trackers at a time, though nobody may
 	 * read them: some 60 KiB each, and a few packets a minute. */
 	WARMTH_AWAKE_MAX = 64,

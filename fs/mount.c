@@ -146,6 +146,7 @@ static void end(struct mount *m, enum mount_end why)
 	uploads_end(m);
 	verify_end(m);
 	sleepers_end(m);
+	walkahead_end(m);
 	warmth_end(m);
 	detach(m);
 	mountinfo_close(m->info);
@@ -182,18 +183,21 @@ void mount_process(struct mount *m, const struct fuse_buf *b)
 }
 
 /* Who walks a tree asks when he has the answer, and at once. The yield is for
- * when that is to happen on our own core. */
-static int receive(struct mount *m, bool may_linger)
+ * when that is to happen on our own core. What he comes to next is made ready
+ * meanwhile, but in no turn that is as long as one of nothing but waiting. */
+static int receive(struct mount *m, uint64_t turn_us, bool may_linger)
 {
 	int r = fuse_session_receive_buf(m->se, &m->in);
-	uint64_t begin;
+	uint64_t begin, now;
 
 	if (r != -EAGAIN || !may_linger || m->pace < MOUNT_PACE)
 		return r;
-	begin = clock_mono_us();
-	while (r == -EAGAIN && clock_mono_us() - begin < MOUNT_LINGER_US) {
-		(void)sched_yield();
+	begin = now = clock_mono_us();
+	while (r == -EAGAIN && now - begin < MOUNT_LINGER_US) {
+		if (now - turn_us >= MOUNT_TURN_US || !walkahead_step(m))
+			(void)sched_yield();
 		r = fuse_session_receive_buf(m->se, &m->in);
+		now = clock_mono_us();
 	}
 	if (r == -EAGAIN)
 		m->pace = 0;
@@ -203,11 +207,12 @@ static int receive(struct mount *m, bool may_linger)
 static void on_request(void *arg, int fd, unsigned events)
 {
 	struct mount *m = arg;
-	bool is_close = loop_now_us(m->loop) - m->answered_us < MOUNT_CLOSE_US;
+	uint64_t now = loop_now_us(m->loop);
+	bool is_close = now - m->answered_us < MOUNT_CLOSE_US;
 
 	m->pace = is_close ? m->pace + 1 : 0;
 	for (int n = 0; n < MOUNT_TURN_REQUESTS && !m->is_over; n++) {
-		int r = receive(m, n > 0);
+		int r = receive(m, now, n > 0);
 
 		if (r == -EAGAIN || r == -EINTR)
 			break;
@@ -319,6 +324,7 @@ static int init_fields(struct mount *m, const struct mount_cfg *cfg)
 	int r;
 
 	latency_init(&m->latency);
+	walkahead_init(m);
 	m->loop = cfg->loop;
 	m->engine = cfg->engine;
 	m->keeper = cfg->keeper;
@@ -575,6 +581,7 @@ void mount_free(struct mount *m)
 	library_end(m);
 	verify_end(m);
 	sleepers_end(m);
+	walkahead_end(m);
 	warmth_end(m);
 	roster_fini(&m->roster);
 	hmap_free(m->twins);

@@ -17,6 +17,7 @@
 #include "fs/passthrough.h"
 #include "fs/roster.h"
 #include "fs/sleepers.h"
+#include "fs/walkahead.h"
 #include "fs/warmth.h"
 #include "fs/upload.h"
 #include "fs/verify.h"
@@ -86,6 +87,7 @@ struct mount {
 
 	struct roster roster;
 	struct warmth warmth;
+	struct walkahead walkahead;
 	struct sleepers sleepers;
 	struct verifies verifies;
 	struct library library;

@@ -28,6 +28,8 @@
 #include "fs/node.h"
 #include "fs/passthrough.h"
 #include "fs/root.h"
+#include "fs/tree.h"
+#include "fs/walkahead.h"
 #include "fs/warmth.h"
 #include "fs/writeops.h"
 #include "fs/xattr.h"
@@ -326,6 +328,8 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		ops_reply_err(req, r);
 		return;
 	}
+	if (off == 0 && dir.kind == NODE_DIR && dir.ix == TREE_TOP)
+		walkahead_seen(m, dir.shown);
 	if (size > MOUNT_BUFFER_BYTES)
 		size = MOUNT_BUFFER_BYTES;
 	while (node_child(m, &dir, &pos, &n, &name)) {

@@ -43,6 +43,7 @@
 struct warmth_read {
 	LIST_ENTRY(warmth_read) link;
 	struct mount *m;	   /* NULL: the mount is over */
+	bool is_ahead;		   /* nobody asked for it, nor for its errors */
 	struct warmth_parse parse; /* .base: whose; it may be gone by then */
 };
 
@@ -62,6 +63,12 @@ static uint64_t cost_of(const struct shown *s)
 {
 	return WARMTH_COST_BYTES + s->mi->info.len +
 	       (uint64_t)s->mi->n_files * WARMTH_FILE_COST_BYTES;
+}
+
+uint64_t warmth_cost(const struct shown *s)
+{
+	return WARMTH_COST_BYTES + s->source_len +
+	       (uint64_t)s->n_nodes * WARMTH_FILE_COST_BYTES;
 }
 
 static void leave_list(struct mount *m, struct shown *s)
@@ -304,8 +311,10 @@ void warmth_adopt(struct mount *m, struct shown *s, struct torrent *t,
 }
 
 /* What came of its metadata is shown, or logged. */
-static int take(struct mount *m, struct shown *s, struct warmth_parse *p)
+static int take(struct mount *m, struct shown *s, struct warmth_read *rd)
 {
+	struct warmth_parse *p = &rd->parse;
+
 	if (p->err == 0) {
 		s->mi = p->mi;
 		s->tree = p->tree;
@@ -316,8 +325,9 @@ static int take(struct mount *m, struct shown *s, struct warmth_parse *p)
 	}
 	if (p->err == ENOMEM)
 		return ENOMEM;
-	log_err("what is remembered of %.200s is damaged: %.100s", s->name,
-		p->why.text);
+	if (!rd->is_ahead)
+		log_err("what is remembered of %.200s is damaged: %.100s",
+			s->name, p->why.text);
 	return EIO;
 }
 
@@ -338,8 +348,8 @@ static void finish(struct warmth_read *rd, int err)
 	if (s != NULL) {
 		s->is_read = false;
 		if (err == 0 && s->mi == NULL && s->source_len == rd->parse.len)
-			err = take(m, s, &rd->parse);
-		s->read_err = err;
+			err = take(m, s, rd);
+		s->read_err = rd->is_ahead ? 0 : err;
 		if (s->is_wanted && err == 0)
 			(void)warmth_wake(m, s);
 	}
@@ -363,7 +373,8 @@ static void on_parsed(struct job *job)
 
 static bool is_long(const struct mount *m, const struct warmth_read *rd)
 {
-	return rd->parse.len > m->warmth.now_max;
+	return rd->parse.len > m->warmth.now_max ||
+	       (rd->is_ahead && rd->parse.len > WALKAHEAD_NOW_MAX);
 }
 
 static void on_read(void *arg, int err, const struct record *r)
@@ -395,15 +406,15 @@ static int read_now(struct mount *m, struct shown *s, struct warmth_read *rd,
 				 : m->keeper->read_now(m->keeper->ctx, rec,
 						       rd->parse.bytes);
 
-	if (err == EIO)
+	if (err == EIO && !rd->is_ahead)
 		log_err("what is remembered of %.200s is not there", s->name);
 	if (err != 0)
 		return err;
 	warmth_parse(&rd->parse, m->warmth.hasher);
-	return take(m, s, &rd->parse);
+	return take(m, s, rd);
 }
 
-static int begin_read(struct mount *m, struct shown *s)
+static int begin_read(struct mount *m, struct shown *s, bool is_ahead)
 {
 	struct warmth_read *rd = mem_new(struct warmth_read);
 	struct record rec;
@@ -412,6 +423,7 @@ static int begin_read(struct mount *m, struct shown *s)
 	if (rd == NULL)
 		return ENOMEM;
 	rd->m = m;
+	rd->is_ahead = is_ahead;
 	rd->parse = (struct warmth_parse){.bytes = mem_alloc(s->source_len),
 					  .len = s->source_len,
 					  .base = s->base};
@@ -421,7 +433,7 @@ static int begin_read(struct mount *m, struct shown *s)
 	}
 	roster_record(s, &rec);
 	err = read_now(m, s, rd, &rec);
-	if (err == EAGAIN)
+	if (err == EAGAIN && (!is_ahead || is_long(m, rd)))
 		err = m->keeper->read(m->keeper->ctx, &rec, rd->parse.bytes,
 				      on_read, rd);
 	if (err != 0 || s->mi != NULL) {
@@ -446,7 +458,25 @@ int warmth_warm(struct mount *m, struct shown *s)
 	if (s->source_len == 0 || s->source_len > METAINFO_MAX_BYTES ||
 	    m->keeper == NULL)
 		return EIO;
-	return begin_read(m, s);
+	return begin_read(m, s, false);
+}
+
+int warmth_ahead(struct mount *m, struct shown *s)
+{
+	int err;
+
+	if (s->mi != NULL) {
+		if (s->torrent == NULL)
+			touch(m, s);
+		return 0;
+	}
+	if (s->is_read)
+		return 0;
+	if (s->source_len == 0 || s->source_len > METAINFO_MAX_BYTES ||
+	    m->keeper == NULL)
+		return EIO;
+	err = begin_read(m, s, true);
+	return err == EAGAIN && s->is_read ? 0 : err;
 }
 
 int warmth_wake(struct mount *m, struct shown *s)

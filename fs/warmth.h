@@ -57,6 +57,12 @@ void warmth_adopt(struct mount *m, struct shown *s, struct torrent *t,
  * ENOMEM. */
 int warmth_warm(struct mount *m, struct shown *s);
 
+/* warmth_ahead — WARM before anybody asks, and nobody hears of an error. 0,
+ * also when a worker has it now; EAGAIN: that would wait for a disk; EIO;
+ * ENOMEM. warmth_cost — what `s` takes when it is WARM, by its record. */
+int warmth_ahead(struct mount *m, struct shown *s);
+uint64_t warmth_cost(const struct shown *s);
+
 /* warmth_wake — AWAKE; the torrent may not be READY yet. 0; EAGAIN: as soon as
  * its metadata has been read; or as warmth_warm. */
 int warmth_wake(struct mount *m, struct shown *s);

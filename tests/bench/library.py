@@ -14,6 +14,8 @@ core/record.h have it; then the mount is started on it.
 
 With --awake `find` is also measured while CPUs are kept awake by the bench
 (PM QoS, as the mount itself does while somebody walks), of all that is measured.
+With --cold it is measured once more of a mount whose store is not in the page
+cache, on the disk that $TMPDIR is on (root: drop_caches).
 With --ceiling also a file system that does nothing but know the same names
 (ceiling.c, built on the spot), for `find` to be seen beside.
 
@@ -323,6 +325,24 @@ def find_awake(options, store, point):
         proc.wait(20)
 
 
+def find_cold(options, store, point):
+    """Of a mount that has not been asked anything, of a disk that was not read."""
+    proc = start(options, store, point)
+    try:
+        os.listdir(point)
+        os.sync()
+        with open("/proc/sys/vm/drop_caches", "w") as caches:
+            caches.write("1")
+        subprocess.run(["find", "--version"], stdout=subprocess.DEVNULL,
+                       check=True)  # its own pages are no part of it
+        count, took = find(point)
+        print(f"cold      {count} entries, {took:.1f} s, {count / took:.0f}/s",
+              flush=True)
+    finally:
+        proc.terminate()
+        proc.wait(20)
+
+
 LIBTORRENT = """
 import os, sys, time
 import libtorrent as lt
@@ -375,6 +395,8 @@ def main():
                         help="`find` also where there is nothing to do")
     parser.add_argument("--awake", action="store_true",
                         help="`find` also with CPUs that do not sleep")
+    parser.add_argument("--cold", action="store_true",
+                        help="`find` also of a disk that was not read")
     parser.add_argument("--idle", type=float, default=20, metavar="S")
     parser.add_argument("--rival", type=int, default=10000, metavar="N",
                         help="so many of them for libtorrent; 0: none")
@@ -389,6 +411,9 @@ def main():
         if options.awake:
             find_awake(options, os.path.join(work, "store"),
                        os.path.join(work, "mnt"))
+        if options.cold:
+            find_cold(options, os.path.join(work, "store"),
+                      os.path.join(work, "mnt"))
         if options.ceiling:
             ceiling(options, work)
         if options.ceiling and options.awake:

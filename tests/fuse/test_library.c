@@ -46,6 +46,7 @@ struct shelf {
 		struct record rec;
 	} reads[READS_MAX]; /* under way */
 	struct job *job;    /* likewise */
+	unsigned n_soon;    /* it was told of so many that are to be read */
 	bool keeps_late;    /* what is to be kept waits, with its source lent */
 	struct {
 		struct record rec;
@@ -145,6 +146,15 @@ static int shelf_read(void *ctx, const struct record *r, uint8_t *dst,
 	sh->reads[sh->n_reads].arg = arg;
 	sh->reads[sh->n_reads++].rec = *r;
 	return 0;
+}
+
+static void shelf_soon(void *ctx, const struct record_place *places, unsigned n)
+{
+	struct shelf *sh = ctx;
+
+	for (unsigned i = 0; i < n; i++)
+		assert_true(places[i].len > 0);
+	sh->n_soon += n;
 }
 
 static void shelf_work(void *ctx, struct job *job)
@@ -251,6 +261,7 @@ static struct fixture *make(unsigned n, unsigned n_pieces)
 		.forget = shelf_forget,
 		.read_now = shelf_read_now,
 		.read = shelf_read,
+		.soon = shelf_soon,
 		.work = shelf_work,
 	};
 	return f;
@@ -869,6 +880,246 @@ static void a_turn_is_as_long_as_there_are_few(void **state)
 	assert_int_equal(sleepers_turn_ms(100000, false), SLEEPERS_TURN_MIN_MS);
 }
 
+/* ---- somebody walks ---- */
+
+/* What comes at `place` of a listing. */
+static struct shown *listed_at(const struct fixture *f, unsigned place)
+{
+	return f->m->roster.listed[place].shown;
+}
+
+static void settle(struct fixture *f)
+{
+	for (unsigned i = 0; i < 20; i++)
+		kernel_turn(f->k);
+}
+
+static uint64_t list(struct fixture *f, const struct shown *s)
+{
+	const struct fuse_read_in in = {.size = 4096};
+
+	return kernel_send(f->k, FUSE_READDIRPLUS, s->base, &in, sizeof(in),
+			   NULL);
+}
+
+/* His listing is answered, and there was time for more. */
+static void walk_to(struct fixture *f, const struct shown *s)
+{
+	kernel_wait(f->k, list(f, s));
+	assert_int_equal(f->k->err, 0);
+	settle(f);
+}
+
+static void walk(struct fixture *f, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++)
+		walk_to(f, listed_at(f, i));
+}
+
+static unsigned n_warm(const struct fixture *f)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < f->m->roster.n; i++)
+		n += listed_at(f, i)->place == SHOWN_WARM;
+	return n;
+}
+
+/* Who lists one torrent after the other, in the order of the root's listing,
+ * finds the next ones warm, as many as he was seen to have listed; when he has
+ * come a long way, not more than that. Nobody is woken. */
+static void a_walk_finds_them_warm(void **state)
+{
+	struct fixture *f = make_many();
+
+	begin(f);
+	walk(f, 0, WALKAHEAD_ROW - 1);
+	assert_int_equal(n_warm(f), WALKAHEAD_ROW - 1);
+	walk(f, WALKAHEAD_ROW - 1, WALKAHEAD_ROW);
+	assert_int_equal(n_warm(f), 2 * WALKAHEAD_ROW);
+	for (unsigned i = 0; i < 2 * WALKAHEAD_ROW; i++)
+		assert_int_equal(listed_at(f, i)->place, SHOWN_WARM);
+	walk(f, WALKAHEAD_ROW, WALKAHEAD_MAX + 2);
+	assert_int_equal(n_warm(f), 2 * WALKAHEAD_MAX + 2);
+	walk(f, WALKAHEAD_MAX + 2, MANY); /* to the end */
+	assert_int_equal(n_warm(f), MANY);
+	assert_int_equal(f->m->warmth.n_awake, 0);
+	assert_int_equal(f->shelf.n_soon, 0);
+	end(f);
+}
+
+/* The same in the order of names; and by two at a time, of whom one goes by
+ * names and one by the listing. */
+static void a_walk_by_name_is_one(void **state)
+{
+	struct fixture *f = make_many();
+
+	begin(f);
+	for (unsigned i = 0; i < WALKAHEAD_ROW; i++)
+		walk_to(f, shown_at(f, i));
+	for (unsigned i = 0; i < 2 * WALKAHEAD_ROW; i++)
+		assert_int_equal(shown_at(f, i)->place, SHOWN_WARM);
+	assert_int_equal(n_warm(f), 2 * WALKAHEAD_ROW);
+	for (unsigned i = 0; i < WALKAHEAD_ROW; i++) {
+		walk_to(f, listed_at(f, MANY / 2 + i));
+		walk_to(f, shown_at(f, WALKAHEAD_ROW + i));
+	}
+	for (unsigned i = 0; i < 2 * WALKAHEAD_ROW; i++)
+		assert_int_equal(listed_at(f, MANY / 2 + i)->place, SHOWN_WARM);
+	for (unsigned i = 0; i < 4 * WALKAHEAD_ROW; i++)
+		assert_int_equal(shown_at(f, i)->place, SHOWN_WARM);
+	end(f);
+}
+
+/* Who looks here and there, or at one again and again, is no walker. */
+static void who_jumps_does_not_walk(void **state)
+{
+	struct fixture *f = make_many();
+
+	begin(f);
+	for (unsigned i = 0; i < MANY; i += 3)
+		walk_to(f, listed_at(f, i));
+	assert_int_equal(n_warm(f), (MANY + 2) / 3);
+	for (unsigned i = 0; i < 2 * WALKAHEAD_ROW; i++)
+		walk_to(f, listed_at(f, 0));
+	assert_int_equal(n_warm(f), (MANY + 2) / 3);
+	end(f);
+}
+
+/* A torrent that comes or goes moves all places: who walks is seen anew, and
+ * one that is gone is looked at by nobody. */
+static void a_walk_while_the_root_changes(void **state)
+{
+	struct fixture *f = make_many();
+	struct library_target what = {0};
+	unsigned before;
+
+	begin(f);
+	walk(f, 0, WALKAHEAD_ROW);
+	kernel_wait(f->k, list(f, listed_at(f, WALKAHEAD_ROW)));
+	before = n_warm(f);
+	what.shown = listed_at(f, 2 * WALKAHEAD_ROW + 1);
+	assert_int_equal(library_remove(f->m, what, NULL, NULL, NULL), 0);
+	what.shown = listed_at(f, 0);
+	assert_int_equal(library_remove(f->m, what, NULL, NULL, NULL), 0);
+	settle(f);
+	assert_true(n_warm(f) <= before);
+	walk(f, WALKAHEAD_ROW, 2 * WALKAHEAD_ROW - 1); /* one row, less one */
+	assert_true(n_warm(f) <= before);
+	walk(f, 2 * WALKAHEAD_ROW - 1, 2 * WALKAHEAD_ROW);
+	for (unsigned i = 0; i < 3 * WALKAHEAD_ROW; i++)
+		assert_int_equal(listed_at(f, i)->place, SHOWN_WARM);
+	end(f);
+}
+
+/* On a disk that is slow nobody reads ahead of him: the keeper is told of all
+ * that is in reach, once; and what has come meanwhile is warm. */
+static void a_walk_on_a_slow_disk(void **state)
+{
+	struct fixture *f = make(MANY, 4);
+	uint64_t u;
+
+	begin(f);
+	for (unsigned i = 0; i <= WALKAHEAD_ROW; i++) {
+		u = list(f, listed_at(f, i));
+		settle(f);
+		assert_int_equal(f->shelf.n_reads, 1); /* his own */
+		disk_answers(f);
+		kernel_wait(f->k, u);
+		assert_int_equal(f->k->err, 0);
+		settle(f);
+		assert_int_equal(n_warm(f), i + 1);
+	}
+	assert_int_equal(f->shelf.n_reads, 0);
+	/* Twice a row; and when that was one longer, two more, and one for
+	 * that he has come to. */
+	assert_int_equal(f->shelf.n_soon, 2 * WALKAHEAD_ROW + 3);
+	settle(f);
+	assert_int_equal(f->shelf.n_soon, 2 * WALKAHEAD_ROW + 3);
+	f->shelf.is_cached = true;
+	walk(f, WALKAHEAD_ROW + 1, WALKAHEAD_ROW + 2);
+	assert_int_equal(n_warm(f), 2 * (WALKAHEAD_ROW + 2));
+	end(f);
+}
+
+/* What is damaged is passed over, and an error to who comes to it. */
+static void a_walk_over_damage(void **state)
+{
+	struct fixture *f = make_many();
+
+	begin(f);
+	for (unsigned i = 0; i < MANY; i++) /* the sixth of the listing */
+		if (torrent_id_matches(&f->shelf.sources[i].rec.id,
+				       &listed_at(f, WALKAHEAD_ROW + 1)->id))
+			f->shelf.sources[i].raw.data[0] = 'x';
+	walk(f, 0, WALKAHEAD_ROW);
+	assert_int_equal(n_warm(f), 2 * WALKAHEAD_ROW - 1);
+	walk(f, WALKAHEAD_ROW, WALKAHEAD_ROW + 1);
+	kernel_wait(f->k, list(f, listed_at(f, WALKAHEAD_ROW + 1)));
+	assert_int_equal(f->k->err, EIO);
+	end(f);
+}
+
+/* Metadata that is long is parsed by a worker, ahead as well, and only so many
+ * bytes of it. An error of that is nobody's: who asks meanwhile is there when
+ * it is read for him. */
+static void a_walk_among_long_metadata(void **state)
+{
+	enum { LONG = 10000, AHEAD = 4 };
+	struct fixture *f = make(MANY, LONG);
+	struct library_target what = {0};
+	uint64_t u;
+
+	assert_true(LONG * 20 > WALKAHEAD_NOW_MAX);
+	assert_true((AHEAD + 1) * LONG * 20 < WALKAHEAD_BYTES);
+	f->shelf.is_cached = true;
+	begin(f);
+	walk(f, 0, WALKAHEAD_ROW);
+	assert_int_equal(f->shelf.n_reads, AHEAD);
+	assert_int_equal(n_warm(f), WALKAHEAD_ROW);
+
+	f->shelf.is_cached = false;
+	f->shelf.err = EIO;
+	u = list(f, listed_at(f, WALKAHEAD_ROW));
+	assert_false(kernel_poll(f->k, u));
+	assert_int_equal(f->shelf.n_reads, AHEAD);
+	disk_answers(f); /* of that which he waits for: it is read anew */
+	f->shelf.err = 0;
+	assert_false(kernel_poll(f->k, u));
+	assert_int_equal(f->shelf.n_reads, AHEAD);
+
+	what.shown = listed_at(f, WALKAHEAD_ROW + 1);
+	disk_answers(f);
+	assert_int_equal(library_remove(f->m, what, NULL, NULL, NULL), 0);
+	worker_answers(f); /* nobody's any more */
+	for (unsigned i = 0; i < AHEAD - 2; i++) {
+		disk_answers(f);
+		worker_answers(f);
+	}
+	assert_false(kernel_poll(f->k, u));
+	disk_answers(f);
+	kernel_wait(f->k, u);
+	assert_int_equal(f->k->err, 0);
+	assert_int_equal(n_warm(f), WALKAHEAD_ROW + AHEAD - 1);
+	end(f);
+}
+
+/* What he comes to next is bounded by what it takes as well, and is never
+ * dropped again before he is there. */
+static void a_walk_is_bounded_by_memory(void **state)
+{
+	enum { LONG = 2600, COST = LONG * 20 + WARMTH_COST_BYTES };
+	struct fixture *f = make(MANY, LONG);
+
+	assert_true(LONG * 20 < WALKAHEAD_NOW_MAX);
+	f->shelf.is_cached = true;
+	begin(f);
+	walk(f, 0, WALKAHEAD_MAX);
+	assert_true(n_warm(f) <= WALKAHEAD_MAX + WALKAHEAD_BYTES / COST);
+	assert_true(n_warm(f) >= WALKAHEAD_MAX + WALKAHEAD_BYTES / COST - 1);
+	end(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -889,6 +1140,14 @@ int main(void)
 		cmocka_unit_test(strangers_wake_only_so_many),
 		cmocka_unit_test(sleepers_have_turns),
 		cmocka_unit_test(a_turn_is_as_long_as_there_are_few),
+		cmocka_unit_test(a_walk_finds_them_warm),
+		cmocka_unit_test(a_walk_by_name_is_one),
+		cmocka_unit_test(who_jumps_does_not_walk),
+		cmocka_unit_test(a_walk_while_the_root_changes),
+		cmocka_unit_test(a_walk_on_a_slow_disk),
+		cmocka_unit_test(a_walk_over_damage),
+		cmocka_unit_test(a_walk_among_long_metadata),
+		cmocka_unit_test(a_walk_is_bounded_by_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,10 @@
  * cache: with 8 MiB instead of all of the cap a pin of pieces of 1 MiB took a
  * third less of the processor.
  *
+ * Recent. A reader is as far behind the network as a piece is long, and what he
+ * reads from memory is not copied twice. So of long pieces the last two are
+ * kept; of what is unverified and recent together there is not more for that.
+ *
  * One piece may always begin, however large: a cap smaller than a piece would
  * otherwise mean that nothing is ever read. Pieces longer than
  * `whole_max_bytes` never ask for so much: stage.c.
@@ -42,7 +46,12 @@
 #include "core/mem.h"
 #include "core/rng.h"
 
-enum { SHARE = 3, QUEUE_BYTES = 8 << 20, QUEUE_PIECES = 3 };
+enum { SHARE = 3, QUEUE_BYTES = 8 << 20, QUEUE_PIECES = 3, RECENT_LONG = 2 };
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
 
 int piece_mem_new(const struct piece_mem_cfg *cfg, struct piece_mem **out)
 {
@@ -53,6 +62,7 @@ int piece_mem_new(const struct piece_mem_cfg *cfg, struct piece_mem **out)
 	pm->pool = cfg->pool;
 	pm->max_unverified_bytes = cfg->unverified_bytes;
 	pm->max_recent_bytes = cfg->recent_bytes;
+	pm->max_recent_long_bytes = cfg->recent_long_bytes;
 	pm->whole_max_bytes = cfg->whole_max_bytes != 0 ? cfg->whole_max_bytes
 							: PIECE_WHOLE_MAX_BYTES;
 	pm->segment_bytes = cfg->segment_bytes != 0 ? cfg->segment_bytes
@@ -137,11 +147,14 @@ static void feed_starved(struct piece_mem *pm)
 	}
 }
 
+static void shed(struct piece_mem *pm);
+
 int piece_mem_count(struct piece_mem *pm, struct pieces *ps, uint64_t bytes)
 {
 	if (!has_room(pm, ps, bytes))
 		return starve(pm, ps);
 	piece_mem_force(pm, ps, bytes);
+	shed(pm);
 	return 0;
 }
 
@@ -241,8 +254,33 @@ void piece_mem_forget(struct slot *s)
 	TAILQ_REMOVE(&pm->recent, s, recent);
 }
 
+/* Two of the last that came, if what is unverified leaves so much. */
+static uint64_t recent_cap(const struct piece_mem *pm)
+{
+	const struct slot *last = TAILQ_LAST(&pm->recent, slot_list);
+	uint64_t all = pm->max_unverified_bytes + pm->max_recent_bytes;
+	uint64_t cap = last != NULL ? RECENT_LONG * last->blk->len : 0;
+
+	cap = least(cap, pm->max_recent_long_bytes);
+	cap = least(cap, all - least(all, pm->unverified_bytes));
+	return cap > pm->max_recent_bytes ? cap : pm->max_recent_bytes;
+}
+
 void piece_mem_trim(struct piece_mem *pm)
 {
-	while (pm->recent_bytes > pm->max_recent_bytes)
+	while (pm->recent_bytes > recent_cap(pm))
 		pieces_drop_recent(TAILQ_FIRST(&pm->recent));
+}
+
+/* Unverified bytes need the room. Nobody loses anything by this. */
+static void shed(struct piece_mem *pm)
+{
+	struct slot *s;
+
+	while (pm->recent_bytes > recent_cap(pm)) {
+		s = TAILQ_FIRST(&pm->recent);
+		if (s->is_unkept)
+			return;
+		pieces_drop_recent(s);
+	}
 }

@@ -82,7 +82,7 @@ struct slot {
 struct piece_mem {
 	struct blk_pool *pool;
 	uint64_t max_unverified_bytes;
-	uint64_t max_recent_bytes;
+	uint64_t max_recent_bytes, max_recent_long_bytes;
 	uint32_t whole_max_bytes;
 	uint32_t segment_bytes;
 	struct siphash_key key; /* of digests */

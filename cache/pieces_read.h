@@ -22,8 +22,10 @@ struct piece_mem_cfg {
 	struct blk_pool *pool; /* kept: buffers come from it */
 	/* At most so much is unverified at once (one piece always may), … */
 	uint64_t unverified_bytes;
-	/* … and so much of verified pieces is kept for readers close behind. */
+	/* … and so much of verified pieces is kept for readers close behind;
+	 * of long ones two, up to `recent_long_bytes` (0: no more). */
 	uint64_t recent_bytes;
+	uint64_t recent_long_bytes;
 	/* Longer pieces are staged, in segments of so many bytes, a multiple
 	 * of 16 KiB. 0: as cache_limits.h has it. */
 	uint32_t whole_max_bytes;

@@ -7,7 +7,10 @@
  * How: there are never more jobs than threads, so what comes while all of them
  * are busy goes together. Else, while pieces come fast enough for it, one waits
  * until there are as many as go best together and have GATHER_BYTES at most,
- * for GATHER_US at most. When a reader waits for one of them, all go.
+ * for GATHER_US at most. Long ones wait for one more, and longer, since they
+ * come at longer intervals. When a reader waits for one of them, all go: who is
+ * as fast as the network waits for no company, and who is slower needs the
+ * processor more than the piece.
  *
  * v2's leaves make rows by themselves: a piece of v2 alone goes as it comes. */
 #include "cache/verify_queue.h"
@@ -19,6 +22,8 @@
 enum {
 	GATHER_BYTES = 6 << 20,
 	GATHER_US = 30000,
+	/* Long ones go in pairs, if the second comes so soon. */
+	PAIR_US = 100000,
 	/* Shorter ones are hashed before the next is there. */
 	GATHER_MIN_BYTES = 256 << 10,
 };
@@ -84,16 +89,28 @@ static void start(struct verify_queue *q, unsigned n)
 	workers_submit(q->workers, &first->job);
 }
 
-/* How many of a length are waited for. Of long ones none: they would fill what
- * may wait for the workers (piece_mem.c), and no other could begin. */
-static unsigned company(uint32_t bytes)
+static bool is_long(const struct verify_queue *q)
 {
+	return STAILQ_FIRST(&q->waiting)->row_bytes >
+	       GATHER_BYTES / VERIFY_COMPANY;
+}
+
+/* How many like the first are waited for. Of long ones two: a third would fill
+ * what may wait for the workers (piece_mem.c), and no other could begin. */
+static unsigned company(const struct verify_queue *q)
+{
+	uint32_t bytes = STAILQ_FIRST(&q->waiting)->row_bytes;
 	unsigned n;
 
-	if (bytes < GATHER_MIN_BYTES || bytes > GATHER_BYTES / VERIFY_COMPANY)
+	if (bytes < GATHER_MIN_BYTES)
 		return 1;
-	n = GATHER_BYTES / bytes;
+	n = is_long(q) ? 2 : GATHER_BYTES / bytes;
 	return hash_row_best(HASH_SHA1, n < HASH_ROW_MAX ? n : HASH_ROW_MAX);
+}
+
+static unsigned gather_us(const struct verify_queue *q)
+{
+	return is_long(q) ? PAIR_US : GATHER_US;
 }
 
 /* So many, or the first few of them, will be here in time. */
@@ -104,12 +121,12 @@ static bool is_fast(const struct verify_queue *q, unsigned n)
 	if (n > VERIFY_COMPANY)
 		n = VERIFY_COMPANY;
 	then_us = q->added_us[(q->n_added - n) % VERIFY_COMPANY];
-	return q->n_added >= n && loop_now_us(q->loop) - then_us < GATHER_US;
+	return q->n_added >= n && loop_now_us(q->loop) - then_us < gather_us(q);
 }
 
 static bool may_go(const struct verify_queue *q)
 {
-	unsigned n = company(STAILQ_FIRST(&q->waiting)->row_bytes);
+	unsigned n = company(q);
 
 	return q->is_hurried || q->n_waiting >= n || !is_fast(q, n);
 }
@@ -123,7 +140,7 @@ static void pump(struct verify_queue *q)
 		q->is_hurried = false;
 		loop_timer_stop(q->timer);
 	} else if (!loop_timer_is_armed(q->timer)) {
-		loop_timer_start(q->timer, GATHER_US);
+		loop_timer_start(q->timer, gather_us(q));
 	}
 }
 

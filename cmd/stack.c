@@ -31,6 +31,8 @@ enum {
 	STACK_UNVERIFIED_BYTES = 64 << 20,
 	/* The page cache has what readers further behind want. */
 	STACK_RECENT_BYTES = 8 << 20,
+	/* Two of the longest that are whole. */
+	STACK_RECENT_LONG_BYTES = 32 << 20,
 	STACK_WORKERS_MIN = 2,
 	STACK_WORKERS_MAX = 16,
 	STACK_NAMES = 4,
@@ -175,6 +177,7 @@ int stack_engine(struct stack *s, const struct stack_net *net,
 		.no_seed = net->no_seed,
 		.unverified_bytes = STACK_UNVERIFIED_BYTES,
 		.recent_bytes = STACK_RECENT_BYTES,
+		.recent_long_bytes = STACK_RECENT_LONG_BYTES,
 	};
 	struct addr bind_to;
 	char text[160] = "";

@@ -166,6 +166,7 @@ static int make_parts(struct engine *e)
 		.pool = e->cfg.pool,
 		.unverified_bytes = e->cfg.unverified_bytes,
 		.recent_bytes = e->cfg.recent_bytes,
+		.recent_long_bytes = e->cfg.recent_long_bytes,
 		.whole_max_bytes = e->cfg.whole_max_bytes,
 		.segment_bytes = e->cfg.segment_bytes,
 	};

@@ -54,8 +54,9 @@ struct engine_cfg {
 	 * public ones. */
 	const char *const *dht_bootstrap;
 	unsigned n_dht_bootstrap;
-	uint64_t unverified_bytes; /* cap on memory of pieces under way */
-	uint64_t recent_bytes;	   /* verified pieces kept for readers */
+	uint64_t unverified_bytes;  /* cap on memory of pieces under way */
+	uint64_t recent_bytes;	    /* verified pieces kept for readers … */
+	uint64_t recent_long_bytes; /* … and of long ones; 0: as many */
 	/* Longer pieces are staged, in segments of so many bytes. 0: as
 	 * cache_limits.h has it. */
 	uint32_t whole_max_bytes, segment_bytes;

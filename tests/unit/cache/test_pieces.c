@@ -540,6 +540,50 @@ static void drops_least_recent(void **state)
 	assert_int_equal(read_now(f, 0, 3 * FIX_PIECE_BYTES), 0);
 }
 
+/* Of pieces that are long for the cap the last two are recent, as long as what
+ * is unverified leaves room for them. */
+static void keeps_two_long_ones(void **state)
+{
+	struct fix *f = *state;
+
+	f->mem_cfg.recent_long_bytes = 2 * FIX_PIECE_BYTES;
+	set_mem(f, 3 * FIX_PIECE_BYTES, FIX_PIECE_BYTES / 2);
+	open_pieces(f);
+	for (uint32_t ix = 0; ix < 2; ix++)
+		get(f, ix);
+	assert_int_equal(piece_mem_recent_bytes(f->mem), 2 * FIX_PIECE_BYTES);
+	assert_int_equal(pieces_begin(f->ps, 2), 0);
+	assert_int_equal(piece_mem_recent_bytes(f->mem), 2 * FIX_PIECE_BYTES);
+	assert_int_equal(pieces_begin(f->ps, 3), 0);
+	assert_int_equal(piece_mem_recent_bytes(f->mem), FIX_PIECE_BYTES);
+	assert_int_equal(pieces_begin(f->ps, 4), 0);
+	assert_int_equal(piece_mem_recent_bytes(f->mem), 0);
+	pieces_check(f->ps);
+	for (uint32_t ix = 2; ix < 5; ix++)
+		pieces_abandon(f->ps, ix);
+	assert_string_equal(f->said, "vv");
+	assert_int_equal(read_later(f, 0, 2 * FIX_PIECE_BYTES), 0);
+}
+
+/* One that no store has is not lost to a piece that begins. */
+static void keeps_what_no_store_has(void **state)
+{
+	struct fix *f = *state;
+
+	f->mem_cfg.recent_long_bytes = 2 * FIX_PIECE_BYTES;
+	set_mem(f, 2 * FIX_PIECE_BYTES, FIX_PIECE_BYTES / 2);
+	open_pieces(f);
+	fail_at(f, FAULT_PUT_START, EIO);
+	get(f, 0);
+	assert_int_equal(piece_mem_recent_bytes(f->mem), FIX_PIECE_BYTES);
+	assert_int_equal(pieces_begin(f->ps, 1), 0);
+	assert_int_equal(pieces_begin(f->ps, 2), 0);
+	assert_state(f, 0, PIECE_CLEAN);
+	assert_int_equal(piece_mem_recent_bytes(f->mem), FIX_PIECE_BYTES);
+	pieces_abandon(f->ps, 1);
+	pieces_abandon(f->ps, 2);
+}
+
 /* ---- Tests: reading, opening, closing ---- */
 
 /* A read goes over memory and store alike, to the last short piece. */
@@ -721,6 +765,8 @@ int main(void)
 		T(caps_unverified),
 		T(counts_until_written),
 		T(drops_least_recent),
+		T(keeps_two_long_ones),
+		T(keeps_what_no_store_has),
 		T(reads_across),
 		T(opens_with_held),
 		T(open_that_fails),

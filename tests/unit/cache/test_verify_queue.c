@@ -13,7 +13,7 @@
 
 /* ---- Fixture: the pieces of a torrent, and a queue ---- */
 
-enum { PIECE_BYTES = 1 << 20, N_PIECES = 8 };
+enum { PIECE_BYTES = 1 << 20, LONG_BYTES = 2 << 20, N_PIECES = 8 };
 
 struct fix;
 
@@ -32,13 +32,13 @@ struct fix {
 	unsigned n_done;
 };
 
-static int set_up(void **state)
+static int set_up_of(void **state, uint32_t piece_bytes)
 {
-	static const uint64_t len = N_PIECES * PIECE_BYTES - 1000;
+	uint64_t len = (uint64_t)N_PIECES * piece_bytes - 1000;
 	struct fix *f = mem_new(struct fix);
 
 	fix_loop_init(&f->l, 1);
-	f->mi = fix_torrent_of(&f->l, "film", &len, 1, PIECE_BYTES);
+	f->mi = fix_torrent_of(&f->l, "film", &len, 1, piece_bytes);
 	verify_queue_init(&f->q);
 	for (uint32_t ix = 0; ix < N_PIECES; ix++) {
 		f->pieces[ix].f = f;
@@ -46,6 +46,16 @@ static int set_up(void **state)
 	}
 	*state = f;
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	return set_up_of(state, PIECE_BYTES);
+}
+
+static int set_up_long(void **state)
+{
+	return set_up_of(state, LONG_BYTES);
 }
 
 static int tear_down(void **state)
@@ -173,6 +183,33 @@ static void does_not_wait_for_nobody(void **state)
 	assert_int_equal(f->n_done, 2);
 }
 
+/* Long pieces go in pairs: the first waits for one more, and not for a third.
+ * One that somebody waits for goes alone. */
+static void long_ones_go_in_pairs(void **state)
+{
+	struct fix *f = *state;
+
+	if (hash_row_best(HASH_SHA1, 2) < 2)
+		skip();
+	come_fast(f);
+	f->pieces[0].blk->data[77] ^= 1;
+	add(f, 0, 1);
+	assert_int_equal(f->q.n_waiting, 1);
+	add(f, 1, 1);
+	assert_int_equal(f->q.n_waiting, 0);
+	assert_int_equal(f->q.n_jobs, 1);
+	fix_until(&f->l, are_done, f);
+	assert_int_equal(f->pieces[0].v.verdict, PIECE_WRONG);
+	assert_int_equal(f->pieces[1].v.verdict, PIECE_RIGHT);
+	come_fast(f);
+	add(f, 2, 1);
+	assert_int_equal(f->q.n_waiting, 1);
+	verify_queue_hurry(&f->q);
+	assert_int_equal(f->q.n_waiting, 0);
+	fix_until(&f->l, are_done, f);
+	assert_int_equal(f->pieces[2].v.verdict, PIECE_RIGHT);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -181,6 +218,8 @@ int main(void)
 		T(goes_in_company),
 		T(goes_when_waited_for),
 		T(does_not_wait_for_nobody),
+		cmocka_unit_test_setup_teardown(long_ones_go_in_pairs,
+						set_up_long, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@ core/record.h have it; then the mount is started on it.
   stat      a file deep in a torrent that nobody looked into, the slowest of 20
   find      of everything, entries a second, by find(1), three times: it asks
             for the attributes of directories only
+  ls -lR    of 300 torrents: attributes of all files, and extended ones
   RSS       of the daemon: after the first listing, after that, and its peak
   idle      processor time of the daemon, % of a core, over --idle seconds
   walk      as find, by a walker that does nothing but read directories and the
@@ -242,6 +243,17 @@ def ceiling(options, work, what="ceiling"):
         print(f"{what:10}{proc.communicate(timeout=20)[0].strip()}")
 
 
+def say_ls(point, names):
+    """ls -l also asks for extended attributes, until it hears of none."""
+    begin = time.monotonic()
+    out = subprocess.run(["ls", "-lR", *names[:300]], cwd=point, check=True,
+                         stdout=subprocess.PIPE).stdout
+    took = time.monotonic() - begin
+    count = sum(line[:1] in b"-dl" for line in out.splitlines() if line)
+    print(f"ls -lR    {count} entries, {took:.2f} s, {count / took:.0f}/s, "
+          f"of {len(names[:300])} torrents", flush=True)
+
+
 def walk(walker, path):
     out = subprocess.run([walker, path], stdout=subprocess.PIPE,
                          check=True).stdout.split()
@@ -300,6 +312,7 @@ def measure(options, work):
         say_find("find", point)
         print(f"RSS       {rss_mib(daemon):.1f} MiB after that, "
               f"{rss_mib(daemon, 'VmHWM'):.1f} at most", flush=True)
+        say_ls(point, names)
         print(f"idle      {idle(daemon, options.idle):.2f} %")
         for which in "first", "again":
             before = cpu_s(daemon)

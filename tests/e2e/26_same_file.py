@@ -16,6 +16,9 @@ from swarm import (make_torrent, start_leech, start_seed, start_seeds,
 
 SIZE = 5_000_003
 SLACK = 64 << 10
+# Who reads goes before a pin, and waits for nobody who pauses: a piece of
+# another torrent that is half here then comes to him once more.
+MORE = SIZE // 20 + (1 << 20)
 PORT = 7026
 KINDS = {"one": ("v2", 64 << 10), "two": ("v2", 1 << 20),
          "three": ("hybrid", 256 << 10)}
@@ -126,7 +129,7 @@ def at_once(lab, hosts, torrents):
         mount = Mount(reader, *(each.file for each in torrents),
                       name=want.__name__, options=[f"peer={source.address}"])
         want(mount, torrents)
-        assert SIZE <= down(mount) < SIZE * 1.05, (want.__name__, down(mount))
+        assert SIZE <= down(mount) < SIZE + MORE, (want.__name__, down(mount))
         for torrent in torrents:
             assert_same(content_path(mount, torrent), torrent.path)
         assert mount.stop() == 0

@@ -32,6 +32,7 @@ enum {
 	STALL_MAX_US = 20000000,
 	DEFAULT_DELAY_US = 200000,
 	DELAY_SPAN_US = 5000000,
+	SLACK_MIN_US = 4000,
 	LATE_SPAN_US = 1000000, /* no sooner is a delay doubted */
 	DRAIN_MAX_US = 1000000,
 	LATE_SHARE = 16,
@@ -230,11 +231,23 @@ static uint64_t best_rate(const struct rate_window *w)
 	return best;
 }
 
+/* For what delays a peer and us now and then. Such things are as long as the
+ * way, or as our own loop's turns; and what stands in a near peer's queue
+ * beyond that costs it time at each answer, for some go through all of it. */
+static uint32_t slack_us(const struct rate_window *w)
+{
+	uint32_t us = w->delay_us / 5 * 3;
+
+	if (us < SLACK_MIN_US)
+		return SLACK_MIN_US;
+	return us < RATE_SLACK_US ? us : RATE_SLACK_US;
+}
+
 static void steady_window(struct rate_window *w)
 {
 	uint64_t late_us = 2 * (uint64_t)w->late_us;
 	uint64_t most_us =
-		(uint64_t)w->delay_us + usual_gap_us(w) + RATE_SLACK_US;
+		(uint64_t)w->delay_us + usual_gap_us(w) + slack_us(w);
 
 	if (late_us > most_us)
 		late_us = most_us;
@@ -243,7 +256,7 @@ static void steady_window(struct rate_window *w)
 
 uint32_t rate_window_calm_bytes(const struct rate_window *w)
 {
-	uint64_t us = (uint64_t)w->delay_us + RATE_CALM_SLACK_US;
+	uint64_t us = (uint64_t)w->delay_us + slack_us(w);
 	uint32_t bytes = clamp_window(bytes_in(w, us));
 
 	return w->is_growing || bytes > w->window_bytes ? w->window_bytes

@@ -36,8 +36,7 @@ uint64_t rate_meter_Bps(struct rate_meter *m, uint64_t now_us);
 enum {
 	RATE_WINDOW_MIN_BYTES = 4 * 16 << 10,
 	RATE_WINDOW_MAX_BYTES = 32 << 20,
-	RATE_SLACK_US = 30000,
-	RATE_CALM_SLACK_US = 30000,
+	RATE_SLACK_US = 30000, /* the most; a near peer has less */
 };
 
 struct rate_window {

@@ -443,6 +443,23 @@ static void bucket_changes_rate(void **state)
 	assert_int_equal(rate_bucket_tokens(&b, now + 2000000), 0);
 }
 
+/* Of a fast peer on the same wire a few milliseconds' worth is out, not tens:
+ * some senders go through their whole queue for each answer. */
+static void a_near_peers_queue_is_short(void **state)
+{
+	const uint64_t Bps = 600000000;
+	struct rate_window w;
+	uint64_t now = 1000000;
+
+	(void)state;
+	rate_window_init(&w, now);
+	run_peer(&w, &now, 1000000, Bps, 500);
+	assert_false(w.is_growing);
+	assert_in_range(w.window_bytes, Bps / 1000 * 3, Bps / 1000 * 8);
+	assert_in_range(rate_window_calm_bytes(&w), Bps / 1000 * 3,
+			Bps / 1000 * 6);
+}
+
 /* What nobody waits for is asked for in a smaller window than what somebody
  * reads, once the rate is known; it never is more. */
 static void calm_window_is_smaller(void **state)
@@ -509,6 +526,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_is_full),
 		cmocka_unit_test(a_held_window_does_not_grow),
+		cmocka_unit_test(a_near_peers_queue_is_short),
 		cmocka_unit_test(calm_window_is_smaller),
 		cmocka_unit_test(window_finds_bdp),
 		cmocka_unit_test(slow_answers_are_filled),

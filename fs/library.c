@@ -42,6 +42,7 @@
 
 void library_source_fini(struct library_source *src)
 {
+	tree_free(src->tree);
 	metainfo_free(src->mi);
 	magnet_free(src->magnet);
 	mem_free(src->raw);
@@ -454,9 +455,15 @@ static void begin_file(struct library_op *op)
 		.len = op->src.mi != NULL ? op->src.mi->file.len
 					  : op->src.raw_len,
 		.mi = op->src.mi,
+		.tree = op->src.tree,
 	};
 	op->src.raw = NULL;
 	op->src.mi = NULL;
+	op->src.tree = NULL;
+	if (op->parse.tree != NULL) {
+		take_parsed(op);
+		return;
+	}
 	if (m->keeper == NULL || op->parse.len <= m->warmth.now_max) {
 		warmth_parse(&op->parse, m->warmth.hasher);
 		take_parsed(op);

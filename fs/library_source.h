@@ -7,11 +7,13 @@
 
 struct magnet;
 struct metainfo;
+struct tree;
 
 /* A magnet and its link, which is remembered; or a metainfo, whose bytes are;
  * or bytes alone: then it is not known yet whether they are a .torrent. */
 struct library_source {
 	struct metainfo *mi;
+	struct tree *tree; /* of `mi`; NULL: not made yet */
 	struct magnet *magnet;
 	uint8_t *raw;
 	size_t raw_len;

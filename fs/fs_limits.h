@@ -77,6 +77,10 @@ enum {
 	UPLOAD_FIRST_BYTES = 64 << 10,
 	UPLOAD_LINGER_MS = 60000,
 	UPLOAD_GHOST_MS = 1000, /* its name, when it was added */
+	/* Files and tree nodes of those that were parsed ahead of their name,
+	 * all together: of one torrent of a million files, which come to some
+	 * 120 MiB. Past that the older ones are bytes again. */
+	UPLOADS_PARSED_MAX = 2 << 20,
 	/* A .torrent that is parsed on the loop: in about a millisecond. */
 	WARMTH_NOW_MAX = 256 << 10,
 	/* Metadata in memory of torrents that nobody reads, so that who looks

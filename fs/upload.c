@@ -9,8 +9,14 @@
  * path. Its bytes are the torrent's by then; who reads it is told them from
  * there.
  *
+ * A parse ahead of the name keeps the file open, and reads its bytes while we
+ * may: they are neither moved nor freed until it is over. Who changes them
+ * meanwhile changes a copy, and the parse is stale.
+ *
  * Invariants: one without a name is open; one that is not open has its timer
- * armed; of data and mi one is NULL. */
+ * armed; of data and mi one is NULL; one that has a tree has its mi, which
+ * nobody else holds; one with a parse that is not stale has its data, which is
+ * the parse's. */
 #include "fs/upload.h"
 
 #include <assert.h>
@@ -23,7 +29,19 @@
 #include "core/metainfo.h"
 #include "fs/fs_limits.h"
 #include "fs/inode.h"
+#include "fs/keeper.h"
 #include "fs/mount_internal.h"
+#include "fs/tree.h"
+#include "fs/warmth_job.h"
+
+struct upload_parse {
+	struct warmth_parse parse;
+	/* loop only */
+	struct upload *u; /* NULL: the mount is over */
+	size_t room;	  /* of its bytes */
+	bool is_stale;	  /* they are the upload's no more */
+	upload_fn *done;
+};
 
 struct upload {
 	TAILQ_ENTRY(upload) link;
@@ -33,18 +51,40 @@ struct upload {
 	mode_t mode;
 	uint8_t *data;
 	size_t len, room;
-	struct metainfo *mi; /* has its bytes; NULL: they are `data` */
+	struct metainfo *mi;	    /* has its bytes; NULL: they are `data` */
+	struct tree *tree;	    /* of mi, before it was added */
+	struct upload_parse *parse; /* that is going on */
 	unsigned n_open;
 	bool is_lent;	 /* its bytes, while they are looked at */
 	bool is_changed; /* since it was taken */
 	bool is_added;	 /* … as a torrent */
+	bool is_parsed;	 /* or being parsed, as it is */
 	struct loop_timer *timer;
 };
+
+/* Files and nodes of what it was parsed to. */
+static uint64_t weight(const struct upload *u)
+{
+	return u->tree != NULL ? u->mi->n_files + tree_count(u->tree) : 0;
+}
+
+static void drop_tree(struct upload *u)
+{
+	u->m->uploads.n_parsed -= weight(u);
+	tree_free(u->tree);
+	u->tree = NULL;
+}
 
 static void upload_free(struct upload *u)
 {
 	struct uploads *all = &u->m->uploads;
 
+	if (u->parse != NULL) {
+		u->parse->u = NULL;
+		if (!u->parse->is_stale)
+			u->data = NULL;
+	}
+	drop_tree(u);
 	TAILQ_REMOVE(&all->list, u, link);
 	all->n--;
 	all->bytes -= u->room;
@@ -197,25 +237,45 @@ static int make_room(struct mount *m, struct upload *u, size_t len)
 	return 0;
 }
 
+static void unparse(struct upload *u)
+{
+	drop_tree(u);
+	u->data = metainfo_unmake(u->mi);
+	u->mi = NULL;
+}
+
 /* The first `len` of the bytes, to be changed. */
 static int take_back(struct mount *m, struct upload *u, size_t len)
 {
 	struct span from;
+	uint8_t *data;
+	size_t room;
 	int r;
 
 	if (u->is_lent)
 		return EBUSY;
-	if (u->mi == NULL)
+	if (u->tree != NULL)
+		unparse(u);
+	if (u->mi == NULL && !upload_is_parsing(u))
 		return 0;
-	from = u->mi->file;
+	from = upload_bytes(u);
+	data = u->data;
+	room = u->room;
 	if (len > from.len)
 		len = from.len;
+	u->data = NULL;
+	u->room = 0;
 	r = make_room(m, u, len);
-	if (r != 0)
+	if (r != 0) {
+		u->data = data;
+		u->room = room;
 		return r;
+	}
 	if (len > 0)
 		memcpy(u->data, from.ptr, len);
 	u->len = len;
+	if (u->mi == NULL)
+		u->parse->is_stale = true;
 	metainfo_free(u->mi);
 	u->mi = NULL;
 	return 0;
@@ -233,6 +293,7 @@ int upload_cut(struct mount *m, struct upload *u, uint64_t len)
 		memset(u->data + u->len, 0, (size_t)len - u->len);
 	u->len = (size_t)len;
 	u->is_changed = true;
+	u->is_parsed = false;
 	return 0;
 }
 
@@ -256,6 +317,7 @@ int upload_write(struct mount *m, struct upload *u, const char *data,
 	if (off + len > u->len)
 		u->len = (size_t)off + len;
 	u->is_changed = true;
+	u->is_parsed = false;
 	return 0;
 }
 
@@ -269,37 +331,137 @@ bool upload_is_lent(const struct upload *u)
 	return u->is_lent;
 }
 
-uint8_t *upload_lend(struct upload *u, size_t *len)
+/* Whoever keeps them has no use for room to grow. */
+static void give_room_back(struct upload *u)
 {
-	uint8_t *data;
+	uint8_t *data = u->len > 0 ? mem_grow(u->data, u->len, 1) : NULL;
 
-	assert(!u->is_lent && u->mi == NULL);
-	/* Whoever keeps them has no use for room to grow. */
-	data = u->len > 0 ? mem_grow(u->data, u->len, 1) : NULL;
-	if (data != NULL) {
-		u->m->uploads.bytes -= u->room - u->len;
-		u->room = u->len;
-	} else {
-		data = u->data;
-	}
-	u->is_lent = true;
-	u->data = NULL;
-	*len = u->len;
-	return data;
+	if (data == NULL)
+		return;
+	u->m->uploads.bytes -= u->room - u->len;
+	u->room = u->len;
+	u->data = data;
 }
 
-void upload_give_back(struct upload *u, uint8_t *data TAKES,
-		      struct metainfo *mi TAKES)
+void upload_lend(struct upload *u, struct library_source *out)
+{
+	assert(!u->is_lent && !upload_is_parsing(u));
+	assert(u->mi == NULL || u->tree != NULL);
+	if (u->tree == NULL)
+		give_room_back(u);
+	u->m->uploads.n_parsed -= weight(u);
+	*out = (struct library_source){
+		.mi = u->mi,
+		.tree = u->tree,
+		.raw = u->data,
+		.raw_len = u->mi != NULL ? 0 : u->len,
+	};
+	u->is_lent = true;
+	u->data = NULL;
+	u->mi = NULL;
+	u->tree = NULL;
+}
+
+void upload_give_back(struct upload *u, struct library_bytes b TAKES)
 {
 	u->is_lent = false;
-	u->data = data;
-	u->mi = mi;
-	if (data != NULL)
+	u->data = b.raw;
+	u->mi = b.mi;
+	if (b.raw != NULL)
 		return;
 	u->m->uploads.bytes -= u->room;
 	u->room = 0;
-	if (mi == NULL)
+	if (b.mi == NULL)
 		u->len = 0;
+}
+
+/* ---- a parse ahead of its name ---- */
+
+bool upload_is_parsing(const struct upload *u)
+{
+	return u->parse != NULL && !u->parse->is_stale;
+}
+
+/* What is short is parsed in a millisecond when it is named. */
+static bool may_be_torrent(const struct mount *m, const struct upload *u)
+{
+	return u->mi == NULL && !u->is_lent && u->len > 1 &&
+	       u->len > m->warmth.now_max && u->data[0] == 'd' &&
+	       u->data[u->len - 1] == 'e';
+}
+
+static void make_place(struct mount *m, const struct upload *but)
+{
+	struct upload *u;
+
+	TAILQ_FOREACH (u, &m->uploads.list, link) {
+		if (m->uploads.n_parsed <= UPLOADS_PARSED_MAX)
+			return;
+		if (u != but && u->tree != NULL)
+			unparse(u);
+	}
+}
+
+static void take_parsed(struct upload *u, struct warmth_parse *p)
+{
+	u->data = p->bytes;
+	u->mi = p->mi;
+	u->tree = p->tree;
+	p->bytes = NULL;
+	p->mi = NULL;
+	p->tree = NULL;
+	u->m->uploads.n_parsed += weight(u);
+	make_place(u->m, u);
+}
+
+static void on_parsed(struct job *job)
+{
+	struct upload_parse *p =
+		CONTAINER_OF(job, struct upload_parse, parse.job);
+	struct upload *u = p->u;
+	upload_fn *done = p->done;
+
+	if (u != NULL) {
+		u->parse = NULL;
+		if (p->is_stale)
+			u->m->uploads.bytes -= p->room;
+		else
+			take_parsed(u, &p->parse);
+	}
+	warmth_parse_fini(&p->parse);
+	mem_free(p);
+	if (u == NULL)
+		return;
+	done(u->m, u);
+	upload_close(u->m, u);
+}
+
+int upload_parse(struct mount *m, struct upload *u, upload_fn *done)
+{
+	struct upload_parse *p;
+
+	if (upload_is_parsing(u))
+		return 0;
+	if (m->keeper == NULL || u->name == NULL || u->parse != NULL ||
+	    u->is_parsed || !may_be_torrent(m, u))
+		return EALREADY;
+	p = mem_new(struct upload_parse);
+	if (p == NULL)
+		return ENOMEM;
+	give_room_back(u);
+	p->parse = (struct warmth_parse){
+		.job = {.run = warmth_job_parse, .done = on_parsed},
+		.bytes = u->data,
+		.len = u->len,
+	};
+	p->u = u;
+	p->room = u->room;
+	p->done = done;
+	u->parse = p;
+	u->is_parsed = true;
+	upload_open(u);
+	m->keeper->work(m->keeper->ctx, &p->parse.job);
+	return 0;
 }
 
 bool upload_is_due(const struct upload *u)
@@ -311,6 +473,7 @@ void upload_taken(struct upload *u)
 {
 	u->is_changed = false;
 	u->is_added = false;
+	u->is_parsed = true;
 }
 
 void upload_added(struct upload *u)

@@ -5,7 +5,9 @@
  *                   there is nothing left of it
  *   another name    stays for UPLOAD_LINGER_MS after it was closed: rsync,
  *                   browsers and file managers write under such a name, and
- *                   rename
+ *                   rename. If it is long and may be a torrent, its close
+ *                   waits until it was parsed: the kernel holds the root's
+ *                   lock for the rename, and not for a close
  *
  * Thread: loop. */
 #ifndef SHOAL_FS_UPLOAD_H
@@ -20,6 +22,8 @@
 #include "core/queue.h"
 #include "core/span.h"
 
+struct library_bytes;
+struct library_source;
 struct metainfo;
 struct mount;
 struct upload;
@@ -29,7 +33,8 @@ TAILQ_HEAD(upload_list, upload);
 struct uploads {
 	struct upload_list list;
 	unsigned n;
-	uint64_t bytes; /* of all */
+	uint64_t bytes;	   /* of all */
+	uint64_t n_parsed; /* of all: files and tree nodes */
 	uint64_t next_number;
 };
 
@@ -58,15 +63,26 @@ int upload_write(struct mount *m, struct upload *u, const char *data,
 int upload_cut(struct mount *m, struct upload *u, uint64_t len);
 struct span upload_bytes(const struct upload *u);
 
-/* upload_lend — its bytes to who looks at them; upload_give_back — after that:
- * the same, or a metainfo that has them now, from which they are read until
- * somebody writes. Between them whoever wants to read or change them gets
+/* upload_parse — see what is in it ahead of a name to be added by. 0: that is
+ * going on, since now or before, and the `done` of who began runs once, later,
+ * unless the mount ends: then what came of it is kept for upload_lend until
+ * somebody writes. Meanwhile it is read and written as ever; if it is written,
+ * nothing comes of it. ENOMEM; EALREADY: there is nothing to be seen, or it
+ * was.
+ */
+typedef void upload_fn(struct mount *m, struct upload *u);
+int upload_parse(struct mount *m, struct upload *u, upload_fn *done);
+bool upload_is_parsing(const struct upload *u);
+
+/* upload_lend — what is in it to who adds it: its bytes, or what they were
+ * parsed to; not while they are being parsed. upload_give_back — after that:
+ * the same bytes, or a metainfo that has them now, from which they are read
+ * until somebody writes. Between them whoever wants to read or change them gets
  * EBUSY. What is being closed may be long: it is not copied. Neither: nothing
  * is left of it. */
-uint8_t *upload_lend(struct upload *u, size_t *len);
+void upload_lend(struct upload *u, struct library_source *out);
 bool upload_is_lent(const struct upload *u);
-void upload_give_back(struct upload *u, uint8_t *data TAKES,
-		      struct metainfo *mi TAKES);
+void upload_give_back(struct upload *u, struct library_bytes b TAKES);
 
 /* upload_is_due — it is called NAME.torrent, and has changed since it was
  * taken last. upload_taken — now. upload_added — it was a torrent: then its

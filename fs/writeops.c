@@ -11,9 +11,15 @@
  * torrent then is EINVAL to that close, and is looked at again at the next one.
  * What it has goes with the last descriptor.
  *
+ * Under another name a close is never refused; of what is long and may be a
+ * torrent it waits until that was parsed, so that the rename to NAME.torrent
+ * finds it done. Who is interrupted there goes on, and the parse too: a rename
+ * that comes meanwhile waits for it.
+ *
  * Who copied hears that the torrent was added when that is durable: these
  * replies wait for a sync of the store, and for nothing else. The kernel holds
- * the root's lock for a rename and a rmdir meanwhile. */
+ * the root's lock for a rename and a rmdir meanwhile: then nobody else looks up
+ * a new name there. */
 #include "fs/writeops.h"
 
 #include <fcntl.h>
@@ -31,14 +37,19 @@
 #include "fs/upload.h"
 #include "net/signpost.h"
 
-/* A reply that waits for something durable. */
+/* What a reply waits for: that something is durable; that what is closed was
+ * parsed; or that, to be added then. */
+enum writeop_wait { WAIT_DURABLE, WAIT_PARSED, WAIT_TO_ADD };
+
 struct writeop {
 	TAILQ_ENTRY(writeop) link;
 	struct mount *m;
 	fuse_req_t req;
+	enum writeop_wait what;
 	struct library_op *op;
-	uint64_t upload; /* that is added: its number */
+	uint64_t upload; /* that is added or parsed: its number */
 	struct signpost_wait wait;
+	struct loop_task interrupt;
 };
 
 static fuse_req_t finish(struct writeop *w)
@@ -46,6 +57,7 @@ static fuse_req_t finish(struct writeop *w)
 	fuse_req_t req = w->req;
 
 	TAILQ_REMOVE(&w->m->writes, w, link);
+	loop_task_cancel(w->m->loop, &w->interrupt);
 	mem_free(w);
 	return req;
 }
@@ -70,6 +82,18 @@ void writeops_end_all(struct mount *m)
 	}
 }
 
+static void on_interrupt_turn(void *arg)
+{
+	fuse_reply_err(finish(arg), 0);
+}
+
+static void on_interrupt(fuse_req_t req, void *data)
+{
+	struct writeop *w = data;
+
+	loop_defer(w->m->loop, &w->interrupt);
+}
+
 static struct writeop *park(struct mount *m, fuse_req_t req)
 {
 	struct writeop *w = mem_new(struct writeop);
@@ -78,6 +102,7 @@ static struct writeop *park(struct mount *m, fuse_req_t req)
 		return NULL;
 	w->m = m;
 	w->req = req;
+	loop_task_init(&w->interrupt, on_interrupt_turn, w);
 	TAILQ_INSERT_TAIL(&m->writes, w, link);
 	return w;
 }
@@ -195,12 +220,8 @@ static void on_added(void *arg, int err, const char *text)
 	struct writeop *w = arg;
 	struct upload *u = upload_by_number(w->m, w->upload);
 
-	struct library_bytes b;
-
-	if (u != NULL) {
-		b = library_op_take(w->op);
-		upload_give_back(u, b.raw, b.mi);
-	}
+	if (u != NULL)
+		upload_give_back(u, library_op_take(w->op));
 	if (u != NULL && (err == 0 || err == EEXIST))
 		upload_added(u);
 	if (u != NULL)
@@ -208,39 +229,90 @@ static void on_added(void *arg, int err, const char *text)
 	on_done(w, err, text);
 }
 
+/* The reply waits for the parse that is going on. */
+static int await_parse(struct mount *m, fuse_req_t req, const struct upload *u,
+		       enum writeop_wait what)
+{
+	struct writeop *w = park(m, req);
+
+	if (w == NULL)
+		return ENOMEM;
+	w->upload = upload_number(u);
+	w->what = what;
+	if (what == WAIT_PARSED)
+		fuse_req_interrupt_func(req, on_interrupt, w);
+	return 0;
+}
+
 /* Add what is in it; replies. A file that is closed goes with that. */
 static void take(struct mount *m, fuse_req_t req, struct upload *u)
 {
 	struct library_source src = {0};
-	struct writeop *w = park(m, req);
-	int r = w != NULL ? 0 : ENOMEM;
+	struct writeop *w;
+	int r;
 
+	if (upload_is_parsing(u)) {
+		r = await_parse(m, req, u, WAIT_TO_ADD);
+		if (r != 0)
+			fuse_reply_err(req, r);
+		return;
+	}
+	w = park(m, req);
+	r = w != NULL ? 0 : ENOMEM;
 	upload_taken(u);
 	upload_open(u);
 	if (r == 0) {
 		w->upload = upload_number(u);
-		src.raw = upload_lend(u, &src.raw_len);
+		upload_lend(u, &src);
 		r = library_add(m, &src, RECORD_BY_COPY, on_added, w, &w->op);
 	}
 	if (r == 0)
 		return;
 	if (w != NULL) {
-		upload_give_back(u, NULL, NULL); /* it is freed */
+		/* it is freed */
+		upload_give_back(u, (struct library_bytes){0});
 		(void)finish(w);
 	}
 	upload_close(m, u);
 	fuse_reply_err(req, r);
 }
 
+static void on_parsed(struct mount *m, struct upload *u)
+{
+	struct writeop *w, *next;
+
+	TAILQ_FOREACH_SAFE (w, &m->writes, link, next) {
+		if (w->upload != upload_number(u) || w->what == WAIT_DURABLE)
+			continue;
+		if (w->what == WAIT_TO_ADD && upload_is_due(u))
+			take(m, finish(w), u);
+		else
+			fuse_reply_err(finish(w), 0);
+	}
+}
+
+/* Of what may get a name to be added by: whatever it is, the close is good. */
+static void parse_ahead(struct mount *m, fuse_req_t req, struct upload *u)
+{
+	int r = upload_parse(m, u, on_parsed);
+
+	if (r == 0)
+		r = await_parse(m, req, u, WAIT_PARSED);
+	if (r != 0)
+		fuse_reply_err(req, 0);
+}
+
 void writeops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct mount *m = fuse_req_userdata(req);
+	struct upload *u = is_upload(m, ino) ? upload_of(m, fi) : NULL;
 
-	if (is_upload(m, ino) && upload_of(m, fi) != NULL &&
-	    upload_is_due(upload_of(m, fi)))
-		take(m, req, upload_of(m, fi));
-	else
+	if (u == NULL)
 		fuse_reply_err(req, 0);
+	else if (upload_is_due(u))
+		take(m, req, u);
+	else
+		parse_ahead(m, req, u);
 }
 
 /* What cp -p, rsync and file managers say of a file that they have made; its

@@ -190,6 +190,33 @@ def scenario(lab):
     shutil.copy(long.file, mount.path)
     assert os.path.getsize(mount.at("long", "long")) == 320 << 20
     os.rmdir(mount.at("long"))
+    # Under another name it is looked at when it is closed; who writes again
+    # may do so, and what it is when it gets its name counts.
+    part = mount.at("long.part")
+    with open(long.file, "rb") as file:
+        whole = file.read()
+    shutil.copy(long.file, part)
+    with open(part, "rb") as file:
+        assert file.read() == whole
+    subprocess.check_call(["mv", part, mount.at("long.torrent")])
+    assert os.path.getsize(mount.at("long", "long")) == 320 << 20
+    os.rmdir(mount.at("long"))
+    subprocess.check_call(["rsync", "-a", long.file, mount.at("synced.torrent")])
+    assert os.path.getsize(mount.at("long", "long")) == 320 << 20
+    os.rmdir(mount.at("long"))
+    with open(part, "wb") as file:
+        file.write(whole)
+        file.flush()
+        os.close(os.dup(file.fileno()))
+        file.seek(1)
+        file.write(b"x")
+    with open(part, "rb") as file:
+        assert file.read() == whole[:1] + b"x" + whole[2:]
+    refused(errno.EINVAL, os.rename, part, mount.at("long.torrent"))
+    assert len(names()) == 4
+    shutil.copy(long.file, part)
+    os.unlink(part)
+    assert len(names()) == 4
     os.truncate(long.file, os.path.getsize(long.file) - 1)
     refused(errno.EINVAL, shutil.copy, long.file, mount.path)
     assert len(names()) == 4

@@ -626,6 +626,351 @@ static void what_could_not_be_kept_has_its_bytes(void **state)
 	end(f);
 }
 
+/* ---- one that is parsed ahead of its name ---- */
+
+/* Of another name, and long. */
+static void begin_part(struct fixture *f, struct copied *c, struct source *s)
+{
+	begin(f);
+	f->m->warmth.now_max = 100;
+	make_source(s, 5000, 40);
+	assert_int_equal(create(c, f, "part"), 0);
+	assert_int_equal(put(c, s->raw.data, s->raw.len, 0), 0);
+}
+
+static uint64_t name_it(struct fixture *f, const char *from, const char *to)
+{
+	const struct fuse_rename_in in = {.newdir = INODE_ROOT};
+	struct buf all = {0};
+	uint64_t u;
+
+	buf_add(&all, &in, sizeof(in));
+	buf_add(&all, from, strlen(from) + 1);
+	assert_int_equal(buf_err(&all), 0);
+	u = kernel_send(f->k, FUSE_RENAME, INODE_ROOT, all.data, all.len, to);
+	buf_fini(&all);
+	kernel_turn(f->k);
+	return u;
+}
+
+static void assert_told(struct fixture *f, uint64_t u, int err)
+{
+	kernel_wait(f->k, u);
+	assert_int_equal(f->k->err, err);
+}
+
+static void let_go(struct copied *c)
+{
+	kernel_release(c->f->k, c->node, c->fh);
+}
+
+static void unlink_it(struct fixture *f, const char *name)
+{
+	assert_told(f,
+		    kernel_send(f->k, FUSE_UNLINK, INODE_ROOT, NULL, 0, name),
+		    0);
+}
+
+/* The close waits, and the rename does not: the kernel holds the root's lock
+ * for that. Meanwhile the file can be read, and others are answered. */
+static void a_close_parses_ahead_of_the_name(void **state)
+{
+	struct fixture *f = make_many();
+	struct fuse_entry_out e;
+	struct copied c;
+	struct source s;
+	uint64_t a, b;
+
+	begin_part(f, &c, &s);
+	f->shelf.keeps_late = true;
+	a = flush(&c);
+	b = flush(&c); /* of another descriptor */
+	assert_has(&c, &s.raw);
+	assert_int_equal(kernel_lookup(f->k, INODE_ROOT, "none", &e), ENOENT);
+	assert_false(kernel_poll(f->k, a));
+	assert_false(kernel_poll(f->k, b));
+	worker_answers(f);
+	assert_told(f, a, 0);
+	assert_told(f, b, 0);
+	assert_has(&c, &s.raw);
+	assert_told(f, flush(&c), 0); /* it is known */
+	assert_int_equal(f->m->roster.n, MANY);
+	assert_int_equal(f->m->uploads.bytes, s.raw.len);
+	assert_true(f->m->uploads.n_parsed > 0);
+
+	a = name_it(f, "part", "x.torrent");
+	assert_null(f->shelf.job);
+	assert_false(kernel_poll(f->k, a));
+	assert_busy(&c);
+	ledger_answers(f, &s.raw, 0);
+	assert_told(f, a, 0);
+	assert_int_equal(f->m->roster.n, MANY + 1);
+	assert_int_equal(f->m->uploads.bytes, 0);
+	assert_int_equal(f->m->uploads.n_parsed, 0);
+	assert_has(&c, &s.raw);
+	buf_fini(&s.raw);
+	end(f);
+}
+
+/* A close under another name is good whatever is in the file, which stays what
+ * it is; what cannot be a torrent nobody waits for. */
+static void a_close_of_garbage_is_good(void **state)
+{
+	static const char *const other[] = {"x", "de", "dx", "xe"};
+	struct fixture *f = make_many();
+	struct copied c;
+	struct source s;
+	uint64_t u;
+
+	begin_part(f, &c, &s);
+	s.raw.data[1] = 'x';
+	assert_int_equal(put(&c, "x", 1, 1), 0);
+	u = flush(&c);
+	worker_answers(f);
+	assert_told(f, u, 0);
+	assert_has(&c, &s.raw);
+	assert_told(f, flush(&c), 0);
+	assert_null(f->shelf.job);
+	u = name_it(f, "part", "x.torrent");
+	let_go(&c);
+	worker_answers(f);
+	assert_told(f, u, EINVAL);
+	assert_int_equal(f->m->uploads.n, 0);
+	assert_int_equal(f->m->uploads.bytes, 0);
+	buf_fini(&s.raw);
+
+	f->m->warmth.now_max = 0;
+	for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+		assert_int_equal(create(&c, f, other[i]), 0);
+		assert_told(f, flush(&c), 0);
+		assert_int_equal(put(&c, other[i], strlen(other[i]), 0), 0);
+		u = flush(&c);
+		if (i == 1)
+			worker_answers(f);
+		assert_null(f->shelf.job);
+		assert_told(f, u, 0);
+		let_go(&c);
+	}
+	end(f);
+}
+
+/* Who writes again, before or while it is parsed, has it parsed anew. */
+static void what_is_written_again_is_parsed_again(void **state)
+{
+	struct fixture *f = make_many();
+	struct copied c;
+	struct source s;
+	uint64_t u, rename;
+
+	begin_part(f, &c, &s);
+	u = flush(&c);
+	worker_answers(f);
+	assert_told(f, u, 0);
+	assert_int_equal(put(&c, s.raw.data, 1, 0), 0);
+	assert_has(&c, &s.raw);
+	assert_int_equal(f->m->uploads.n_parsed, 0);
+
+	u = flush(&c);
+	assert_non_null(f->shelf.job);
+	assert_int_equal(put(&c, "x", 1, 1), 0);
+	s.raw.data[1] = 'x';
+	assert_has(&c, &s.raw);
+	assert_told(f, flush(&c), 0); /* there is a worker at it */
+	assert_false(kernel_poll(f->k, u));
+	worker_answers(f);
+	assert_told(f, u, 0);
+	assert_has(&c, &s.raw);
+	assert_int_equal(f->m->uploads.n_parsed, 0);
+	s.raw.data[1] = '4';
+	assert_int_equal(put(&c, "4", 1, 1), 0);
+
+	u = flush(&c);
+	rename = name_it(f, "part", "x.torrent");
+	assert_int_equal(cut(&c, 0), 0);
+	assert_int_equal(put(&c, s.raw.data, s.raw.len, 0), 0);
+	worker_answers(f);
+	assert_told(f, u, 0);
+	assert_false(kernel_poll(f->k, rename));
+	worker_answers(f);
+	assert_told(f, rename, 0);
+	assert_int_equal(f->m->roster.n, MANY + 1);
+	assert_int_equal(f->m->uploads.bytes, 0);
+	let_go(&c);
+	buf_fini(&s.raw);
+	end(f);
+}
+
+/* Who is interrupted goes on, and the parse too; a rename waits for it, and is
+ * told what came of it, and so is a close under the new name. */
+static void a_rename_waits_for_the_parse(void **state)
+{
+	struct fixture *f = make_many();
+	struct copied c;
+	struct source s;
+	uint64_t a, b, rename, again;
+
+	begin_part(f, &c, &s);
+	a = flush(&c);
+	b = flush(&c);
+	kernel_interrupt(f->k, a);
+	kernel_turn(f->k);
+	assert_told(f, a, 0);
+	rename = name_it(f, "part", "x.torrent");
+	again = flush(&c);
+	f->shelf.keeps_late = true;
+	assert_false(kernel_poll(f->k, b));
+	worker_answers(f);
+	assert_null(f->shelf.job);
+	assert_told(f, b, 0);
+	assert_told(f, again, 0);
+	assert_false(kernel_poll(f->k, rename));
+	ledger_answers(f, &s.raw, ENOSPC);
+	assert_told(f, rename, ENOSPC);
+	let_go(&c);
+	assert_int_equal(f->m->roster.n, MANY);
+	assert_int_equal(f->m->uploads.n, 0);
+	assert_int_equal(f->m->uploads.bytes, 0);
+	buf_fini(&s.raw);
+	end(f);
+}
+
+/* Its name goes while it is parsed, or another file gets it: nothing is left.
+ * The same when it was parsed and nobody names it. */
+static void unlinked_while_it_is_parsed(void **state)
+{
+	struct fixture *f = make_many();
+	struct copied c, other;
+	struct source s;
+	uint64_t a, b;
+
+	begin_part(f, &c, &s);
+	a = flush(&c);
+	unlink_it(f, "part");
+	let_go(&c);
+	assert_int_equal(f->m->uploads.n, 1);
+	worker_answers(f);
+	assert_told(f, a, 0);
+	assert_int_equal(f->m->uploads.n, 0);
+
+	assert_int_equal(create(&c, f, "part"), 0);
+	assert_int_equal(put(&c, s.raw.data, s.raw.len, 0), 0);
+	a = flush(&c);
+	b = name_it(f, "part", "x.torrent");
+	assert_int_equal(create(&other, f, "other"), 0);
+	assert_told(f, name_it(f, "other", "x.torrent"), EINVAL);
+	worker_answers(f);
+	assert_told(f, a, 0);
+	assert_told(f, b, 0);
+	let_go(&c);
+	let_go(&other);
+	assert_int_equal(f->m->uploads.n, 0);
+
+	assert_int_equal(create(&c, f, "part"), 0);
+	assert_int_equal(put(&c, s.raw.data, s.raw.len, 0), 0);
+	a = flush(&c);
+	worker_answers(f);
+	assert_told(f, a, 0);
+	let_go(&c);
+	unlink_it(f, "part");
+	assert_int_equal(f->m->uploads.n, 0);
+	assert_int_equal(f->m->uploads.n_parsed, 0);
+	assert_int_equal(f->m->uploads.bytes, 0);
+	assert_int_equal(f->m->roster.n, MANY);
+	buf_fini(&s.raw);
+	end(f);
+}
+
+/* The mount ends meanwhile, of a file as it was or written since. */
+static void the_end_while_it_is_parsed(void **state)
+{
+	for (int is_written = 0; is_written < 2; is_written++) {
+		struct fixture *f = make_many();
+		struct copied c;
+		struct source s;
+		uint64_t a;
+
+		begin_part(f, &c, &s);
+		a = flush(&c);
+		if (is_written)
+			assert_int_equal(put(&c, "x", 1, 0), 0);
+		mount_stop(f->m);
+		assert_told(f, a, EIO);
+		kernel_free(f->k);
+		f->k = NULL;
+		buf_fini(&s.raw);
+		end(f);
+	}
+}
+
+/* What was parsed takes memory: past a limit the older ones are bytes again,
+ * and are parsed when they are named. */
+static void only_so_much_is_parsed_ahead(void **state)
+{
+	struct fixture *f = make_many();
+	struct copied c, second;
+	struct source s, t;
+	uint64_t u;
+
+	begin_part(f, &c, &s);
+	u = flush(&c);
+	worker_answers(f);
+	assert_told(f, u, 0);
+	f->m->uploads.n_parsed += UPLOADS_PARSED_MAX;
+	make_source(&t, 5001, 40);
+	assert_int_equal(create(&second, f, "second"), 0);
+	assert_int_equal(put(&second, t.raw.data, t.raw.len, 0), 0);
+	u = flush(&second);
+	worker_answers(f);
+	assert_told(f, u, 0);
+	f->m->uploads.n_parsed -= UPLOADS_PARSED_MAX;
+	assert_has(&c, &s.raw);
+	u = name_it(f, "second", "second.torrent");
+	assert_told(f, u, 0);
+	assert_int_equal(f->m->uploads.n_parsed, 0);
+	u = name_it(f, "part", "x.torrent");
+	worker_answers(f);
+	assert_told(f, u, 0);
+	assert_int_equal(f->m->roster.n, MANY + 2);
+	buf_fini(&s.raw);
+	buf_fini(&t.raw);
+	end(f);
+}
+
+/* Without memory for it nobody waits, and nothing is lost. */
+static void no_memory_to_parse_ahead(void **state)
+{
+	struct fixture *f = make_many();
+	struct copied c;
+	struct upload *part;
+	struct source s;
+	uint64_t u = 0;
+
+	begin_part(f, &c, &s);
+	for (uint64_t n = 0; f->shelf.job == NULL; n++) {
+		mem_fail_after(n, 0);
+		u = flush(&c);
+		mem_fail_after(UINT64_MAX, 0);
+		if (f->shelf.job == NULL)
+			assert_told(f, u, 0);
+	}
+	worker_answers(f);
+	assert_told(f, u, 0);
+	assert_int_equal(put(&c, s.raw.data, 1, 0), 0);
+	u = flush(&c);
+	mem_fail_after(0, 1);
+	part = upload_by_name(f->m, "part");
+	assert_int_equal(upload_write(f->m, part, "x", 1, 0), ENOMEM);
+	assert_int_equal(upload_cut(f->m, part, 1), ENOMEM);
+	mem_fail_after(UINT64_MAX, 0);
+	assert_has(&c, &s.raw);
+	worker_answers(f);
+	assert_told(f, u, 0);
+	assert_true(f->m->uploads.n_parsed > 0);
+	assert_int_equal(f->m->uploads.bytes, s.raw.len);
+	buf_fini(&s.raw);
+	end(f);
+}
+
 /* The mount ends while a source is written down: it is there until then. */
 static void the_end_while_it_is_kept(void **state)
 {
@@ -1128,6 +1473,14 @@ int main(void)
 		cmocka_unit_test(adding_what_is_long_holds_nobody_up),
 		cmocka_unit_test(what_is_being_added_is_busy),
 		cmocka_unit_test(what_could_not_be_kept_has_its_bytes),
+		cmocka_unit_test(a_close_parses_ahead_of_the_name),
+		cmocka_unit_test(a_close_of_garbage_is_good),
+		cmocka_unit_test(what_is_written_again_is_parsed_again),
+		cmocka_unit_test(a_rename_waits_for_the_parse),
+		cmocka_unit_test(unlinked_while_it_is_parsed),
+		cmocka_unit_test(the_end_while_it_is_parsed),
+		cmocka_unit_test(only_so_much_is_parsed_ahead),
+		cmocka_unit_test(no_memory_to_parse_ahead),
 		cmocka_unit_test(the_end_while_it_is_kept),
 		cmocka_unit_test(a_failed_read_is_not_for_good),
 		cmocka_unit_test(damaged_metadata_is_an_error),

@@ -1,12 +1,11 @@
 /* library — how a torrent comes into the mount.
  *
  * Happy path of a .torrent: it is parsed, by a worker if it is long, its
- * directory is in the root at once, the engine
- * has it, and it is written down; when that is durable, who added it is
- * answered. Of a magnet link: the engine looks for the metadata, and the link
- * is written down, which is the answer; when the metadata comes, the wish
- * becomes a torrent like others, and the metadata is written down in place of
- * the link.
+ * directory is in the root at once, it is written down, and the engine has it;
+ * when it is durable, who added it is answered. Of a magnet link: the engine
+ * looks for the metadata, and the link is written down, which is the answer;
+ * when the metadata comes, the wish becomes a torrent like others, and the
+ * metadata is written down in place of the link.
  *
  * A .torrent may be long, so its bytes are nowhere twice: they are the
  * metainfo's, and an op that has them written down holds that until it is told.
@@ -230,9 +229,12 @@ static void add_torrent(struct library_op *op)
 	op->is_new = true;
 	s->is_kept = true;
 	roster_record(s, &rec);
-	if (warmth_has_room(m))
-		(void)warmth_wake(m, s);
 	library_keep(op, &rec, op->held->file, s->name);
+	/* Behind that, by the same thread: to open it in the store may take
+	 * seconds, and nobody waits for it. What could not be kept is gone. */
+	s = roster_by_id(&m->roster, &rec.id);
+	if (s != NULL && warmth_has_room(m))
+		(void)warmth_wake(m, s);
 }
 
 /* ---- a wish ---- */

@@ -48,6 +48,8 @@ struct shelf {
 	struct job *job;    /* likewise */
 	unsigned n_soon;    /* it was told of so many that are to be read */
 	bool keeps_late;    /* what is to be kept waits, with its source lent */
+	int keep_err;	    /* said at once */
+	bool is_kept_awake; /* the engine had it before it was to be kept */
 	struct {
 		struct record rec;
 		struct span source;
@@ -98,12 +100,23 @@ static int shelf_each_held(void *ctx, keeper_held_fn *fn, void *arg)
 	return 0;
 }
 
+static bool is_awake(struct shelf *sh, const struct record *r)
+{
+	struct fixture *f = CONTAINER_OF(sh, struct fixture, shelf);
+	const struct shown *s = roster_by_id(&f->m->roster, &r->id);
+
+	return s != NULL && s->torrent != NULL;
+}
+
 static int shelf_keep(void *ctx, const struct record *r, struct span source,
 		      keeper_fn *done, void *arg)
 {
 	struct shelf *sh = ctx;
 
 	assert_true(source.len > 0);
+	sh->is_kept_awake = is_awake(sh, r);
+	if (sh->keep_err != 0)
+		return sh->keep_err;
 	if (!sh->keeps_late) {
 		done(arg, 0, r);
 		return 0;
@@ -462,6 +475,30 @@ static void adding_what_is_long_holds_nobody_up(void **state)
 	buf_fini(&s.raw);
 	end(f);
 	assert_int_equal(first.n, 0);
+}
+
+/* The answer waits for the ledger, and both that and the opening in the store
+ * are one thread's work: the ledger's comes first. What cannot be kept is not
+ * opened. */
+static void what_is_added_is_written_down_first(void **state)
+{
+	struct fixture *f = make_many();
+	struct told told;
+	struct source s;
+
+	begin(f);
+	make_source(&s, 5000, 4);
+	f->shelf.keep_err = ENOMEM;
+	add(f, s.raw.data, s.raw.len, &told);
+	assert_int_equal(told.err, ENOMEM);
+	assert_null(shown_at(f, 5000));
+	f->shelf.keep_err = 0;
+	add(f, s.raw.data, s.raw.len, &told);
+	assert_int_equal(told.err, 0);
+	assert_false(f->shelf.is_kept_awake);
+	assert_non_null(shown_at(f, 5000)->torrent);
+	buf_fini(&s.raw);
+	end(f);
 }
 
 /* ---- one that is copied in ---- */
@@ -1471,6 +1508,7 @@ int main(void)
 		cmocka_unit_test(who_waits_shares_a_read),
 		cmocka_unit_test(long_metadata_holds_nobody_up),
 		cmocka_unit_test(adding_what_is_long_holds_nobody_up),
+		cmocka_unit_test(what_is_added_is_written_down_first),
 		cmocka_unit_test(what_is_being_added_is_busy),
 		cmocka_unit_test(what_could_not_be_kept_has_its_bytes),
 		cmocka_unit_test(a_close_parses_ahead_of_the_name),

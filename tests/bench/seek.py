@@ -125,8 +125,10 @@ class Tracker:
                     text += part
                 self.asked.set()
                 self.gate.wait()
-                line.sendall(self.reply)
+                # Before it has left: without delay the first byte of a peer
+                # may be here before sendall() is back.
                 self.answered = self.answered or time.monotonic()
+                line.sendall(self.reply)
 
     def stop(self):
         self.gate.set()

@@ -15,8 +15,7 @@
  * Failure modes: an interrupted home_job_keep_info leaves "info.new", which
  * the next one overwrites. A directory made and then refused stays.
  *
- * What it does not do: judge an info dictionary. Who reads one parses it
- * against the info-hash. */
+ * It does not judge an info dictionary: who reads one parses it. */
 #include "cache/home_job.h"
 
 #include <dirent.h>
@@ -225,7 +224,9 @@ static int open_dir(struct home *h, const char *name, int *fd)
 	if (mkdirat(h->dir_fd, name, DIR_MODE) != 0 && errno != EEXIST)
 		return errno;
 	*fd = openat(h->dir_fd, name, DIR_FLAGS | O_NOFOLLOW);
-	return *fd < 0 ? errno : 0;
+	if (*fd >= 0)
+		path_job_spare_atime(*fd);
+	return *fd >= 0 ? 0 : errno;
 }
 
 static int open_dirs(struct home *h, char *why)

@@ -14,8 +14,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { STEP_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
@@ -99,4 +101,15 @@ int path_job_rename(int dir_fd, const char *from, const char *to,
 	leave(to_fd, dir_fd);
 	leave(from_fd, dir_fd);
 	return r;
+}
+
+void path_job_spare_atime(int dir_fd)
+{
+	int flags;
+
+	if (ioctl(dir_fd, FS_IOC_GETFLAGS, &flags) != 0 ||
+	    (flags & FS_NOATIME_FL) != 0)
+		return;
+	flags |= FS_NOATIME_FL;
+	(void)ioctl(dir_fd, FS_IOC_SETFLAGS, &flags);
 }

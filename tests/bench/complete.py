@@ -1,14 +1,15 @@
 """Reading a file of which all is held, through the mount and beside it.
 
 The file was fetched once, over veth; then nothing is on the network. Who reads:
-  native   the blob in the store, by its own path
+  native   a copy of the file, by its own path, where the store is
+  blob     what the store has of it, by its own path
   through  the mount, where the kernel reads whole files by itself
   daemon   the mount with -o nopassthrough: the pages come from the daemon
 
 What: `dd bs=1M` of the whole file and `fio` reads of 1 MiB in order, 64 KiB and
 4 KiB at random. cold: nothing of the mount's own page cache is there (a fresh
-mount); the blob's own pages are in memory in every case, so that it is not the
-disk that is measured. warm: the same once more.
+mount); what the file itself consists of is in memory in every case, so that it
+is not the disk that is measured. warm: the same once more.
 
 The order turns with each round. The goals: `through` >= 0.95 of native,
 `daemon` >= 2 GB/s in order; missed, they are marked with !."""
@@ -16,6 +17,7 @@ The order turns with each round. The goals: `through` >= 0.95 of native,
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 
@@ -26,7 +28,7 @@ from shoal import Mount, content_path
 from swarm import make_torrent, start_seed, write_blob
 
 GOAL_RATIO, GOAL_MBPS = 0.95, 2000
-NAMES = ("native", "through", "daemon")
+NAMES = ("native", "blob", "through", "daemon")
 FIO = (("seq 1M", "read", "1M"), ("rand 64K", "randread", "64k"),
        ("rand 4K", "randread", "4k"))
 
@@ -72,11 +74,14 @@ class Bench:
             options.kind, piece=1 << 20)
         self.store = options.store or lab.path("store")
         self.fill(start_seed(seed, self.torrent))
-        self.blob, = [os.path.join(folder, name)
-                      for folder, _, names in os.walk(self.store)
-                      for name in names
-                      if os.path.getsize(os.path.join(folder, name))
-                      == options.size]
+        blob, = [os.path.join(folder, name)
+                 for folder, _, names in os.walk(self.store)
+                 for name in names
+                 if os.path.getsize(os.path.join(folder, name))
+                 == options.size]
+        self.files = {"native": self.store + ".film", "blob": blob}
+        lab.defer(os.remove, self.files["native"])
+        shutil.copyfile(blob, self.files["native"])
 
     def mount(self, *options):
         return Mount(self.host, self.torrent.file, store=self.store,
@@ -97,14 +102,16 @@ class Bench:
 
     def one(self, name):
         prewarm(2 * self.options.size)
-        dd(self.blob)
-        if name == "native":
-            return self.read(self.blob)
+        for path in self.files.values():
+            dd(path)
+        if name in self.files:
+            return self.read(self.files[name])
         mount = self.mount(*(["nopassthrough"] if name == "daemon" else []))
         path = content_path(mount, self.torrent)
-        file = os.open(path, os.O_RDONLY)
+        os.close(os.open(path, os.O_RDONLY))  # the store opens it
         until(lambda: mount.status()["torrents"][0]["pieces_held"]
               == self.torrent.pieces, 10, "all held")
+        file = os.open(path, os.O_RDONLY)
         passed = mount.status()["passthrough_files"]
         assert passed == (name == "through"), mount.status()["passthrough"]
         os.close(file)
@@ -116,13 +123,13 @@ class Bench:
 def report(found, options):
     names = list(found)
     print(f"{'MB/s':10}" + "".join(f"{name:>10}" for name in names)
-          + f"{'through':>12}{'daemon':>10}")
+          + f"{'through':>12}{'daemon':>11}")
     for metric in next(iter(found.values())):
         middle = {name: statistics.median(found[name][metric])
                   for name in names}
         line = f"{metric:10}" + "".join(f"{middle[name]:10.0f}"
                                         for name in names)
-        for name in NAMES[1:]:
+        for name in NAMES[2:]:
             if name not in found or "native" not in found:
                 continue
             ratio = statistics.median(

@@ -451,6 +451,8 @@ static int parse(uint8_t *bytes, size_t len, const struct torrent_id *want,
 	else
 		r = want ? parse_info(p, want) : parse_file(p);
 	drop_scratch(p);
+	if (r == 0)
+		r = mi_roots(p);
 	if (r != 0) {
 		free_parse(p);
 		return r;

@@ -65,6 +65,8 @@ struct metainfo {
 	uint64_t content_bytes; /* of all files: no gaps, no padding */
 	struct mi_file *files;	/* in piece-space order, pads included */
 	uint32_t n_files;
+	const uint32_t *by_root; /* files with a root, by that and length */
+	uint32_t n_by_root;
 	int64_t created_s;	  /* creation date, or 0 */
 	const uint8_t *v1_hashes; /* 20 bytes a piece, or NULL */
 	struct mi_tier *tiers;	  /* BEP 12; empty for a bare info dictionary */
@@ -128,6 +130,14 @@ uint32_t metainfo_piece_content(const struct metainfo *mi, uint32_t ix);
 /* metainfo_file_at — the file (never an empty one) that holds byte `off` of
  * piece space; n_files when it lies in a gap. O(log n). */
 uint32_t metainfo_file_at(const struct metainfo *mi, uint64_t off_bytes);
+
+/* metainfo_root_from — the first place in by_root with this root and length, or
+ * more (as bytes, then as a number); n_by_root: there is none. O(log n).
+ * metainfo_root_is — are they just those at the place? */
+uint32_t metainfo_root_from(const struct metainfo *mi, const uint8_t *root,
+			    uint64_t len_bytes);
+bool metainfo_root_is(const struct metainfo *mi, uint32_t place,
+		      const uint8_t *root, uint64_t len_bytes);
 
 /* metainfo_v2_bytes — how much of piece `ix` its v2 file has: a hybrid's piece
  * may end with padding, which no v2 hash covers. 0: no v2 file is there. */

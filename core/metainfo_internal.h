@@ -117,6 +117,9 @@ int mi_v2_agrees_all(struct mi_list *v2, const struct mi_list *v1);
  * p->mi.files must be there. */
 int mi_v2_layers(struct mi_parse *p);
 
+/* mi_roots — p->mi.by_root. p->mi.files must be there. 0 or ENOMEM. */
+int mi_roots(struct mi_parse *p);
+
 /* mi_paths_new — for about `n` files. mi_paths_add — the sanitised, unique path
  * and the link's target of the next one. */
 struct mi_paths;

@@ -44,25 +44,31 @@ struct adopt {
  * but then its blob is there already. */
 static int has_leaves(const struct disk_open *o, uint32_t ix, bool *out)
 {
-	uint32_t n = o->t->joint.uses[ix].file->n_leaves;
+	const struct mi_file *f = &o->t->mi->files[ix];
+	uint32_t n = index_file_leaves(f->len_bytes);
 	uint8_t *bits = mem_alloc(bits_bytes(n));
+	int64_t row;
+	bool ignored;
 	int err;
 
 	if (bits == NULL)
 		return ENOMEM;
-	err = index_job_load_leaves(o->index, o->files[ix].row, n, bits);
 	*out = false;
+	err = index_job_find_file(o->index, f->root, f->len_bytes, 0, &row,
+				  &ignored);
+	if (err == 0)
+		err = index_job_load_leaves(o->index, row, n, bits);
 	for (size_t i = 0; i < bits_bytes(n) && err == 0; i++)
 		*out |= bits[i] != 0;
 	mem_free(bits);
-	return err;
+	return err == ENOENT ? 0 : err;
 }
 
 static bool has_own(const struct disk_open *o, uint32_t ix)
 {
 	uint32_t first, last;
 
-	if (o->t->joint.uses[ix].file == NULL)
+	if (!joint_is_rooted(&o->t->mi->files[ix]))
 		return false;
 	first = extent_pieces(o->t->mi, ix, &last);
 	return bits_next(&o->own, first) <= last &&
@@ -85,7 +91,9 @@ static uint32_t piece_leaves(const struct adopt *a, uint32_t ix)
 static int turn_rows(struct adopt *a)
 {
 	struct disk_open *o = a->o;
-	int err = 0;
+	const struct mi_file *f = &o->t->mi->files[a->file_ix];
+	int err = index_job_add_member(o->index, f->root, f->len_bytes,
+				       o->t->row, &a->file.row);
 
 	for (uint32_t ix = bits_next(&o->own, a->first);
 	     ix <= a->last && ix < o->own.n && err == 0;
@@ -134,7 +142,7 @@ static int in_transaction(struct adopt *a, int (*fn)(struct adopt *a))
 
 /* It has another place in the index now, and a new name is a change. What was
  * doubtful is so still. */
-static void look_again(struct adopt *a)
+static void look_again(struct adopt *a, uint32_t found)
 {
 	struct disk_open *o = a->o;
 	struct blob_home home = {.dir_fd = o->home->files_fd, .sub = "."};
@@ -145,6 +153,7 @@ static void look_again(struct adopt *a)
 		if (b->file_ix != a->file_ix || b->is_shared)
 			continue;
 		b->is_shared = true;
+		b->found = found;
 		b->is_kept = false;
 		if (blob_job_look(&home, a->to + sizeof("files/") - 1, 0,
 				  &b->stamp) != 0)
@@ -152,13 +161,26 @@ static void look_again(struct adopt *a)
 	}
 }
 
+/* It may have a row already, of which nothing was left. */
+static struct opened_file *found(struct adopt *a)
+{
+	struct disk_open *o = a->o;
+
+	for (uint32_t i = 0; i < o->n_files; i++)
+		if (o->files[i].row == a->file.row)
+			return &o->files[i];
+	return store_disk_job_add_file(o, a->file_ix, a->file.row);
+}
+
 /* What the reply says of it. */
 static int note_adopted(struct adopt *a)
 {
 	struct disk_open *o = a->o;
-	struct opened_file *f = &o->files[a->file_ix];
-	int err = bits_init(&f->leaves, index_file_leaves(a->file.bytes));
+	struct opened_file *f = found(a);
+	int err = ENOMEM;
 
+	if (f != NULL)
+		err = bits_init(&f->leaves, index_file_leaves(a->file.bytes));
 	if (err != 0)
 		return err;
 	for (uint32_t ix = bits_next(&o->own, a->first);
@@ -171,7 +193,7 @@ static int note_adopted(struct adopt *a)
 	}
 	bits_clear(&o->t->blobs.made, a->file_ix);
 	f->is_adopted = true;
-	look_again(a);
+	look_again(a, (uint32_t)(f - o->files));
 	o->dropped_bytes += a->dropped_bytes;
 	o->added_bytes += a->added_bytes;
 	return 0;
@@ -197,7 +219,8 @@ int adopt_job(struct disk_open *o)
 {
 	int err = 0;
 
-	for (uint32_t ix = 0; ix < o->t->joint.n_files && err == 0; ix++) {
+	for (uint32_t ix = 0;
+	     ix < o->t->mi->n_files && o->own.n_set > 0 && err == 0; ix++) {
 		struct adopt a = {.o = o, .file_ix = ix};
 		bool is_there = false;
 
@@ -207,10 +230,8 @@ int adopt_job(struct disk_open *o)
 		if (err != 0 || is_there)
 			continue;
 		a.first = extent_pieces(o->t->mi, ix, &a.last);
-		a.file.row = o->files[ix].row;
 		a.file.bytes = o->t->mi->files[ix].len_bytes;
-		index_file_path(o->t->joint.uses[ix].file->id, a.file.bytes,
-				a.to);
+		index_file_path(o->t->mi->files[ix].root, a.file.bytes, a.to);
 		snprintf(a.from, sizeof(a.from), "torrents/%s/%u", o->t->hex,
 			 ix);
 		err = adopt(&a);

@@ -29,7 +29,8 @@
  * Invariants
  *   1. disk->puts holds every put whose last `done` has not run, by seq.
  *   2. ready_bytes and writing_bytes are the sums over READY and WRITING.
- *   3. READY is not empty => a commit runs, or the timer does.
+ *   3. READY is not empty, or nodes wait for a row => a commit runs, or the
+ *      timer does.
  *   4. WAITING is not empty => a commit runs, or writes do, or READY is not
  *      empty, or room is being made (room.h).
  *   5. a put holds its torrent's blob_set.
@@ -165,10 +166,19 @@ static void claim(struct put *p)
 {
 	struct bits *claimed = &p->t->claimed;
 
-	if (p->kind != PUT_OWN)
+	if (p->kind != PUT_OWN) {
+		p->file_row = disk_file_of(p->leaves.use)->row;
 		return;
+	}
 	p->was_claimed = bits_has(claimed, p->piece_ix);
 	bits_set(claimed, p->piece_ix);
+}
+
+/* The commit has found it, or made it. */
+static void note_row(struct put *p)
+{
+	if (p->kind != PUT_OWN && p->err == 0)
+		disk_file_of(p->leaves.use)->row = p->file_row;
 }
 
 /* It has not, unless the commit failed in a way that says nothing. */
@@ -199,6 +209,7 @@ static void on_committed(struct job *job)
 	d->stats.held_bytes += c->added_bytes;
 	mem_free(c->stamps.v);
 	note_failures(d, c);
+	disk_member_done(d, &c->members, c->is_written ? 0 : EAGAIN);
 	disk_tally_written(d, &c->tallies,
 			   c->is_written ? c->tally_err : EAGAIN);
 	if (c->n_syncs > 0 && c->sync_err == 0 && c->index_err == 0)
@@ -209,6 +220,7 @@ static void on_committed(struct job *job)
 	room_set_free(d, c->free_bytes, c->index_bytes);
 	while ((p = STAILQ_FIRST(&ended)) != NULL) {
 		STAILQ_REMOVE_HEAD(&ended, queue);
+		note_row(p);
 		if (p->is_forgotten && p->err == 0)
 			p->err = ENOENT; /* what it stood on is gone */
 		unclaim(p, c);
@@ -238,14 +250,23 @@ static void start_commit(struct disk *d)
 	}
 	blobs_take_dirty(&d->blobs, &c->blobs, &c->dirs);
 	disk_doubt_take_stamps(d, &c->stamps);
+	if (d->err == 0)
+		disk_member_take(d, &c->members);
 	tally_take(&d->tally.tally, &c->tallies);
 	c->job = (struct job){.run = batch_job_commit, .done = on_committed};
 	workers_submit(d->thread, &c->job);
 }
 
+/* Is there anything that waits for a commit? */
+static bool is_wanted(const struct disk *d)
+{
+	return !d->commit.is_running &&
+	       (!STAILQ_EMPTY(&d->ready) || !STAILQ_EMPTY(&d->members.nodes));
+}
+
 static bool commit_is_due(const struct disk *d)
 {
-	if (d->commit.is_running || STAILQ_EMPTY(&d->ready))
+	if (!is_wanted(d))
 		return false;
 	return d->ready_bytes >= STORE_BATCH_BYTES || d->err != 0 ||
 	       d->blobs.n_dirty >= STORE_DIRTY_BLOBS ||
@@ -256,7 +277,7 @@ static void on_timer(void *arg)
 {
 	struct disk *d = arg;
 
-	if (!d->commit.is_running && !STAILQ_EMPTY(&d->ready))
+	if (is_wanted(d))
 		start_commit(d);
 }
 
@@ -343,8 +364,7 @@ static void pump(struct disk *d)
 		start_commit(d);
 		start_writes(d);
 	}
-	if (!d->commit.is_running && !STAILQ_EMPTY(&d->ready) &&
-	    !loop_timer_is_armed(d->timer))
+	if (is_wanted(d) && !loop_timer_is_armed(d->timer))
 		loop_timer_start(d->timer, (uint64_t)STORE_BATCH_MS * 1000);
 	end_flushes(d);
 }
@@ -358,6 +378,8 @@ static void start(struct put *p, store_put_fn *done, void *arg)
 
 	if (p->kind == PUT_OWN && joint_is_any(&t->joint))
 		bits_set(&t->staged, p->piece_ix);
+	if (p->kind != PUT_OWN)
+		disk_member_keep(disk_file_of(p->leaves.use));
 	p->row = t->row;
 	p->since_us = loop_now_us(d->loop);
 	p->done = done;
@@ -387,8 +409,8 @@ int batch_put(struct disk_torrent *t, uint32_t piece_ix, struct blk *data,
 	p->t = t;
 	p->piece_ix = piece_ix;
 	p->bytes = metainfo_body_bytes(t->mi, piece_ix);
-	batch_way_choose(p, data != NULL);
-	if (batch_way_plan(p, 0, data) != 0) {
+	if (batch_way_choose(p, data != NULL) != 0 ||
+	    batch_way_plan(p, 0, data) != 0) {
 		mem_free(p);
 		return ENOMEM;
 	}
@@ -401,6 +423,7 @@ int batch_put_leaves(struct disk_torrent *t, uint32_t piece_ix,
 		     void *arg)
 {
 	struct put *p = mem_new(struct put);
+	int err;
 
 	if (p == NULL)
 		return ENOMEM;
@@ -408,10 +431,10 @@ int batch_put_leaves(struct disk_torrent *t, uint32_t piece_ix,
 	p->piece_ix = piece_ix;
 	p->bytes = (uint32_t)data->len;
 	p->kind = PUT_LEAVES;
-	if (!joint_range(&t->joint, piece_ix, at_bytes, data->len,
-			 &p->leaves)) {
+	err = joint_place(&t->joint, piece_ix, at_bytes, data->len, &p->leaves);
+	if (err != 0) {
 		mem_free(p);
-		return EINVAL;
+		return err == ENOENT ? EINVAL : err;
 	}
 	if (batch_way_plan(p, at_bytes, data) != 0) {
 		mem_free(p);
@@ -538,9 +561,10 @@ void batch_fini(struct disk *d)
 
 void batch_drain(struct disk *d)
 {
-	while (!TAILQ_EMPTY(&d->puts) || !STAILQ_EMPTY(&d->flushes)) {
+	while (!TAILQ_EMPTY(&d->puts) || !STAILQ_EMPTY(&d->flushes) ||
+	       !STAILQ_EMPTY(&d->members.nodes)) {
 		workers_drain(d->workers, UINT32_MAX);
-		if (!d->commit.is_running && !STAILQ_EMPTY(&d->ready))
+		if (is_wanted(d))
 			start_commit(d);
 		workers_drain(d->thread, UINT32_MAX);
 		pump(d); /* what waits for room gets it, or an error */

@@ -57,9 +57,9 @@ void batch_drain(struct disk *d);
 /* ---- batch_way.c ---- */
 
 /* batch_way_choose — where a piece goes, `has_data` or not; batch_way_plan —
- * its blob_io, of bytes from `at` on. 0 or ENOMEM. batch_way_err — it is its
- * turn: 0, or why it cannot go on. */
-void batch_way_choose(struct put *p, bool has_data);
+ * its blob_io, of bytes from `at` on. Both: 0 or ENOMEM. batch_way_err — it is
+ * its turn: 0, or why it cannot go on. */
+int batch_way_choose(struct put *p, bool has_data);
 int batch_way_plan(struct put *p, uint32_t at_bytes, struct blk *data);
 int batch_way_err(const struct put *p);
 

@@ -64,18 +64,31 @@ static int put_sync_err(const struct commit *c, const struct put *p)
 	return 0;
 }
 
-static int write_row(struct commit *c, const struct put *p)
+/* Where the row is not known it is looked for, and made: a commit on its way
+ * may have done so. */
+static int write_leaves(struct commit *c, struct put *p)
 {
-	struct index_file f;
+	const struct joint_file *file = p->leaves.use->file;
+	struct index_file f = {.bytes = file->bytes};
+	int err = 0;
+
+	if (p->file_row == 0)
+		err = index_job_add_member(c->index, file->id, file->bytes,
+					   p->row, &p->file_row);
+	f.row = p->file_row;
+	return err != 0 ? err
+			: index_job_hold_leaves(c->index, &f, p->leaves.first,
+						p->leaves.n, &c->added_bytes);
+}
+
+static int write_row(struct commit *c, struct put *p)
+{
 	int err;
 
 	if (p->kind == PUT_OWN)
 		return index_job_hold(c->index, p->row, p->piece_ix, p->bytes,
 				      &c->added_bytes);
-	f.row = disk_file_of(p->leaves.use)->row;
-	f.bytes = p->leaves.use->file->bytes;
-	err = index_job_hold_leaves(c->index, &f, p->leaves.first, p->leaves.n,
-				    &c->added_bytes);
+	err = write_leaves(c, p);
 	if (err == 0 && p->kind == PUT_PIECE && p->is_hybrid)
 		err = index_job_agree(c->index, p->row, p->piece_ix, p->bytes);
 	return err;
@@ -86,6 +99,8 @@ static int write_rows(struct commit *c)
 	struct put *p;
 	int err = index_job_begin(c->index);
 
+	if (err == 0)
+		err = disk_member_job(c->index, &c->members);
 	STAILQ_FOREACH (p, &c->puts, queue)
 		if (err == 0 && p->err == 0)
 			err = write_row(c, p);
@@ -108,7 +123,7 @@ void batch_job_commit(struct job *job, struct worker_env *env)
 {
 	struct commit *c = CONTAINER_OF(job, struct commit, job);
 	struct put *p;
-	bool any = false;
+	bool any = c->members.n > 0;
 
 	ASSERT_WORKER();
 	sync_all(c);

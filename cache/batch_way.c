@@ -23,14 +23,19 @@
 #include "core/blk.h"
 #include "core/metainfo.h"
 
-void batch_way_choose(struct put *p, bool has_data)
+int batch_way_choose(struct put *p, bool has_data)
 {
 	struct disk_torrent *t = p->t;
 	bool is_there;
+	int err;
 
 	p->is_hybrid = t->mi->has_v1;
 	p->is_old = !has_data;
-	if (joint_piece(&t->joint, p->piece_ix, &p->leaves)) {
+	err = joint_place(&t->joint, p->piece_ix, 0, t->mi->piece_bytes,
+			  &p->leaves);
+	if (err == ENOMEM)
+		return err;
+	if (err == 0) {
 		is_there = !has_data && joint_has_all(&p->leaves);
 		p->is_copy = !has_data && !is_there &&
 			     joint_is_proven(&p->leaves, p->piece_ix);
@@ -42,6 +47,7 @@ void batch_way_choose(struct put *p, bool has_data)
 		p->is_old = false;
 	if (p->kind == PUT_OWN)
 		p->cost = room_put_cost(t, p->piece_ix);
+	return 0;
 }
 
 int batch_way_plan(struct put *p, uint32_t at_bytes, struct blk *data)

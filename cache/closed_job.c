@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/be.h"
 #include "core/err.h"
 #include "core/log.h"
 
@@ -18,6 +19,21 @@ static bool has_row(const int64_t *rows, uint32_t n, int64_t row)
 {
 	for (uint32_t i = 0; i < n; i++)
 		if (rows[i] == row)
+			return true;
+	return false;
+}
+
+/* Its row was not known when the job was given out. */
+static bool is_open_file(const struct room_closed *c, const char *path)
+{
+	char other[INDEX_PATH_BYTES];
+
+	for (uint32_t i = 0; i < c->n_ids; i++)
+		if (strcmp(index_file_path(
+				   c->ids[i],
+				   be64_get(c->ids[i] + HASH_SHA256_BYTES),
+				   other),
+			   path) == 0)
 			return true;
 	return false;
 }
@@ -65,7 +81,8 @@ static int go_on(struct room_closed *c, bool is_file)
 	while (err == 0 && c->freed_bytes < c->want_bytes) {
 		err = is_file ? index_job_next_kept_file(c->index, &row, path)
 			      : index_job_next_holder(c->index, &row, path);
-		if (err == 0 && !has_row(open, n, row))
+		if (err == 0 && !has_row(open, n, row) &&
+		    !(is_file && is_open_file(c, path)))
 			err = let_go(c, row, path, is_file);
 	}
 	return err;

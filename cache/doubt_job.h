@@ -70,6 +70,7 @@ void doubt_job_lose(struct job *job, struct worker_env *env);
 /* A blob that has something, as the job that opened its torrent found it. */
 struct opened_blob {
 	uint32_t file_ix;
+	uint32_t found; /* is_shared: its place in disk_open.files */
 	bool is_shared;
 	bool is_kept;	  /* the index knows it like that */
 	bool is_doubtful; /* it knows it otherwise, or not at all */

@@ -9,7 +9,10 @@
 
 #include "cache/stamp.h"
 #include "core/hash.h"
+#include "core/queue.h"
 #include "core/worker.h"
+
+struct disk_file; /* cache/store_disk_internal.h */
 
 /* Nodes of a hash tree: `n` of `level` (0: the leaves), from `index` on. */
 struct files_range {
@@ -36,6 +39,8 @@ struct files_nodes {
 	const uint8_t *src; /* a write */
 	/* loop only */
 	void *owner;
+	struct disk_file *file;
+	STAILQ_ENTRY(files_nodes) wait;
 	void (*done)(void *arg, int err);
 	void *arg;
 	uint64_t reserved_bytes;

@@ -65,6 +65,28 @@ int index_job_find_file(struct index_db *db, const uint8_t *root,
 	return err;
 }
 
+int index_job_file_from(struct index_db *db, uint8_t root[HASH_SHA256_BYTES],
+			uint64_t *bytes, int64_t *row)
+{
+	enum { COL_ID, COL_ROOT, COL_BYTES };
+	sqlite3_stmt *st = db->file_from;
+	int err;
+
+	ASSERT_WORKER();
+	bind_file(st, root, *bytes);
+	err = index_first_row(db, st, "look for files");
+	if (err == 0 && sqlite3_column_bytes(st, COL_ROOT) != HASH_SHA256_BYTES)
+		err = EIO;
+	if (err == 0) {
+		memcpy(root, sqlite3_column_blob(st, COL_ROOT),
+		       HASH_SHA256_BYTES);
+		*bytes = (uint64_t)sqlite3_column_int64(st, COL_BYTES);
+		*row = sqlite3_column_int64(st, COL_ID);
+	}
+	index_finish(st);
+	return err;
+}
+
 /* Whatever was on its way out by this name is not any more. */
 static int stay(struct index_db *db, const char *path)
 {

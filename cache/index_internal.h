@@ -32,6 +32,7 @@ struct index_db {
 	sqlite3_stmt *put_pins;
 	sqlite3_stmt *del_pins;
 	sqlite3_stmt *find_file;
+	sqlite3_stmt *file_from;
 	sqlite3_stmt *add_file;
 	sqlite3_stmt *add_member;
 	sqlite3_stmt *del_leaves;

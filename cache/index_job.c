@@ -85,6 +85,9 @@ static const struct {
 	 "SELECT id, member.torrent FROM file LEFT JOIN member"
 	 " ON member.file = file.id AND member.torrent = ?3"
 	 " WHERE root = ?1 AND bytes = ?2"},
+	{offsetof(struct index_db, file_from),
+	 "SELECT id, root, bytes FROM file WHERE (root, bytes) >= (?1, ?2)"
+	 " ORDER BY root, bytes LIMIT 1"},
 	{offsetof(struct index_db, add_file),
 	 "INSERT INTO file (root, bytes) VALUES (?1, ?2)"},
 	{offsetof(struct index_db, add_member),

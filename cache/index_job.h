@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "cache/stamp.h"
+#include "core/hash.h"
 #include "core/own.h"
 #include "core/torrent_id.h"
 
@@ -65,8 +66,11 @@ int index_job_keep_pins(struct index_db *db, int64_t row, uint32_t n_files,
 /* ---- how blobs were when we last wrote to them ---- */
 
 struct stamp_row {
-	int64_t row;	/* of the torrent, or of the file with a root */
-	bool is_shared; /* the latter */
+	/* Of the torrent, or of the file with a root; 0: of that file, by: */
+	int64_t row;
+	uint8_t root[HASH_SHA256_BYTES];
+	uint64_t file_bytes;
+	bool is_shared; /* it is a file's */
 	uint32_t file_ix;
 	struct stamp stamp;
 };
@@ -145,6 +149,11 @@ const char *index_file_path(const uint8_t *root, uint64_t bytes,
 
 /* index_file_leaves — how many leaves so long a file has; 0: too many. */
 uint32_t index_file_leaves(uint64_t bytes);
+
+/* index_job_file_from — the first file with this root and length, or more, in
+ * the order of metainfo's by_root: into all three. ENOENT: there is none. */
+int index_job_file_from(struct index_db *db, uint8_t root[HASH_SHA256_BYTES],
+			uint64_t *bytes, int64_t *row);
 
 /* index_job_find_file — the row of a file, and whether the torrent has it. */
 int index_job_find_file(struct index_db *db, const uint8_t *root,

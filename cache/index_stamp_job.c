@@ -29,18 +29,32 @@ int index_job_load_stamp(struct index_db *db, struct stamp_row *r)
 	return err;
 }
 
-static int keep(struct index_db *db, const struct stamp_row *r)
+static int keep(struct index_db *db, const struct stamp_row *r, int64_t row)
 {
 	sqlite3_stmt *st =
 		r->is_shared ? db->put_file_stamp : db->put_own_stamp;
 	uint8_t stamp[STAMP_BYTES];
 
 	stamp_encode(&r->stamp, stamp);
-	sqlite3_bind_int64(st, 1, r->row);
+	sqlite3_bind_int64(st, 1, row);
 	if (!r->is_shared)
 		sqlite3_bind_int64(st, 2, r->file_ix);
 	sqlite3_bind_blob(st, 3, stamp, sizeof(stamp), SQLITE_STATIC);
 	return index_run(db, st, "keep a stamp");
+}
+
+static int find_and_keep(struct index_db *db, const struct stamp_row *r)
+{
+	int64_t row = r->row;
+	bool ignored;
+	int err = 0;
+
+	if (row == 0)
+		err = index_job_find_file(db, r->root, r->file_bytes, 0, &row,
+					  &ignored);
+	if (err == ENOENT)
+		return 0;
+	return err != 0 ? err : keep(db, r, row);
 }
 
 int index_job_keep_stamps(struct index_db *db, const struct stamp_rows *rows)
@@ -49,6 +63,6 @@ int index_job_keep_stamps(struct index_db *db, const struct stamp_rows *rows)
 
 	ASSERT_WORKER();
 	for (uint32_t i = 0; i < rows->n && err == 0; i++)
-		err = keep(db, &rows->v[i]);
+		err = find_and_keep(db, &rows->v[i]);
 	return err;
 }

@@ -26,194 +26,46 @@
  * Failure modes: a check that cannot be made leaves its piece unheld until its
  * leaves change, or the next start. A piece on which v1 and v2 disagree is
  * never held; that is said once a torrent. */
-#include "cache/joint.h"
+#include "cache/joint_internal.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 #include "cache/extent.h"
 #include "cache/store_share.h"
-#include "core/be.h"
-#include "core/hmap.h"
 #include "core/log.h"
-#include "core/mem.h"
 #include "core/merkle.h"
 #include "core/metainfo.h"
 
-/* ---- files ---- */
-
-int joints_init(struct joints *all, const struct joint_cfg *cfg)
-{
-	all->cfg = *cfg;
-	return hmap_new(JOINT_ID_BYTES, &all->files);
-}
-
-void joints_fini(struct joints *all)
-{
-	assert(hmap_count(all->files) == 0);
-	hmap_free(all->files);
-}
-
-static void file_free(struct joints *all, struct joint_file *f)
-{
-	hmap_del(all->files, f->id);
-	all->cfg.file_fini(f);
-	bits_fini(&f->leaves);
-	mem_free(f);
-}
+/* ---- where a piece lies ---- */
 
 static uint64_t count_leaves(uint64_t bytes)
 {
 	return (bytes + MERKLE_LEAF_BYTES - 1) / MERKLE_LEAF_BYTES;
 }
 
-static struct joint_file *find_or_make(struct joints *all,
-				       const struct mi_file *mf)
+/* All but the use; false: there are no such leaves. */
+static bool place(const struct metainfo *mi, uint64_t at, size_t len_bytes,
+		  uint32_t *file_ix, struct joint_piece *out)
 {
-	uint8_t id[JOINT_ID_BYTES];
-	struct joint_file *f;
+	uint64_t in_file, left;
 
-	memcpy(id, mf->root, HASH_SHA256_BYTES);
-	be64_put(id + HASH_SHA256_BYTES, mf->len_bytes);
-	f = hmap_get(all->files, id);
-	if (f != NULL)
-		return f;
-	f = mem_zalloc(1, all->cfg.file_bytes);
-	if (f == NULL)
-		return NULL;
-	memcpy(f->id, id, sizeof(id));
-	f->bytes = mf->len_bytes;
-	f->n_leaves = (uint32_t)count_leaves(mf->len_bytes);
-	LIST_INIT(&f->uses);
-	if (hmap_put(all->files, id, f) != 0) {
-		mem_free(f);
-		return NULL;
-	}
-	return f;
+	*file_ix = metainfo_file_at(mi, at);
+	if (*file_ix >= mi->n_files)
+		return false;
+	in_file = at - mi->files[*file_ix].off_bytes;
+	left = mi->files[*file_ix].len_bytes - in_file;
+	if (len_bytes > left)
+		len_bytes = (size_t)left;
+	out->first = (uint32_t)(in_file / MERKLE_LEAF_BYTES);
+	out->n = (uint32_t)count_leaves(len_bytes);
+	return true;
 }
 
-/* ---- a torrent ---- */
-
-static bool has_root(const struct mi_file *mf)
+static uint64_t in_space(const struct joint_torrent *t, uint32_t piece_ix,
+			 uint32_t at_bytes)
 {
-	return mf->root != NULL && mf->len_bytes > 0 &&
-	       count_leaves(mf->len_bytes) < UINT32_MAX;
+	return (uint64_t)piece_ix * t->mi->piece_bytes + at_bytes;
 }
-
-static int add_use(struct joint_torrent *t, uint32_t ix)
-{
-	const struct mi_file *mf = &t->mi->files[ix];
-	struct joint_use *use = &t->uses[ix];
-
-	if (!has_root(mf))
-		return 0;
-	use->file = find_or_make(t->all, mf);
-	if (use->file == NULL)
-		return ENOMEM;
-	use->t = t;
-	use->file_ix = ix;
-	use->is_vouched = !t->mi->has_v1 || mf->layer != NULL ||
-			  mf->len_bytes <= t->mi->piece_bytes;
-	LIST_INSERT_HEAD(&use->file->uses, use, link);
-	return 0;
-}
-
-static int init_bits(struct joint_torrent *t)
-{
-	uint32_t n = t->mi->n_pieces;
-	int err = bits_init(&t->agreed, n);
-
-	if (err == 0)
-		err = bits_init(&t->vouched, n);
-	if (err == 0)
-		err = bits_init(&t->told, n);
-	if (err == 0)
-		err = bits_init(&t->changed, n);
-	if (err == 0)
-		err = bits_init(&t->lossy, n);
-	return err != 0 ? err : bits_init(&t->unsure, n);
-}
-
-static void on_turn(void *arg);
-
-int joint_init(struct joint_torrent *t, struct joints *all,
-	       const struct metainfo *mi, const struct bits *own)
-{
-	int err = 0;
-
-	*t = (struct joint_torrent){.all = all, .mi = mi, .own = own};
-	loop_task_init(&t->task, on_turn, t);
-	if (!mi->has_v2)
-		return 0;
-	t->uses = mem_zalloc(mi->n_files, sizeof(*t->uses));
-	if (t->uses == NULL)
-		return ENOMEM;
-	t->n_files = mi->n_files;
-	for (uint32_t ix = 0; ix < mi->n_files && err == 0; ix++)
-		err = add_use(t, ix);
-	if (err == 0)
-		err = init_bits(t);
-	if (err != 0)
-		joint_fini(t);
-	return err;
-}
-
-void joint_reopen(struct joint_torrent *t, const struct metainfo *mi)
-{
-	t->mi = mi;
-	for (uint32_t i = 0; i < t->n_files; i++)
-		t->uses[i].is_vouched |= mi->files[i].layer != NULL;
-}
-
-void joint_close(struct joint_torrent *t)
-{
-	loop_task_cancel(t->all->cfg.loop, &t->task);
-	t->mi = NULL;
-	t->ops = NULL;
-	if (!joint_is_any(t))
-		return;
-	bits_clear_all(&t->vouched);
-	bits_clear_all(&t->changed);
-	bits_clear_all(&t->lossy);
-	bits_clear_all(&t->unsure);
-}
-
-void joint_fini(struct joint_torrent *t)
-{
-	loop_task_cancel(t->all->cfg.loop, &t->task);
-	for (uint32_t i = 0; i < t->n_files; i++) {
-		struct joint_file *f = t->uses[i].file;
-
-		if (f == NULL)
-			continue;
-		LIST_REMOVE(&t->uses[i], link);
-		if (LIST_EMPTY(&f->uses))
-			file_free(t->all, f);
-	}
-	mem_free(t->uses);
-	bits_fini(&t->agreed);
-	bits_fini(&t->vouched);
-	bits_fini(&t->told);
-	bits_fini(&t->changed);
-	bits_fini(&t->lossy);
-	bits_fini(&t->unsure);
-	t->uses = NULL;
-	t->n_files = 0;
-}
-
-void joint_load(struct joint_file *f, struct bits *leaves TAKES)
-{
-	if (!f->is_loaded && leaves->data != NULL) {
-		assert(leaves->n == f->n_leaves);
-		f->leaves = *leaves;
-		*leaves = (struct bits){0};
-	}
-	f->is_loaded = true;
-	bits_fini(leaves);
-}
-
-/* ---- where a piece lies ---- */
 
 bool joint_piece(const struct joint_torrent *t, uint32_t piece_ix,
 		 struct joint_piece *out)
@@ -224,25 +76,24 @@ bool joint_piece(const struct joint_torrent *t, uint32_t piece_ix,
 bool joint_range(const struct joint_torrent *t, uint32_t piece_ix,
 		 uint32_t at_bytes, size_t len_bytes, struct joint_piece *out)
 {
-	uint64_t off = (uint64_t)piece_ix * t->mi->piece_bytes;
-	uint64_t in_file, left;
 	uint32_t ix;
 
-	if (!joint_is_any(t))
+	if (!joint_is_any(t) ||
+	    !place(t->mi, in_space(t, piece_ix, at_bytes), len_bytes, &ix, out))
 		return false;
-	ix = metainfo_file_at(t->mi, off);
-	if (ix >= t->n_files || t->uses[ix].file == NULL)
-		return false;
-	in_file = off + at_bytes - t->mi->files[ix].off_bytes;
-	if (in_file >= t->uses[ix].file->bytes)
-		return false;
-	left = t->uses[ix].file->bytes - in_file;
-	if (len_bytes > left)
-		len_bytes = (size_t)left;
-	out->use = &t->uses[ix];
-	out->first = (uint32_t)(in_file / MERKLE_LEAF_BYTES);
-	out->n = (uint32_t)count_leaves(len_bytes);
-	return true;
+	out->use = t->uses[ix];
+	return out->use != NULL;
+}
+
+int joint_place(struct joint_torrent *t, uint32_t piece_ix, uint32_t at_bytes,
+		size_t len_bytes, struct joint_piece *out)
+{
+	uint32_t ix;
+
+	if (!joint_is_any(t) ||
+	    !place(t->mi, in_space(t, piece_ix, at_bytes), len_bytes, &ix, out))
+		return ENOENT;
+	return joint_use(t, ix, &out->use);
 }
 
 bool joint_has_leaf(const struct joint_file *f, uint32_t leaf)
@@ -338,15 +189,15 @@ static int begin_file(struct joint_torrent *t, const struct joint_use *use,
 
 int joint_begin(struct joint_torrent *t, struct bits *held, struct bits *leaves)
 {
+	const struct joint_use *use;
 	int err = 0;
 
 	for (uint32_t ix = bits_next(t->own, 0); ix < t->own->n;
 	     ix = bits_next(t->own, ix + 1))
 		bits_set(held, ix);
-	for (uint32_t i = 0; i < t->n_files && err == 0; i++)
-		if (t->uses[i].file != NULL &&
-		    t->uses[i].file->leaves.n_set > 0)
-			err = begin_file(t, &t->uses[i], held, leaves);
+	LIST_FOREACH (use, &t->list, of_torrent)
+		if (err == 0 && use->file->leaves.n_set > 0)
+			err = begin_file(t, use, held, leaves);
 	bits_load(&t->told, held->data, bits_bytes(held->n));
 	return err;
 }
@@ -449,7 +300,7 @@ void joint_checked(struct joint_torrent *t, uint32_t piece_ix, int err)
 }
 
 /* A piece at a time: whoever is told may close the torrent. */
-static void on_turn(void *arg)
+void joint_on_turn(void *arg)
 {
 	struct joint_torrent *t = arg;
 

@@ -21,35 +21,44 @@
 
 struct hmap;
 struct joint_torrent;
+struct mi_file; /* core/metainfo.h */
 
 enum { JOINT_ID_BYTES = 32 + 8 }; /* root, length */
 
 LIST_HEAD(joint_uses, joint_use);
+LIST_HEAD(joint_torrents, joint_torrent);
 
-/* A file that torrents of the store have. Lives as long as one uses it. */
+/* A file that torrents of the store have, and of which something is there, or
+ * was asked for: of the others nothing is known, and there is nothing to know.
+ * Lives as long as one uses it. */
 struct joint_file {
 	uint8_t id[JOINT_ID_BYTES];
 	uint64_t bytes;
 	uint32_t n_leaves;
 	struct bits leaves; /* there to be read; no data: none ever was */
 	struct joint_uses uses;
-	bool is_loaded; /* the store has said which leaves it has */
 };
 
-/* A file of a torrent, and what it is. */
+/* Such a file, as a torrent has it. */
 struct joint_use {
-	struct joint_file *file; /* NULL: it has no root */
+	struct joint_file *file;
 	struct joint_torrent *t;
 	uint32_t file_ix;
 	bool is_vouched; /* v2 is checked of whatever is put */
+	bool is_known;	 /* the store's: written down, or about to be */
 	LIST_ENTRY(joint_use) link;
+	LIST_ENTRY(joint_use) of_torrent;
 };
 
 /* What a store does for this. */
 struct joint_cfg {
 	struct loop *loop; /* kept */
 	size_t file_bytes; /* of a struct that begins with a joint_file */
+	/* `use` is its first; 0 or ENOMEM. */
+	int (*file_init)(struct joint_file *f, const struct joint_use *use);
 	void (*file_fini)(struct joint_file *f);
+	/* One more torrent has it. May be NULL. */
+	void (*on_use)(struct joint_use *use);
 	/* Ask the v1 hash of a hybrid's piece, all leaves of which are there;
 	 * joint_checked is the answer, on a later turn. */
 	int (*check)(struct joint_torrent *t, uint32_t piece_ix);
@@ -61,7 +70,8 @@ struct joint_cfg {
 
 struct joints {
 	struct joint_cfg cfg;
-	struct hmap *files; /* by id */
+	struct hmap *files;		/* by id */
+	struct joint_torrents torrents; /* that have joined */
 };
 
 /* Embedded in a store's torrent. All is empty when no file has a root. */
@@ -69,7 +79,10 @@ struct joint_torrent {
 	struct joints *all;
 	const struct metainfo *mi; /* NULL: it is not open */
 	uint32_t n_files;
-	struct joint_use *uses; /* one a file, or NULL */
+	struct joint_use **uses; /* one a file, or NULL; or NULL */
+	struct joint_uses list;	 /* the same */
+	bool has_joined;
+	LIST_ENTRY(joint_torrent) link; /* in all->torrents */
 	const struct bits *own; /* pieces kept for it alone; the store's */
 	struct bits agreed;	/* hybrid: the v1 hash matched */
 	struct bits vouched;	/* hybrid: its pieces with a known v2 hash */
@@ -94,11 +107,10 @@ struct joint_piece {
 int joints_init(struct joints *all, const struct joint_cfg *cfg);
 void joints_fini(struct joints *all);
 
-/* joint_init — find or make the files of a torrent; nothing is held yet. Keeps
- * mi until joint_close, and `own`. 0 or ENOMEM. */
+/* joint_init — nothing is held yet. Keeps mi until joint_close, and `own`. 0 or
+ * ENOMEM. joint_reopen — after joint_close, the same torrent. */
 int joint_init(struct joint_torrent *t, struct joints *all,
 	       const struct metainfo *mi, const struct bits *own);
-/* joint_reopen — after joint_close, the same torrent. */
 void joint_reopen(struct joint_torrent *t, const struct metainfo *mi);
 void joint_close(struct joint_torrent *t);
 void joint_fini(struct joint_torrent *t);
@@ -108,21 +120,44 @@ static inline bool joint_is_any(const struct joint_torrent *t)
 	return t->uses != NULL;
 }
 
-/* joint_load — the leaves that the store had of a file, if nobody has said so
- * yet. Takes the bits. */
-void joint_load(struct joint_file *f, struct bits *leaves TAKES);
+/* joint_is_rooted — is it kept by its root? */
+bool joint_is_rooted(const struct mi_file *mf);
 
-/* joint_begin — all files are loaded, t->own and t->agreed are right: `held`
- * gets the pieces that the torrent has, `leaves` (may be left without data)
- * what there is of others. 0 or ENOMEM. */
+/* joint_join — from now on it uses what it has of the files that others use, or
+ * will. joint_leave is joint_close's. 0 or ENOMEM. */
+int joint_join(struct joint_torrent *t);
+
+/* joint_file_of — the file, if it is there. joint_use_of — the same as a use;
+ * lent. joint_use — made, for all who have joined, if it is not there: 0,
+ * ENOMEM, or ENOENT: it has no root. */
+struct joint_file *joint_file_of(const struct joints *all,
+				 const struct mi_file *mf);
+static inline struct joint_use *joint_use_of(const struct joint_torrent *t,
+					     uint32_t file_ix)
+{
+	return t->uses != NULL ? t->uses[file_ix] : NULL;
+}
+int joint_use(struct joint_torrent *t, uint32_t file_ix,
+	      struct joint_use **out);
+
+/* joint_each_open — call `fn` for each place (metainfo.h, by_root) of `mi` of
+ * which the file is there. */
+typedef int joint_place_fn(void *arg, uint32_t place);
+int joint_each_open(const struct joints *all, const struct metainfo *mi,
+		    joint_place_fn *fn, void *arg);
+
+/* joint_begin — it has joined, all files are loaded, t->own and t->agreed are
+ * right: `held` gets the pieces that the torrent has, `leaves` (may be left
+ * without data) what there is of others. 0 or ENOMEM. */
 int joint_begin(struct joint_torrent *t, struct bits *held,
 		struct bits *leaves);
 
 void joint_watch(struct joint_torrent *t, const struct store_share_ops *ops,
 		 void *arg);
 
-/* joint_piece — where a piece lies; false: not in a file with a root. Such a
- * piece lies in one file, for those begin at a piece. */
+/* joint_piece — where a piece lies; false: not in a file with a root, or in one
+ * of which nothing is there. Such a piece lies in one file, for those begin at
+ * a piece. */
 bool joint_piece(const struct joint_torrent *t, uint32_t piece_ix,
 		 struct joint_piece *out);
 
@@ -130,6 +165,11 @@ bool joint_piece(const struct joint_torrent *t, uint32_t piece_ix,
  */
 bool joint_range(const struct joint_torrent *t, uint32_t piece_ix,
 		 uint32_t at_bytes, size_t len_bytes, struct joint_piece *out);
+
+/* joint_place — the same for who is about to put something there: the use is
+ * made. 0, ENOMEM, or ENOENT: it lies in no file with a root. */
+int joint_place(struct joint_torrent *t, uint32_t piece_ix, uint32_t at_bytes,
+		size_t len_bytes, struct joint_piece *out);
 
 bool joint_has_leaf(const struct joint_file *f, uint32_t leaf);
 bool joint_has_all(const struct joint_piece *p);
@@ -168,7 +208,7 @@ uint64_t joint_leaves_due(const struct joint_file *f, uint32_t first,
 			  uint32_t n);
 
 /* joint_coming_us — store_coming_us. */
-uint64_t joint_coming_us(const struct joint_torrent *t, uint32_t piece_ix,
+uint64_t joint_coming_us(struct joint_torrent *t, uint32_t piece_ix,
 			 uint32_t at_bytes, uint32_t len_bytes,
 			 bool only_asked);
 

@@ -107,14 +107,15 @@ static uint64_t use_coming(const struct joint_use *use,
 	return latest;
 }
 
-uint64_t joint_coming_us(const struct joint_torrent *t, uint32_t piece_ix,
+uint64_t joint_coming_us(struct joint_torrent *t, uint32_t piece_ix,
 			 uint32_t at_bytes, uint32_t len_bytes, bool only_asked)
 {
 	const struct joint_use *use;
 	struct joint_piece p;
 	uint64_t its, latest = 0;
 
-	if (!joint_range(t, piece_ix, at_bytes, len_bytes, &p))
+	/* Others may be about to put it, and nobody has yet. */
+	if (joint_place(t, piece_ix, at_bytes, len_bytes, &p) != 0)
 		return UINT64_MAX;
 	/* It was put, and is about to be told. */
 	if (bits_has(&t->changed, piece_ix) || bits_has(&t->unsure, piece_ix))

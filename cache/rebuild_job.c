@@ -43,6 +43,7 @@
 #include "cache/extent.h"
 #include "cache/home_job.h"
 #include "cache/index_job.h"
+#include "cache/path_job.h"
 #include "cache/pins_job.h"
 #include "cache/traffic_job.h"
 #include "core/bits.h"
@@ -223,6 +224,18 @@ static int hold_leaves(const struct rebuild *r, const struct index_file *file,
 	return err;
 }
 
+/* A row for what nothing is held of, so that it goes with its torrents. */
+static bool lies_there(const struct rebuild *r, const char *path)
+{
+	char tree[INDEX_PATH_BYTES + sizeof(HOME_TREE)];
+	struct stat sb;
+
+	path += strlen("files/");
+	snprintf(tree, sizeof(tree), "%s" HOME_TREE, path);
+	return path_job_stat(r->h->files_fd, path, &sb) == 0 ||
+	       path_job_stat(r->h->files_fd, tree, &sb) == 0;
+}
+
 static int find_shared(struct find *t, const struct mi_file *f)
 {
 	const struct rebuild *r = t->r;
@@ -239,15 +252,17 @@ static int find_shared(struct find *t, const struct mi_file *f)
 	index_file_path(f->root, f->len_bytes, path);
 	err = look(&s, r->h->files_fd, path + strlen("files/"), f->len_bytes);
 	prefer_leaves(t, f, &leaves);
-	if (err == 0)
-		err = index_job_find_file(r->db, f->root, f->len_bytes, t->row,
-					  &file.row, &is_member);
+	if (err != 0 || (leaves.n_set == 0 && !lies_there(r, path)))
+		goto done;
+	err = index_job_find_file(r->db, f->root, f->len_bytes, t->row,
+				  &file.row, &is_member);
 	is_new = err == ENOENT;
 	if (err == 0 || is_new)
 		err = index_job_add_member(r->db, f->root, f->len_bytes, t->row,
 					   &file.row);
 	if (err == 0 && is_new)
 		err = hold_leaves(r, &file, &leaves);
+done:
 	bits_fini(&leaves);
 	return err;
 }

@@ -7,6 +7,8 @@
  * Threads: loop. */
 #include "cache/room_internal.h"
 
+#include <string.h>
+
 #include "core/hmap.h"
 #include "core/mem.h"
 
@@ -14,6 +16,7 @@ static void closed_free(struct room_closed *c)
 {
 	mem_free(c->torrents);
 	mem_free(c->files);
+	mem_free(c->ids);
 	mem_free(c);
 }
 
@@ -44,23 +47,27 @@ static struct room_closed *closed_new(struct disk *d)
 	const struct disk_torrent *t;
 	const struct disk_file *f;
 	uint32_t n = 0;
-	size_t pos = 0;
+	size_t pos = 0, n_files = hmap_count(d->joints.files);
 
 	if (c == NULL)
 		return NULL;
 	LIST_FOREACH (t, &d->torrents, link)
 		n++;
 	c->torrents = mem_zalloc(n + 1, sizeof(*c->torrents));
-	c->files =
-		mem_zalloc(hmap_count(d->joints.files) + 1, sizeof(*c->files));
-	if (c->torrents == NULL || c->files == NULL) {
+	c->files = mem_zalloc(n_files + 1, sizeof(*c->files));
+	c->ids = mem_zalloc(n_files + 1, sizeof(*c->ids));
+	if (c->torrents == NULL || c->files == NULL || c->ids == NULL) {
 		closed_free(c);
 		return NULL;
 	}
 	LIST_FOREACH (t, &d->torrents, link)
 		c->torrents[c->n_torrents++] = t->row;
 	while ((f = hmap_next(d->joints.files, &pos)) != NULL)
-		c->files[c->n_files++] = f->row;
+		if (f->row != 0)
+			c->files[c->n_files++] = f->row;
+		else
+			memcpy(c->ids[c->n_ids++], f->base.id,
+			       sizeof(f->base.id));
 	return c;
 }
 

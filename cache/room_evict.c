@@ -72,19 +72,15 @@ static struct unit *next_doomed(struct disk *d)
 
 /* ---- telling ---- */
 
-static void hold(struct unit *u, bool is_on)
+/* Any torrent that has the unit: others may come and go meanwhile. */
+static struct disk_torrent *owner_of(const struct unit *u)
 {
 	const struct joint_use *use;
-	struct disk_torrent *t = u->set->t;
 
-	if (t == NULL) {
-		use = LIST_FIRST(&u->set->f->base.uses);
-		t = CONTAINER_OF(use->t, struct disk_torrent, joint);
-	}
-	if (is_on)
-		blobs_set_hold(&t->blobs);
-	else
-		blobs_set_drop(&t->blobs);
+	if (u->set->t != NULL)
+		return u->set->t;
+	use = LIST_FIRST(&u->set->f->base.uses);
+	return CONTAINER_OF(use->t, struct disk_torrent, joint);
 }
 
 /* Nobody reads it from now on. */
@@ -126,8 +122,9 @@ static void take(struct eviction *ev, struct unit *u)
 		row->first = unit_first_leaf(u);
 		row->n = unit_n_leaves(u);
 	}
+	ev->held[ev->n] = owner_of(u);
+	blobs_set_hold(&ev->held[ev->n]->blobs);
 	ev->units[ev->n++] = u;
-	hold(u, true);
 	room_set_state(ev->disk, u, UNIT_LEAVING);
 	tell(u, was_doomed);
 }
@@ -291,7 +288,7 @@ static void on_evicted(struct job *job)
 	disk_doubt_look(d);
 	d->room.is_evicting = false;
 	for (unsigned i = 0; i < ev->n; i++)
-		hold(ev->units[i], false);
+		blobs_set_drop(&ev->held[i]->blobs);
 	if (ev->err == 0)
 		room_set_free(d, ev->free_bytes, ev->index_bytes);
 	else

@@ -43,6 +43,7 @@ struct eviction {
 	uint32_t n_cuts, cuts_room;
 	/* loop only */
 	struct unit *units[ROOM_EVICT_UNITS];
+	struct disk_torrent *held[ROOM_EVICT_UNITS]; /* who has the unit */
 	unsigned era; /* of the reads that it waits for */
 	bool is_handed;
 	bool is_short; /* no memory for all cuts */
@@ -62,6 +63,9 @@ struct room_closed {
 	struct index_db *index;
 	int64_t *torrents, *files; /* rows of those that are open */
 	uint32_t n_torrents, n_files;
+	/* Files that are open, and of which a row may be on its way. */
+	uint8_t (*ids)[JOINT_ID_BYTES];
+	uint32_t n_ids;
 	uint64_t want_bytes;
 	/* reply */
 	uint64_t freed_bytes, dropped_bytes;

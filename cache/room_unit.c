@@ -356,10 +356,10 @@ static void look_set(struct disk *d, struct unit_set *set)
 
 void room_look_pins(struct disk_torrent *t)
 {
+	const struct joint_use *use;
+
 	look_set(t->disk, &t->units);
-	for (uint32_t i = 0; i < t->joint.n_files; i++)
-		if (t->joint.uses[i].file != NULL)
-			look_set(t->disk,
-				 &disk_file_of(&t->joint.uses[i])->units);
+	LIST_FOREACH (use, &t->joint.list, of_torrent)
+		look_set(t->disk, &disk_file_of(use)->units);
 	room_look(t->disk);
 }

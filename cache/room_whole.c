@@ -101,10 +101,9 @@ static void on_looked(struct job *job)
 static void add(struct look *l, struct disk_torrent *t, uint32_t file_ix)
 {
 	struct seen *s = &l->v[l->n++];
-	struct disk_file *f = NULL;
+	const struct joint_use *use = joint_use_of(&t->joint, file_ix);
+	struct disk_file *f = use != NULL ? disk_file_of(use) : NULL;
 
-	if (joint_is_any(&t->joint) && t->joint.uses[file_ix].file != NULL)
-		f = disk_file_of(&t->joint.uses[file_ix]);
 	*s = (struct seen){.t = t, .file_ix = file_ix, .home = &t->blobs.home};
 	if (f != NULL && f->files != NULL) {
 		s->home = &f->files->home;

@@ -62,7 +62,8 @@ static uint32_t up_to(const struct spot_walk *w, uint64_t unit)
 static bool is_in(const struct spot_walk *w, const struct joint_file *f,
 		  uint64_t off_bytes)
 {
-	return joint_has_leaf(f, (uint32_t)(off_bytes / MERKLE_LEAF_BYTES));
+	return f != NULL &&
+	       joint_has_leaf(f, (uint32_t)(off_bytes / MERKLE_LEAF_BYTES));
 }
 
 /* The longest stretch from here on, within `max`, that is shared, or is not. */
@@ -76,7 +77,9 @@ static uint32_t stretch(const struct spot_walk *w, const struct joint_file *f,
 	return n < max ? n : max;
 }
 
-/* Where a file with a root begins a piece does, too: so pieces are cut as the
+/* Of `f`, NULL, nothing is there that all have.
+ *
+ * Where a file with a root begins a piece does, too: so pieces are cut as the
  * file's own offsets are. */
 static void find(struct spot_walk *w, const struct joint_file *f,
 		 struct spot *out)
@@ -103,7 +106,8 @@ static void find(struct spot_walk *w, const struct joint_file *f,
 
 bool spot_next(struct spot_walk *w, struct spot *out)
 {
-	const struct joint_file *f = NULL;
+	const struct joint_torrent *joint = w->map->joint;
+	const struct joint_use *use;
 
 	if (w->e.len_bytes == 0 && !extent_next(&w->extents, &w->e))
 		return false;
@@ -112,13 +116,16 @@ bool spot_next(struct spot_walk *w, struct spot *out)
 		take(w, w->e.len_bytes, out);
 		return true;
 	}
-	if (w->map->joint != NULL && joint_is_any(w->map->joint))
-		f = w->map->joint->uses[w->e.file_ix].file;
-	if (f == NULL || w->aim == SPOT_OWN || w->aim == SPOT_STAGED)
+	if (joint == NULL || !joint_is_any(joint) || w->aim == SPOT_OWN ||
+	    w->aim == SPOT_STAGED ||
+	    !joint_is_rooted(&w->map->mi->files[w->e.file_ix])) {
 		take_own(w, w->e.len_bytes, out);
-	else if (w->aim == SPOT_SHARED)
+		return true;
+	}
+	use = joint_use_of(joint, w->e.file_ix);
+	if (w->aim == SPOT_SHARED)
 		take_shared(w, w->e.len_bytes, out);
 	else
-		find(w, f, out);
+		find(w, use != NULL ? use->file : NULL, out);
 	return true;
 }

@@ -7,7 +7,8 @@
  *   3. there is none: another is made under another name (rebuild_job.c), and
  *      renamed when it is whole; a process that is killed meanwhile begins
  *      again. A new store's is made in the same way, of nothing.
- *   4. what was on its way out goes.
+ *   4. what was on its way out goes; and, if the process before was killed,
+ * what it had written to and no row speaks of (orphan_job.c).
  *
  * Stopping: that it has ended is written down, and then the log goes. If it
  * cannot be, on a disk that is full, the log stays, and the next start is one
@@ -28,6 +29,7 @@
 
 #include "cache/aside_job.h"
 #include "cache/index_job.h"
+#include "cache/orphan_job.h"
 #include "cache/rebuild_job.h"
 #include "cache/store_disk_tally.h"
 #include "cache/traffic_job.h"
@@ -105,6 +107,7 @@ static int make_index(struct disk_start *s, struct hasher *hasher)
 	}
 	snprintf(s->why, WHY_BYTES, "%s", wrong);
 	tell(s, aside, &sum);
+	s->is_remade = true;
 	s->is_made_anew = sum.held_bytes > 0;
 	s->why[0] = '\0';
 	return open_index(s, "index.db", false, &s->index);
@@ -163,6 +166,8 @@ void start_job(struct job *job, struct worker_env *env)
 	s->err = find_index(s, env->hasher);
 	if (s->err != 0)
 		goto close_home;
+	if (s->home.was_open && !s->is_remade)
+		orphan_job(s->index, &s->home);
 	s->err = start_job_finish_leaving(s->index, &s->home);
 	if (s->err == 0)
 		s->err = index_job_held_bytes(s->index, &s->held_bytes);

@@ -24,6 +24,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "core/blk.h"
 #include "core/clock.h"
@@ -222,6 +223,7 @@ static void forget_leaves(struct disk_torrent *t, struct disk_forget *f)
 		.row = disk_file_of(p->use)->row,
 		.bytes = p->use->file->bytes,
 	};
+	memcpy(f->root, p->use->file->id, sizeof(f->root));
 }
 
 static void disk_forget(struct store_torrent *st, uint32_t piece_ix)
@@ -486,6 +488,7 @@ int store_disk_new(const struct store_disk_cfg *cfg, struct store **out,
 	d->loop = cfg->loop;
 	d->workers = cfg->workers;
 	d->thread = cfg->thread;
+	disk_member_init(d);
 	LIST_INIT(&d->torrents);
 	STAILQ_INIT(&d->parked);
 	STAILQ_INIT(&d->waiting_removes);

@@ -300,8 +300,16 @@ static void add_row(struct stamp_rows *rows, struct watched *w)
 	*r = (struct stamp_row){.file_ix = w->file_ix,
 				.is_shared = w->shared != NULL};
 	(void)sight_last(&w->seen, &r->stamp);
-	r->row = r->is_shared ? watched_file(w)->row : watched_torrent(w)->row;
-	rows->n += r->row != 0;
+	if (r->is_shared) {
+		const struct disk_file *f = watched_file(w);
+
+		r->row = f->row;
+		memcpy(r->root, f->base.id, sizeof(r->root));
+		r->file_bytes = f->base.bytes;
+	} else {
+		r->row = watched_torrent(w)->row;
+	}
+	rows->n += r->is_shared || r->row != 0;
 }
 
 void disk_doubt_take_stamps(struct disk *d, struct stamp_rows *rows)

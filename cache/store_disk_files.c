@@ -36,8 +36,7 @@ static struct disk_torrent *torrent_of(struct joint_torrent *joint)
 static struct shared_blob *blob_of(const struct joint_torrent *joint,
 				   uint32_t file_ix)
 {
-	const struct joint_use *use = &joint->uses[file_ix];
-	struct disk_file *f = disk_file_of(use);
+	struct disk_file *f = disk_file_of(joint_use_of(joint, file_ix));
 	char path[INDEX_PATH_BYTES];
 
 	if (f->files == NULL) {
@@ -66,12 +65,21 @@ struct spot_map disk_files_map(struct disk_torrent *t)
 	};
 }
 
+static int file_init(struct joint_file *f, const struct joint_use *use)
+{
+	struct disk *d = CONTAINER_OF(use->t->all, struct disk, joints);
+
+	return room_file_init(d, CONTAINER_OF(f, struct disk_file, base),
+			      use->t->mi->piece_bytes);
+}
+
 static void file_fini(struct joint_file *f)
 {
 	struct disk_file *df = CONTAINER_OF(f, struct disk_file, base);
 
 	if (df->files != NULL)
 		blobs_set_evict(df->files, &df->blob);
+	disk_member_end(df);
 	doubt_fini(&df->doubt);
 	if (df->disk != NULL)
 		room_file_fini(df->disk, df);
@@ -195,18 +203,24 @@ static struct files_nodes *nodes_new(struct disk_torrent *t, uint32_t file_ix,
 				     const struct files_range *range,
 				     size_t extra, int *err)
 {
+	struct joint_use *use;
 	struct files_nodes *n;
 	uint64_t off;
 
 	*err = EINVAL;
-	if (file_ix >= t->joint.n_files || t->joint.uses[file_ix].file == NULL)
+	if (file_ix >= t->joint.n_files)
 		return NULL;
-	if (!files_tree_at(t->joint.uses[file_ix].file->n_leaves, range, &off))
+	*err = joint_use(&t->joint, file_ix, &use);
+	if (*err == ENOENT ||
+	    (*err == 0 && !files_tree_at(use->file->n_leaves, range, &off)))
+		*err = EINVAL;
+	if (*err != 0)
 		return NULL;
 	*err = ENOMEM;
 	n = mem_zalloc(1, sizeof(*n) + extra);
 	if (n == NULL)
 		return NULL;
+	n->file = disk_file_of(use);
 	n->dir_fd = t->disk->home.files_fd;
 	n->name = blob_of(&t->joint, file_ix)->name;
 	n->off_bytes = off;
@@ -221,7 +235,10 @@ static void nodes_start(struct files_nodes *n)
 
 	blobs_set_hold(&t->blobs);
 	n->job = (struct job){.run = files_job_nodes, .done = on_nodes_done};
-	workers_submit(t->disk->workers, &n->job);
+	if (n->src != NULL && n->file->row == 0)
+		disk_member_wait(n);
+	else
+		workers_submit(t->disk->workers, &n->job);
 }
 
 void disk_put_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
@@ -285,7 +302,9 @@ int disk_files_init(struct disk *d)
 	struct joint_cfg cfg = {
 		.loop = d->loop,
 		.file_bytes = sizeof(struct disk_file),
+		.file_init = file_init,
 		.file_fini = file_fini,
+		.on_use = disk_member_on_use,
 		.check = check,
 		.checks_at_once = AGREE_AT_ONCE,
 		.hold = hold,

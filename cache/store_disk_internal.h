@@ -15,8 +15,10 @@
 #include "cache/joint.h"
 #include "cache/room.h"
 #include "cache/store_disk.h"
+#include "cache/store_disk_files.h"
 #include "cache/store_disk_heal.h"
 #include "cache/store_disk_tally.h"
+#include "cache/store_disk_member.h"
 #include "cache/store_ops.h"
 #include "cache/store_share.h"
 #include "core/queue.h"
@@ -54,7 +56,8 @@ struct put {
 	store_put_fn *done;
 	void *arg;
 	uint64_t seq;
-	int64_t row; /* of the torrent */
+	int64_t row;	  /* of the torrent */
+	int64_t file_row; /* of its file; 0: the commit finds it */
 	bool is_hybrid;
 	uint32_t piece_ix;
 	uint32_t bytes;
@@ -91,6 +94,7 @@ struct commit {
 	struct blob_sets dirs;
 	struct stamp_rows stamps;
 	struct tally_rows tallies;
+	struct member_rows members;
 	bool is_running;
 	/* reply */
 	unsigned n_syncs;
@@ -143,20 +147,6 @@ struct disk_torrent {
 LIST_HEAD(disk_torrents, disk_torrent);
 STAILQ_HEAD(staging_list, staging);
 
-enum { DISK_NAME_BYTES = 2 * HASH_SHA256_BYTES + 24 };
-
-/* A v2 file, with what the disk store has of it. */
-struct disk_file {
-	struct joint_file base;
-	int64_t row;		/* 0: not looked for yet */
-	struct blob_set *files; /* blob's set; NULL: it has no name yet */
-	struct shared_blob blob;
-	struct disk *disk; /* once it has units */
-	struct unit_set units;
-	struct doubt doubt;
-	char name[DISK_NAME_BYTES];
-};
-
 STAILQ_HEAD(disk_opens, disk_open);
 STAILQ_HEAD(disk_removes, disk_remove);
 
@@ -193,6 +183,7 @@ struct disk {
 	struct flush_list flushes; /* by seq */
 	struct loop_timer *timer;
 	struct doubts doubts;
+	struct disk_members members;
 	struct disk_tally tally;
 };
 
@@ -208,11 +199,6 @@ static inline struct disk_torrent *disk_torrent_of(struct store_torrent *st)
 	return CONTAINER_OF(st, struct disk_torrent, base);
 }
 
-static inline struct disk_file *disk_file_of(const struct joint_use *use)
-{
-	return CONTAINER_OF(use->file, struct disk_file, base);
-}
-
 /* ---- store_disk_open.c ---- */
 
 int disk_open(struct store *s, const struct metainfo *mi, store_open_fn *done,
@@ -223,24 +209,6 @@ int disk_remove(struct store *s, const struct torrent_id *id,
 
 /* disk_unpark — a closed torrent's last store_stage has ended. */
 void disk_unpark(struct disk *d);
-
-/* ---- store_disk_files.c ---- */
-
-int disk_files_init(struct disk *d);
-void disk_files_fini(struct disk *d);
-
-/* disk_files_map — where the torrent's bytes lie. */
-struct spot_map disk_files_map(struct disk_torrent *t);
-uint64_t disk_coming_us(struct store_torrent *st, uint32_t piece_ix,
-			uint32_t at_bytes, uint32_t len_bytes, bool only_asked);
-void disk_vouch(struct store_torrent *st, uint32_t piece_ix);
-void disk_watch(struct store_torrent *st, const struct store_share_ops *ops,
-		void *arg);
-void disk_put_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
-		    uint64_t index, uint32_t n, const uint8_t *hashes);
-int disk_read_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
-		    uint64_t index, uint32_t n, uint8_t *dst,
-		    store_read_fn *done, void *arg);
 
 /* ---- store_disk_whole.c ---- */
 

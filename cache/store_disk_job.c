@@ -8,7 +8,9 @@
  * Opening a torrent
  *   1. look for its row; when there is none, keep its info dictionary first
  *      and write the row then: a row never lacks its dictionary.
- *   2. load its bits, and which files are pinned.
+ *   2. look which of its files have rows: those of which something is kept, or
+ *      was. It is a member of them from now on.
+ *      load its bits, and which files are pinned.
  *   3. look at each blob in which something is held. One that is missing or
  *      short loses all its pieces: the rows go before anybody hears of them.
  *      Nothing is hashed: what was committed was synced before, and a blob that
@@ -85,55 +87,104 @@ void store_disk_job_load_info(struct job *job, struct worker_env *env)
 				    &l->info, &l->len);
 }
 
-/* The row of each file that has a root; made if the torrent has none. */
-static int find_files(struct disk_open *o, bool *is_any_missing)
+struct opened_file *store_disk_job_add_file(struct disk_open *o,
+					    uint32_t file_ix, int64_t row)
 {
-	const struct joint_torrent *joint = &o->t->joint;
+	uint32_t room = o->files_room == 0 ? 8 : o->files_room * 2;
+	struct opened_file *f;
 
-	*is_any_missing = false;
-	for (uint32_t i = 0; i < joint->n_files; i++) {
-		const struct joint_file *f = joint->uses[i].file;
-		bool is_member = false;
-		int err;
-
+	if (o->n_files == o->files_room) {
+		f = mem_grow(o->files, room, sizeof(*f));
 		if (f == NULL)
-			continue;
-		err = index_job_find_file(o->index, f->id, f->bytes, o->t->row,
-					  &o->files[i].row, &is_member);
-		*is_any_missing |= err == ENOENT || !is_member;
-		if (err != 0 && err != ENOENT)
-			return err;
+			return NULL;
+		o->files = f;
+		o->files_room = room;
 	}
-	return 0;
+	f = &o->files[o->n_files++];
+	*f = (struct opened_file){.file_ix = file_ix, .row = row};
+	return f;
 }
 
-static int add_files(struct disk_open *o)
+static const struct mi_file *file_at(const struct disk_open *o, uint32_t place)
 {
-	const struct joint_torrent *joint = &o->t->joint;
+	return &o->t->mi->files[o->t->mi->by_root[place]];
+}
+
+/* The files of which the index has a row. Both lists are in the same order, so
+ * each is asked for the next that the other may have: that takes as many steps
+ * as the shorter is long. */
+static int find_files(struct disk_open *o)
+{
+	const struct metainfo *mi = o->t->mi;
+	uint32_t place = 0;
 	int err = 0;
 
-	for (uint32_t i = 0; i < joint->n_files && err == 0; i++)
-		if (joint->uses[i].file != NULL)
-			err = index_job_add_member(o->index,
-						   joint->uses[i].file->id,
-						   joint->uses[i].file->bytes,
-						   o->t->row, &o->files[i].row);
+	while (place < mi->n_by_root && err == 0) {
+		const struct mi_file *f = file_at(o, place);
+		uint8_t root[HASH_SHA256_BYTES];
+		uint64_t bytes = f->len_bytes;
+		int64_t row;
+
+		memcpy(root, f->root, sizeof(root));
+		err = index_job_file_from(o->index, root, &bytes, &row);
+		if (err == 0 && !metainfo_root_is(mi, place, root, bytes)) {
+			place = metainfo_root_from(mi, root, bytes);
+			continue;
+		}
+		if (err == 0 &&
+		    store_disk_job_add_file(o, mi->by_root[place], row) == NULL)
+			err = ENOMEM;
+		while (err == 0 && metainfo_root_is(mi, place, root, bytes))
+			place++;
+	}
+	return err == ENOENT ? 0 : err;
+}
+
+/* It has all that was found. */
+static int add_members(struct disk_open *o)
+{
+	int err = index_job_begin(o->index);
+
+	for (uint32_t i = 0; i < o->n_files && err == 0; i++) {
+		const struct mi_file *f = &o->t->mi->files[o->files[i].file_ix];
+
+		err = index_job_add_member(o->index, f->root, f->len_bytes,
+					   o->t->row, &o->files[i].row);
+	}
+	if (err == 0)
+		err = index_job_commit(o->index);
+	if (err != 0)
+		index_job_rollback(o->index);
 	return err;
 }
 
-/* The torrent's row, and those of its files, in one transaction. */
-static int add(struct disk_open *o, bool is_new)
+static int join_files(struct disk_open *o)
+{
+	bool is_any_missing = false;
+	int err = find_files(o);
+
+	for (uint32_t i = 0; i < o->n_files && err == 0; i++) {
+		const struct mi_file *f = &o->t->mi->files[o->files[i].file_ix];
+		bool is_member;
+
+		err = index_job_find_file(o->index, f->root, f->len_bytes,
+					  o->t->row, &o->files[i].row,
+					  &is_member);
+		is_any_missing |= err == 0 && !is_member;
+	}
+	return err == 0 && is_any_missing ? add_members(o) : err;
+}
+
+static int add(struct disk_open *o)
 {
 	char path[INDEX_PATH_BYTES];
 	int err = index_job_begin(o->index);
 
 	snprintf(path, sizeof(path), "torrents/%s", o->t->hex);
-	if (err == 0 && is_new)
-		err = index_job_stay(o->index, path);
-	if (err == 0 && is_new)
-		err = index_job_add(o->index, o->t->mi, o->now_s, &o->t->row);
 	if (err == 0)
-		err = add_files(o);
+		err = index_job_stay(o->index, path);
+	if (err == 0)
+		err = index_job_add(o->index, o->t->mi, o->now_s, &o->t->row);
 	if (err == 0)
 		err = index_job_commit(o->index);
 	if (err != 0)
@@ -145,7 +196,6 @@ static int find_or_add(struct disk_open *o)
 {
 	struct disk_torrent *t = o->t;
 	struct index_torrent known;
-	bool is_any_missing;
 	int err;
 
 	err = home_job_keep_info(o->home, t->hex, t->mi->info);
@@ -154,17 +204,14 @@ static int find_or_add(struct disk_open *o)
 	t->base.added_s = o->now_s;
 	err = index_job_find(o->index, &t->id, &known);
 	if (err == ENOENT)
-		return add(o, true);
+		return add(o);
 	if (err != 0)
 		return err;
 	if (!torrent_id_matches(&known.id, &t->id))
 		return EBADMSG;
 	t->row = known.row;
 	t->base.added_s = known.added_s;
-	err = find_files(o, &is_any_missing);
-	if (err == 0 && is_any_missing) /* it was added by format 2 */
-		err = add(o, false);
-	return err;
+	return 0;
 }
 
 typedef int load_fn(struct index_db *db, int64_t row, uint32_t n,
@@ -186,16 +233,15 @@ static int load(struct index_db *db, load_fn *fn, int64_t row, struct bits *out)
 	return err;
 }
 
-static int load_leaves(struct disk_open *o, uint32_t ix)
+static int load_leaves(struct disk_open *o, struct opened_file *f)
 {
-	struct bits *leaves = &o->files[ix].leaves;
-	int err = bits_init(leaves, o->t->joint.uses[ix].file->n_leaves);
+	const struct mi_file *mf = &o->t->mi->files[f->file_ix];
+	int err = bits_init(&f->leaves, index_file_leaves(mf->len_bytes));
 
 	if (err == 0)
-		err = load(o->index, index_job_load_leaves, o->files[ix].row,
-			   leaves);
-	if (leaves->n_set == 0)
-		bits_fini(leaves);
+		err = load(o->index, index_job_load_leaves, f->row, &f->leaves);
+	if (f->leaves.n_set == 0)
+		bits_fini(&f->leaves);
 	return err;
 }
 
@@ -206,9 +252,8 @@ static int load_bits(struct disk_open *o)
 	if (err == 0 && o->agreed.data != NULL)
 		err = load(o->index, index_job_load_agreed, o->t->row,
 			   &o->agreed);
-	for (uint32_t i = 0; i < o->t->joint.n_files && err == 0; i++)
-		if (o->t->joint.uses[i].file != NULL && !o->files[i].is_loaded)
-			err = load_leaves(o, i);
+	for (uint32_t i = 0; i < o->n_files && err == 0; i++)
+		err = load_leaves(o, &o->files[i]);
 	return err;
 }
 
@@ -247,9 +292,10 @@ static int load_pins(struct disk_open *o)
 /* How the blob is, and whether that is how the index knows it. ENOENT: it is
  * missing or short. */
 static int look_at(struct disk_open *o, const struct blob_home *home,
-		   const char *name, struct stamp_row *known)
+		   const char *name, struct stamp_row *known, uint32_t found)
 {
 	struct opened_blob b = {.file_ix = known->file_ix,
+				.found = found,
 				.is_shared = known->is_shared};
 	uint32_t room = o->blobs_room == 0 ? 8 : o->blobs_room * 2;
 	int err = blob_job_look(home, name, known->file_ix, &b.stamp);
@@ -262,7 +308,8 @@ static int look_at(struct disk_open *o, const struct blob_home *home,
 		return EIO;
 	b.is_kept = err == 0 && stamp_is_equal(&known->stamp, &b.stamp);
 	b.is_doubtful = !b.is_kept;
-	if (b.is_doubtful && err == 0)
+	if (b.is_doubtful && err == 0 &&
+	    !(b.is_shared && bits_has(&o->busy_files, b.file_ix)))
 		log_info("store: %s: the blob of file %u is not as it was "
 			 "left: it is checked before it is used",
 			 o->t->hex, known->file_ix);
@@ -318,7 +365,7 @@ static int check_own(struct disk_open *o, uint32_t file_ix, bool *any)
 	first = extent_pieces(o->t->mi, file_ix, &last);
 	if (bits_next(&o->own, first) > last)
 		return 0;
-	err = look_at(o, &o->t->blobs.home, NULL, &known);
+	err = look_at(o, &o->t->blobs.home, NULL, &known, 0);
 	if (err == 0)
 		bits_set(&o->t->blobs.made, file_ix);
 	if (err != ENOENT)
@@ -327,34 +374,29 @@ static int check_own(struct disk_open *o, uint32_t file_ix, bool *any)
 }
 
 /* For all torrents that have the file: what they need of it, they need of these
- * rows. */
-static int check_shared(struct disk_open *o, uint32_t file_ix, bool *any)
+ * rows. Whoever has it open sees to that himself. */
+static int check_shared(struct disk_open *o, uint32_t at, bool *any)
 {
 	struct blob_home home = {.dir_fd = o->home->files_fd, .sub = "."};
-	struct opened_file *f = &o->files[file_ix];
-	const struct joint_file *file = o->t->joint.uses[file_ix].file;
+	struct opened_file *f = &o->files[at];
+	const struct mi_file *mf = &o->t->mi->files[f->file_ix];
 	struct stamp_row known = {
-		.row = f->row, .is_shared = true, .file_ix = file_ix};
+		.row = f->row, .is_shared = true, .file_ix = f->file_ix};
 	char path[INDEX_PATH_BYTES];
 	int err;
 
-	index_file_path(file->id, file->bytes, path);
-	err = look_at(o, &home, path + strlen("files/"), &known);
+	if (f->leaves.n_set == 0)
+		return 0;
+	index_file_path(mf->root, mf->len_bytes, path);
+	err = look_at(o, &home, path + strlen("files/"), &known, at);
 	if (err != ENOENT)
 		return err;
+	bits_fini(&f->leaves);
+	if (bits_has(&o->busy_files, f->file_ix))
+		return 0;
 	err = begin_once(o, any);
 	if (err == 0)
 		err = index_job_drop_file(o->index, f->row, &o->dropped_bytes);
-	bits_fini(&f->leaves);
-	return err;
-}
-
-static int check_file(struct disk_open *o, uint32_t file_ix, bool *any)
-{
-	int err = check_own(o, file_ix, any);
-
-	if (err == 0 && o->files != NULL && o->files[file_ix].leaves.n_set > 0)
-		err = check_shared(o, file_ix, any);
 	return err;
 }
 
@@ -363,8 +405,11 @@ static int check_blobs(struct disk_open *o)
 	bool any = false;
 	int err = 0;
 
-	for (uint32_t ix = 0; ix < o->t->mi->n_files && err == 0; ix++)
-		err = check_file(o, ix, &any);
+	for (uint32_t ix = 0;
+	     ix < o->t->mi->n_files && o->own.n_set > 0 && err == 0; ix++)
+		err = check_own(o, ix, &any);
+	for (uint32_t i = 0; i < o->n_files && err == 0; i++)
+		err = check_shared(o, i, &any);
 	if (!any)
 		return err;
 	if (err == 0)
@@ -387,6 +432,8 @@ void store_disk_job_open(struct job *job, struct worker_env *env)
 		return;
 	o->err = find_or_add(o);
 	if (o->err == 0)
+		o->err = join_files(o);
+	if (o->err == 0)
 		o->err = load_bits(o);
 	if (o->err == 0)
 		o->err = load_pins(o);
@@ -394,7 +441,7 @@ void store_disk_job_open(struct job *job, struct worker_env *env)
 		o->err = check_blobs(o);
 	if (o->err == 0)
 		sweep_job(o);
-	if (o->err == 0 && o->files != NULL && !o->t->mi->has_v1)
+	if (o->err == 0 && !o->t->mi->has_v1)
 		o->err = adopt_job(o);
 }
 
@@ -405,6 +452,8 @@ static int remove_rows(struct disk_remove *r, int64_t row, const char *dir)
 	const struct tally_rows last = {.v = &r->tally, .n = r->has_tally};
 	int err = index_job_begin(r->index);
 
+	if (err == 0)
+		err = disk_member_job(r->index, &r->members);
 	if (err == 0)
 		err = index_job_keep_tallies(r->index, &last);
 	if (err == 0)
@@ -451,8 +500,14 @@ void store_disk_job_remove(struct job *job, struct worker_env *env)
 /* A torrent may be gone that had the file, but not while this one holds it. */
 static int drop_leaves(struct disk_forget *f)
 {
+	bool ignored;
 	int err = index_job_begin(f->index);
 
+	if (err == 0 && f->file.row == 0)
+		err = index_job_find_file(f->index, f->root, f->file.bytes, 0,
+					  &f->file.row, &ignored);
+	if (err == ENOENT)
+		err = 0; /* then it has none */
 	if (err == 0)
 		err = index_job_drop_leaves(f->index, &f->file, f->leaves.first,
 					    f->leaves.n, &f->dropped_bytes);

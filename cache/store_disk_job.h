@@ -13,6 +13,7 @@ struct disk_start {
 	const char *dir;
 	char *why;
 	bool is_done;
+	bool is_remade; /* the index was lost, or is new */
 	/* reply */
 	struct home home;
 	struct index_db *index;
@@ -63,11 +64,11 @@ struct disk_load_info {
 
 /* A file with a root, as the index has it. */
 struct opened_file {
+	uint32_t file_ix; /* the first that is this one */
 	int64_t row;
 	struct bits leaves; /* no data: none */
-	bool is_loaded;	    /* set before hand-over: others have it open */
-	bool may_sweep;	    /* the same: nobody else writes to its blob */
 	bool is_adopted;    /* the torrent's own blob is everybody's now */
+	bool was_there;	    /* loop only: others have it open */
 };
 
 struct disk_open {
@@ -83,14 +84,18 @@ struct disk_open {
 	/* reply */
 	struct bits own;
 	struct bits agreed;	   /* of a hybrid */
-	struct opened_file *files; /* one a file, if the torrent has v2 */
+	struct opened_file *files; /* of which the index has a row */
+	uint32_t n_files, files_room;
 	struct opened_blob *blobs; /* those in which something is held */
 	uint32_t n_blobs, blobs_room;
 	uint64_t dropped_bytes;
 	uint64_t added_bytes;
 	uint64_t swept_bytes;
-	bool may_sweep; /* set before hand-over: its own blobs likewise */
-	int err;	/* set before hand-over: there is nothing to do */
+	int err; /* set before hand-over: there is nothing to do */
+	/* set before hand-over: */
+	bool may_sweep;		/* nobody else writes to its own blobs, */
+	bool may_sweep_files;	/* or to those of its files … */
+	struct bits busy_files; /* … but these; no data: v1 alone */
 };
 
 struct disk_remove {
@@ -103,6 +108,7 @@ struct disk_remove {
 	void *arg;
 	struct tally_row tally; /* all that was counted */
 	bool has_tally;
+	struct member_rows members; /* of others, which stay */
 	STAILQ_ENTRY(disk_remove) waiting;
 	/* reply */
 	uint64_t dropped_bytes;
@@ -119,7 +125,8 @@ struct disk_forget {
 	uint32_t piece_bytes;
 	bool is_own;
 	struct joint_piece leaves; /* n 0: none */
-	struct index_file file;	   /* theirs */
+	struct index_file file;	   /* theirs; row 0: not known */
+	uint8_t root[HASH_SHA256_BYTES];
 	/* reply */
 	uint64_t dropped_bytes;
 	int err;
@@ -173,6 +180,12 @@ void stop_job(struct job *job, struct worker_env *env);
 /* start_job_finish_leaving — remove, or rename, what is written down as
  * leaving; what cannot go stays written down for the next start. */
 int start_job_finish_leaving(struct index_db *index, const struct home *home);
+
+/* ---- store_disk_job.c ---- */
+
+/* store_disk_job_add_file — one more in o->files; NULL: no memory. */
+struct opened_file *store_disk_job_add_file(struct disk_open *o,
+					    uint32_t file_ix, int64_t row);
 
 /* ---- adopt_job.c ---- */
 

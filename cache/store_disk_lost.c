@@ -177,17 +177,20 @@ static bool lose_one(struct watched *w)
 
 static bool lose_in(struct disk_torrent *t)
 {
+	const struct joint_use *use;
 	struct watched *w;
 
 	for (uint32_t i = 0; t->mi != NULL && i < t->mi->n_files; i++) {
 		w = blobs_find_watched(&t->blobs, NULL, i);
 		if (w != NULL && lose_one(w))
 			return true;
-		if (i < t->joint.n_files && t->joint.uses[i].file != NULL &&
-		    disk_file_of(&t->joint.uses[i])->files != NULL &&
-		    lose_one(&disk_file_of(&t->joint.uses[i])->blob.watched))
-			return true;
 	}
+	if (t->mi == NULL)
+		return false;
+	LIST_FOREACH (use, &t->joint.list, of_torrent)
+		if (disk_file_of(use)->files != NULL &&
+		    lose_one(&disk_file_of(use)->blob.watched))
+			return true;
 	return false;
 }
 

@@ -8,7 +8,8 @@
  *
  * Files with a root: which leaves the index has of one is what its first
  * torrent to be opened has found there. From then on joint.h knows it better
- * than the index, to which commits are on their way.
+ * than the index, to which commits are on their way. What the index has not
+ * costs nothing here.
  *
  * Threads: loop. */
 #include "cache/store_disk_job.h"
@@ -57,14 +58,8 @@ static int units_new(struct disk_torrent *t)
 {
 	int err = room_own_init(t);
 
-	for (uint32_t i = 0; i < t->joint.n_files && err == 0; i++)
-		if (t->joint.uses[i].file != NULL)
-			err = room_file_init(t->disk,
-					     disk_file_of(&t->joint.uses[i]),
-					     t->mi->piece_bytes);
-	if (err != 0)
-		return err;
-	err = bits_init(&t->wholes, t->mi->n_files);
+	if (err == 0)
+		err = bits_init(&t->wholes, t->mi->n_files);
 	return err != 0 ? err : bits_init(&t->new_wholes, t->mi->n_files);
 }
 
@@ -123,19 +118,20 @@ static bool is_open(const struct disk *d, const struct torrent_id *id)
 
 /* ---- opening ---- */
 
-static void open_free(struct disk_open *o, uint32_t n_files)
+static void open_free(struct disk_open *o)
 {
-	for (uint32_t i = 0; o->files != NULL && i < n_files; i++)
+	for (uint32_t i = 0; i < o->n_files; i++)
 		bits_fini(&o->files[i].leaves);
 	mem_free(o->files);
 	mem_free(o->blobs);
+	bits_fini(&o->busy_files);
 	bits_fini(&o->own);
 	bits_fini(&o->agreed);
 	mem_free(o);
 }
 
-/* What was the torrent's own is there for all who have the file. */
-static int add_adopted(struct joint_use *use, struct opened_file *f)
+/* They are there for all who have the file. */
+static int add_leaves(struct joint_use *use, struct opened_file *f)
 {
 	uint32_t at = bits_next(&f->leaves, 0);
 	int err = 0;
@@ -150,18 +146,24 @@ static int add_adopted(struct joint_use *use, struct opened_file *f)
 	return err;
 }
 
-static int take_file(struct joint_use *use, struct opened_file *f)
+/* What others have open they know better than the index. */
+static int take_file(struct disk_torrent *t, struct opened_file *f)
 {
-	struct disk_file *df = disk_file_of(use);
+	struct joint_use *use;
+	bool has_any = f->leaves.n_set > 0;
+	int err;
 
-	df->row = f->row;
-	if (f->leaves.n_set > 0)
-		df->blob.is_made = true;
-	f->is_loaded = df->base.is_loaded;
-	if (f->is_adopted && df->base.is_loaded)
-		return add_adopted(use, f);
-	joint_load(&df->base, &f->leaves);
-	return 0;
+	f->was_there =
+		joint_file_of(t->joint.all, &t->mi->files[f->file_ix]) != NULL;
+	if (!f->was_there && !has_any)
+		return 0;
+	err = joint_use(&t->joint, f->file_ix, &use);
+	if (err != 0)
+		return err;
+	disk_member_found(use, f->row);
+	if (has_any && (!f->was_there || f->is_adopted))
+		disk_file_of(use)->blob.is_made = true;
+	return !f->was_there || f->is_adopted ? add_leaves(use, f) : 0;
 }
 
 /* What the index said, for a torrent whose files have roots. */
@@ -171,9 +173,10 @@ static int take_files(struct disk_open *o, struct bits *held)
 	struct joint_torrent *joint = &t->joint;
 	int err = bits_init(held, t->mi->n_pieces);
 
-	for (uint32_t i = 0; i < joint->n_files && err == 0; i++)
-		if (joint->uses[i].file != NULL)
-			err = take_file(&joint->uses[i], &o->files[i]);
+	if (err == 0)
+		err = joint_join(joint);
+	for (uint32_t i = 0; i < o->n_files && err == 0; i++)
+		err = take_file(t, &o->files[i]);
 	if (err == 0 && o->agreed.data != NULL)
 		err = bits_load(&joint->agreed, o->agreed.data,
 				bits_bytes(o->agreed.n));
@@ -190,8 +193,8 @@ static int take_blobs(struct disk_open *o)
 	for (uint32_t i = 0; i < o->n_blobs && err == 0; i++) {
 		const struct opened_blob *b = &o->blobs[i];
 
-		if (!b->is_shared || !o->files[b->file_ix].is_loaded ||
-		    o->files[b->file_ix].is_adopted)
+		if (!b->is_shared || !o->files[b->found].was_there ||
+		    o->files[b->found].is_adopted)
 			err = disk_doubt_opened(o->t, b);
 	}
 	return err;
@@ -213,6 +216,7 @@ static void drop_doubtful_leaves(struct disk_torrent *t)
 static int take_units(struct disk_torrent *t)
 {
 	const struct bits *pinned = &t->base.pinned;
+	const struct joint_use *use;
 
 	if (pinned->data != NULL) {
 		int err = bits_init(&t->pins, pinned->n);
@@ -222,10 +226,8 @@ static int take_units(struct disk_torrent *t)
 		bits_load(&t->pins, pinned->data, bits_bytes(pinned->n));
 	}
 	room_load_own(t);
-	for (uint32_t i = 0; i < t->joint.n_files; i++)
-		if (t->joint.uses[i].file != NULL)
-			room_load_file(t->disk,
-				       disk_file_of(&t->joint.uses[i]));
+	LIST_FOREACH (use, &t->joint.list, of_torrent)
+		room_load_file(t->disk, disk_file_of(use));
 	if (t->pins.data != NULL)
 		room_look_pins(t);
 	return 0;
@@ -244,12 +246,9 @@ static void say_opened(struct disk_open *o, const struct bits *held)
 static void on_opened(struct job *job)
 {
 	struct disk_open *o = CONTAINER_OF(job, struct disk_open, job);
-	uint32_t n_files = 0;
 	struct bits held = {0};
 
 	o->disk->n_opening--;
-	if (o->t != NULL)
-		n_files = o->t->mi->n_files;
 	if (o->err == 0) {
 		o->disk->stats.held_bytes += o->added_bytes - o->dropped_bytes;
 		room_on_swept(o->disk, o->swept_bytes);
@@ -272,7 +271,7 @@ static void on_opened(struct job *job)
 		o->done(o->arg, o->err, NULL, NULL);
 	}
 	bits_fini(&held);
-	open_free(o, n_files);
+	open_free(o);
 }
 
 /* Its last handle is closed, and writes of it are under way that nobody has
@@ -300,28 +299,52 @@ static bool is_calm(const struct disk *d, const struct torrent_id *id)
 	return true;
 }
 
-static bool is_used_once(const struct joint_file *f)
+static int note_busy(void *arg, uint32_t place)
 {
-	const struct joint_use *use = LIST_FIRST(&f->uses);
+	struct disk_open *o = arg;
 
-	return use != NULL && LIST_NEXT(use, link) == NULL;
+	bits_set(&o->busy_files, o->t->mi->by_root[place]);
+	return 0;
+}
+
+/* What another torrent has that is being opened, too. */
+static void note_common(struct disk_open *o, const struct metainfo *other)
+{
+	const struct metainfo *mi = o->t->mi;
+	uint32_t at = 0;
+
+	while (at < mi->n_by_root) {
+		const struct mi_file *f = &mi->files[mi->by_root[at]], *g;
+		uint32_t its = metainfo_root_from(other, f->root, f->len_bytes);
+
+		if (its == other->n_by_root)
+			return;
+		g = &other->files[other->by_root[its]];
+		if (metainfo_root_is(mi, at, g->root, g->len_bytes))
+			note_busy(o, at++);
+		else
+			at = metainfo_root_from(mi, g->root, g->len_bytes);
+	}
+}
+
+/* Files whose blobs others have, or are about to have, open. */
+static void note_files(struct disk_open *o)
+{
+	const struct disk_torrent *t;
+
+	(void)joint_each_open(&o->disk->joints, o->t->mi, note_busy, o);
+	LIST_FOREACH (t, &o->disk->torrents, link)
+		if (t != o->t && t->mi != NULL && !t->joint.has_joined)
+			note_common(o, t->mi);
 }
 
 static void submit(struct disk *d, struct disk_open *o)
 {
-	const struct joint_torrent *joint = o->t != NULL ? &o->t->joint : NULL;
-	bool is_all_calm = is_calm(d, NULL);
-
-	if (o->t != NULL)
+	if (o->t != NULL) {
 		o->may_sweep = is_calm(d, &o->t->id);
-	for (uint32_t i = 0; joint != NULL && i < joint->n_files; i++) {
-		const struct joint_file *f = joint->uses[i].file;
-
-		if (f == NULL)
-			continue;
-		o->files[i].is_loaded = f->is_loaded;
-		o->files[i].may_sweep =
-			is_all_calm && !f->is_loaded && is_used_once(f);
+		o->may_sweep_files = is_calm(d, NULL);
+		if (o->busy_files.data != NULL)
+			note_files(o);
 	}
 	d->n_opening++;
 	workers_submit(d->thread, &o->job);
@@ -349,10 +372,8 @@ static int open_prepare(struct disk *d, const struct metainfo *mi,
 
 	if (err == 0 && mi->has_v1 && mi->has_v2)
 		err = bits_init(&o->agreed, mi->n_pieces);
-	if (err == 0 && mi->has_v2) {
-		o->files = mem_zalloc(mi->n_files, sizeof(*o->files));
-		err = o->files == NULL ? ENOMEM : 0;
-	}
+	if (err == 0 && mi->has_v2)
+		err = bits_init(&o->busy_files, mi->n_files);
 	return err != 0 ? err : torrent_new(d, mi, &o->t);
 }
 
@@ -372,7 +393,7 @@ int disk_open(struct store *s, const struct metainfo *mi, store_open_fn *done,
 	else
 		err = open_prepare(d, mi, o);
 	if (err != 0) {
-		open_free(o, mi->n_files);
+		open_free(o);
 		return err;
 	}
 	o->job = (struct job){.run = store_disk_job_open, .done = on_opened};
@@ -411,6 +432,7 @@ static void on_removed(struct job *job)
 	struct disk_remove *r = CONTAINER_OF(job, struct disk_remove, job);
 
 	r->disk->stats.held_bytes -= r->dropped_bytes;
+	disk_member_done(r->disk, &r->members, r->err);
 	if (r->err == 0)
 		tally_drop(&r->disk->tally.tally, &r->id);
 	r->done(r->arg, r->err);
@@ -430,6 +452,7 @@ static bool is_ending(const struct disk *d, const struct torrent_id *id)
 
 static void submit_remove(struct disk *d, struct disk_remove *r)
 {
+	disk_member_take(d, &r->members);
 	r->tally.id = r->id;
 	r->has_tally =
 		tally_counted(&d->tally.tally, &r->id, &r->tally.counted);

@@ -38,18 +38,18 @@ static bool are_in(const struct metainfo *mi, uint32_t file_ix,
 /* 0 with the blob's place, or ENOENT. */
 static int find(struct disk_torrent *t, uint32_t file_ix, struct whole *w)
 {
-	const struct joint_file *f = NULL;
+	const struct joint_use *use = joint_use_of(&t->joint, file_ix);
 
-	if (joint_is_any(&t->joint))
-		f = t->joint.uses[file_ix].file;
-	if (f == NULL) {
+	if (!joint_is_any(&t->joint) ||
+	    !joint_is_rooted(&t->mi->files[file_ix])) {
 		if (!are_in(t->mi, file_ix, &t->claimed, true))
 			return ENOENT;
 		w->dir_fd = t->blobs.home.dir_fd;
 		w->sub = t->blobs.home.sub;
 		return 0;
 	}
-	if (f->leaves.data == NULL || !bits_is_full(&f->leaves) ||
+	if (use == NULL || use->file->leaves.data == NULL ||
+	    !bits_is_full(&use->file->leaves) ||
 	    are_in(t->mi, file_ix, t->joint.own, false))
 		return ENOENT;
 	w->dir_fd = t->disk->files.home.dir_fd;

@@ -241,10 +241,10 @@ void mem_files_evict(struct joint_file *jf, uint32_t first, uint32_t n)
 	joint_evict(jf, first, p.n);
 }
 
-bool mem_files_is_for(const struct record *r, uint32_t ix, bool has_data,
+bool mem_files_is_for(struct record *r, uint32_t ix, bool has_data,
 		      struct joint_piece *out)
 {
-	if (!joint_piece(&r->joint, ix, out))
+	if (joint_place(&r->joint, ix, 0, r->piece_bytes, out) != 0)
 		return false;
 	return has_data ? joint_is_proven(out, ix) : joint_has_all(out);
 }
@@ -422,11 +422,15 @@ uint64_t mem_coming_us(struct store_torrent *st, uint32_t piece_ix,
 static int tree_at(const struct record *r, uint32_t file_ix,
 		   const struct files_range *range, uint64_t *off)
 {
-	const struct joint_torrent *t = &r->joint;
+	const struct mi_file *f;
 
-	if (file_ix >= t->n_files || t->uses[file_ix].file == NULL)
+	if (file_ix >= r->joint.n_files)
 		return EINVAL;
-	if (!files_tree_at(t->uses[file_ix].file->n_leaves, range, off))
+	f = &r->mi->files[file_ix];
+	if (!joint_is_rooted(f) ||
+	    !files_tree_at((uint32_t)((f->len_bytes + MERKLE_LEAF_BYTES - 1) /
+				      MERKLE_LEAF_BYTES),
+			   range, off))
 		return EINVAL;
 	return 0;
 }
@@ -437,7 +441,8 @@ static uint8_t *slab_of(struct mem_file *f, uint64_t off, struct record *r)
 {
 	struct mem_store *m = r != NULL ? r->store : NULL;
 	uint64_t ix = off / SLAB_BYTES;
-	uint8_t *slab = f->slabs != NULL ? hmap_get(f->slabs, &ix) : NULL;
+	uint8_t *slab =
+		f != NULL && f->slabs != NULL ? hmap_get(f->slabs, &ix) : NULL;
 
 	if (slab != NULL || m == NULL)
 		return slab;
@@ -460,13 +465,14 @@ void mem_put_nodes(struct store_torrent *st, uint32_t file_ix, unsigned level,
 {
 	struct record *r = record_of(st);
 	struct files_range range = {level, index, n};
+	struct joint_use *use;
 	uint64_t off;
 
-	if (tree_at(r, file_ix, &range, &off) != 0)
+	if (tree_at(r, file_ix, &range, &off) != 0 ||
+	    joint_use(&r->joint, file_ix, &use) != 0)
 		return;
 	for (uint32_t i = 0; i < n; i++, off += HASH_SHA256_BYTES) {
-		uint8_t *slab =
-			slab_of(file_of(&r->joint.uses[file_ix]), off, r);
+		uint8_t *slab = slab_of(file_of(use), off, r);
 
 		if (slab == NULL)
 			return;
@@ -480,13 +486,14 @@ int mem_nodes(const struct record *r, uint32_t file_ix, unsigned level,
 	      uint64_t index, uint32_t n, uint8_t *dst)
 {
 	struct files_range range = {level, index, n};
+	const struct joint_use *use = joint_use_of(&r->joint, file_ix);
 	uint64_t off;
 	int err = tree_at(r, file_ix, &range, &off);
 
 	for (uint32_t i = 0; i < n && err == 0; i++) {
 		uint8_t *to = dst + (size_t)i * HASH_SHA256_BYTES;
 		const uint8_t *slab =
-			slab_of(file_of(&r->joint.uses[file_ix]), off, NULL);
+			slab_of(use != NULL ? file_of(use) : NULL, off, NULL);
 
 		memset(to, 0, HASH_SHA256_BYTES);
 		if (slab != NULL)
@@ -500,16 +507,8 @@ int mem_nodes(const struct record *r, uint32_t file_ix, unsigned level,
 
 int mem_files_new(struct record *r, const struct metainfo *mi)
 {
-	int err = joint_init(&r->joint, &r->store->joints, mi, &r->own);
-
 	loop_task_init(&r->check.task, on_check, r);
-	for (uint32_t i = 0; i < r->joint.n_files && err == 0; i++) {
-		struct bits none = {0};
-
-		if (r->joint.uses[i].file != NULL)
-			joint_load(r->joint.uses[i].file, &none);
-	}
-	return err;
+	return joint_init(&r->joint, &r->store->joints, mi, &r->own);
 }
 
 int mem_files_begin(struct record *r, struct bits *held)
@@ -517,6 +516,8 @@ int mem_files_begin(struct record *r, struct bits *held)
 	int err = bits_init(held, r->mi->n_pieces);
 
 	bits_fini(&r->handle.leaves);
+	if (err == 0)
+		err = joint_join(&r->joint);
 	if (err != 0)
 		return err;
 	if (joint_is_any(&r->joint))
@@ -538,6 +539,12 @@ void mem_files_free(struct record *r)
 		joint_fini(&r->joint);
 }
 
+/* What it has is made with its first byte. */
+static int file_init(struct joint_file *jf, const struct joint_use *use)
+{
+	return 0;
+}
+
 static void nothing(struct joint_torrent *t)
 {
 }
@@ -547,6 +554,7 @@ int mem_files_init(struct mem_store *m)
 	struct joint_cfg cfg = {
 		.loop = m->loop,
 		.file_bytes = sizeof(struct mem_file),
+		.file_init = file_init,
 		.file_fini = file_fini,
 		.check = check,
 		.checks_at_once = 1, /* record.check */

@@ -178,7 +178,7 @@ void mem_files_free(struct record *r);
 
 /* mem_files_is_for — are the piece's bytes everybody's? What was put before, if
  * there is no data. */
-bool mem_files_is_for(const struct record *r, uint32_t ix, bool has_data,
+bool mem_files_is_for(struct record *r, uint32_t ix, bool has_data,
 		      struct joint_piece *out);
 
 struct mem_piece;

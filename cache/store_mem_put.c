@@ -275,10 +275,10 @@ static int act_put_leaves(struct call *c)
 	struct joint_piece leaves;
 	int err;
 
-	if (!joint_range(&c->rec->joint, c->piece_ix, c->at_bytes, c->data->len,
-			 &leaves))
-		return EINVAL;
-	err = mem_files_keep(c->rec, &leaves, c->data);
+	err = joint_place(&c->rec->joint, c->piece_ix, c->at_bytes,
+			  c->data->len, &leaves);
+	if (err == 0)
+		err = mem_files_keep(c->rec, &leaves, c->data);
 	if (err == 0)
 		err = mem_files_add(c->rec, &leaves, c->piece_ix, false);
 	return err;
@@ -297,9 +297,11 @@ int mem_put_leaves(struct store_torrent *st, uint32_t piece_ix,
 				  .arg = arg};
 	struct record *r = record_of(st);
 	struct joint_piece leaves;
+	int err =
+		joint_place(&r->joint, piece_ix, at_bytes, data->len, &leaves);
 
-	if (!joint_range(&r->joint, piece_ix, at_bytes, data->len, &leaves))
-		return EINVAL;
+	if (err != 0)
+		return err == ENOENT ? EINVAL : err;
 	return begin_put(r, &what);
 }
 

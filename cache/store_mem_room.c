@@ -89,6 +89,7 @@ int mem_keep_pins(struct store_torrent *st, const struct bits *files)
 {
 	struct record *r = record_of(st);
 	struct bits *kept = &st->pinned;
+	const struct joint_use *use;
 	int err = 0;
 
 	ASSERT_LOOP(r->store->loop);
@@ -99,9 +100,8 @@ int mem_keep_pins(struct store_torrent *st, const struct bits *files)
 	if (err != 0)
 		return err;
 	look_pins(&r->units);
-	for (uint32_t i = 0; i < r->joint.n_files; i++)
-		if (r->joint.uses[i].file != NULL)
-			look_pins(mem_file_units(r->joint.uses[i].file));
+	LIST_FOREACH (use, &r->joint.list, of_torrent)
+		look_pins(mem_file_units(use->file));
 	return 0;
 }
 

@@ -9,10 +9,11 @@
  *   own blobs     a handle of the torrent that was closed has no put and no
  *                 stage under way (o->may_sweep)
  *   shared blobs  no other torrent has the file open, or is being opened with
- *                 it, and no closed handle of any torrent has anything under
- * way (files[].may_sweep); who is opened later is behind this job evictions run
- * on this thread and blobs that the kernel may read by itself (whole_job.h) are
- * left alone.
+ *                 it (o->busy_files), and no closed handle of any torrent has
+ *                 anything under way (o->may_sweep_files); who is opened
+ *                 later is behind this job
+ *   evictions     run on this thread
+ * and blobs that the kernel may read by itself (whole_job.h) are left alone.
  *
  * How: what a blob takes is compared with the blocks that its claims touch;
  * only where that is too much the gaps between them are looked into
@@ -225,25 +226,26 @@ static void sweep_own(struct disk_open *o)
 	closedir(d);
 }
 
-static void sweep_shared(struct disk_open *o, uint32_t ix)
+static void sweep_shared(struct disk_open *o, const struct opened_file *of)
 {
-	const struct joint_file *f = o->t->joint.uses[ix].file;
-	const struct sweep_claims c = {.bits = &o->files[ix].leaves,
+	const struct mi_file *f = &o->t->mi->files[of->file_ix];
+	const struct sweep_claims c = {.bits = &of->leaves,
 				       .unit_bytes = MERKLE_LEAF_BYTES,
-				       .len_bytes = f->bytes};
+				       .len_bytes = f->len_bytes};
 	char path[INDEX_PATH_BYTES];
 
-	index_file_path(f->id, f->bytes, path);
-	sweep_one(o, o->home->files_fd, path + strlen("files/"), &c, ix, true);
+	index_file_path(f->root, f->len_bytes, path);
+	sweep_one(o, o->home->files_fd, path + strlen("files/"), &c,
+		  of->file_ix, true);
 }
 
 void sweep_job(struct disk_open *o)
 {
 	if (o->may_sweep)
 		sweep_own(o);
-	for (uint32_t i = 0; o->files != NULL && i < o->t->joint.n_files; i++)
-		if (o->t->joint.uses[i].file != NULL && o->files[i].may_sweep)
-			sweep_shared(o, i);
+	for (uint32_t i = 0; o->may_sweep_files && i < o->n_files; i++)
+		if (!bits_has(&o->busy_files, o->files[i].file_ix))
+			sweep_shared(o, &o->files[i]);
 	if (o->swept_bytes > 0)
 		log_info("store: %s: %llu bytes that no row speaks of are "
 			 "given back",

@@ -31,6 +31,7 @@
 #include "fs/tree.h"
 #include "fs/warmth.h"
 #include "net/engine.h"
+#include "net/signpost.h"
 #include "net/torrent.h"
 #include "net/tracker.h"
 
@@ -351,6 +352,8 @@ static int forget(struct library_op *op, const struct record *rec, bool is_kept)
 		library_on_forgotten(op, 0, rec);
 		return 0;
 	}
+	/* That a key brought it: else it would bring it again. */
+	signpost_hurry(op->m->engine);
 	err = k->forget(k->ctx, rec, library_on_forgotten, op);
 	if (err != 0)
 		library_op_free(op);

@@ -438,7 +438,7 @@ static bool add_key(struct call *c, const struct magnet *m)
 		return false;
 	}
 	/* Before the torrent is: the store does one after the other. */
-	(void)signpost_settle(c->m->engine, NULL);
+	signpost_hurry(c->m->engine);
 	return true;
 }
 

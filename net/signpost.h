@@ -47,7 +47,7 @@ void signpost_bring(struct signpost *s);
 int signpost_drop(struct signpost *s);
 
 /* signpost_settle — `done` (from a later turn) says when what was kept, put and
- * dropped until now is durable. `w` (NULL: nobody waits) is lent until then, or
+ * dropped until now is durable. `w` is lent until then, or
  * signpost_settle_cancel. ENOENT: nothing of it outlives the process, nothing
  * is to be waited for; EAGAIN: as of signpost_drop; ENOMEM. */
 struct signpost_wait {
@@ -58,6 +58,10 @@ struct signpost_wait {
 
 int signpost_settle(struct engine *e, struct signpost_wait *w);
 void signpost_settle_cancel(struct signpost_wait *w);
+
+/* signpost_hurry — what is to be remembered of keys goes to the store now, and
+ * so is durable before what is asked of the store next. */
+void signpost_hurry(struct engine *e);
 
 /* What somebody signed, to be put. */
 struct signpost_offer {

@@ -117,6 +117,13 @@ void signpost_settle_cancel(struct signpost_wait *w)
 	w->saving = NULL;
 }
 
+void signpost_hurry(struct engine *e)
+{
+	ASSERT_LOOP(e->cfg.loop);
+	if (e->signposts != NULL && e->signposts->is_changed)
+		(void)save(e->signposts, NULL, NULL);
+}
+
 void signposts_save_soon(struct signposts *all)
 {
 	if (!all->is_changed)

@@ -20,6 +20,7 @@
 #include "fs/warmth.h"
 #include "fs/warmth_job.h"
 #include "kernel.h"
+#include "tests/lib/fake_signpost.h"
 #include "tests/lib/fake_torrent.h"
 
 /* ---- Fixture: a keeper whose disk is as slow as the test wants ---- */
@@ -50,6 +51,7 @@ struct shelf {
 	bool keeps_late;    /* what is to be kept waits, with its source lent */
 	int keep_err;	    /* said at once */
 	bool is_kept_awake; /* the engine had it before it was to be kept */
+	unsigned hurries;   /* fake_signpost's when it was to forget */
 	struct {
 		struct record rec;
 		struct span source;
@@ -132,7 +134,9 @@ static int shelf_keep(void *ctx, const struct record *r, struct span source,
 static int shelf_forget(void *ctx, const struct record *r, keeper_fn *done,
 			void *arg)
 {
-	(void)ctx;
+	struct shelf *sh = ctx;
+
+	sh->hurries = fake_signpost_hurries();
 	done(arg, 0, r);
 	return 0;
 }
@@ -1097,6 +1101,22 @@ static void removed_while_it_is_read(void **state)
 	end(f);
 }
 
+/* That a key brought it is written down before that it is gone: whatever
+ * becomes of the process, the key does not bring it again. */
+static void removed_for_good(void **state)
+{
+	struct fixture *f = make(MANY, 4);
+	struct library_target what = {0};
+	unsigned before;
+
+	begin(f);
+	before = fake_signpost_hurries();
+	what.shown = shown_at(f, 0);
+	assert_int_equal(library_remove(f->m, what, NULL, NULL, NULL), 0);
+	assert_int_equal(f->shelf.hurries, before + 1);
+	end(f);
+}
+
 /* The mount ends while requests wait for a disk: nothing is left, and what the
  * disk says then nobody hears. */
 static void the_end_while_it_is_read(void **state)
@@ -1523,6 +1543,7 @@ int main(void)
 		cmocka_unit_test(a_failed_read_is_not_for_good),
 		cmocka_unit_test(damaged_metadata_is_an_error),
 		cmocka_unit_test(removed_while_it_is_read),
+		cmocka_unit_test(removed_for_good),
 		cmocka_unit_test(the_end_while_it_is_read),
 		cmocka_unit_test(too_many_are_warm),
 		cmocka_unit_test(too_many_are_awake),

@@ -19,4 +19,7 @@ unsigned fake_signpost_looks(void);
 const struct signpost_offer *fake_signpost_offer(int err);
 void fake_signpost_forget(void);
 
+/* fake_signpost_hurries — how often what is known was to be written down. */
+unsigned fake_signpost_hurries(void);
+
 #endif

@@ -237,7 +237,7 @@ enum {
 	/* ---- web seeds ---- */
 	WEBSEEDS_MAX = 16,	    /* a torrent */
 	WEBSEED_REQUESTS_MAX = 6,   /* at a time, each a connection; … */
-	WEBSEED_RANGES_MAX = 3,	    /* … of a server of files */
+	WEBSEED_RANGES_MAX = 4,	    /* … of a server of files */
 	WEBSEED_RUN_MAX = 16 << 20, /* bytes of one request */
 	WEBSEED_CONNECT_MS = 10000,
 	WEBSEED_SILENCE_S = 10, /* below WEBSEED_MIN_BPS for so long */

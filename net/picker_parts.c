@@ -212,6 +212,19 @@ enum want_class picker_next_class(const struct picker *p)
 	return may_ask_background(p) ? WANT_BACKGROUND : WANT_NONE;
 }
 
+bool picker_has_urgent(const struct picker *p)
+{
+	const struct pick_piece *pp;
+
+	TAILQ_FOREACH (pp, &p->wanted, link) {
+		if (pp->class != WANT_URGENT)
+			break;
+		if (picker_free_as(pp, WANT_URGENT) < pp->n_blocks)
+			return true;
+	}
+	return false;
+}
+
 static bool part_lacks(const struct pick_piece *pp, struct pick_part *part)
 {
 	uint32_t i = picker_part_free(pp, part);

@@ -28,6 +28,9 @@ uint32_t picker_free_as(const struct pick_piece *pp, enum want_class c);
 /* picker_is_as — is block `i` wanted as `c`, or more? */
 bool picker_is_as(const struct pick_piece *pp, uint32_t i, enum want_class c);
 
+/* picker_has_urgent — a read waits for a block that nobody was asked for. */
+bool picker_has_urgent(const struct picker *p);
+
 /* picker_is_promised — blocks [first, end) of an open piece, which somebody
  * wants, are each here, or wanted, or, of `only_asked`, out. picker_is_asked —
  * of the piece something is out. picker_wanted — what of the piece is wanted

@@ -176,8 +176,9 @@ struct webseed_run {
 	uint64_t at_bytes, end_bytes;
 	uint8_t *stage; /* the first n_staged bytes of that block */
 	uint32_t n_staged;
-	uint64_t asked_us;    /* the get; 0: it answers */
-	uint32_t ahead_bytes; /* owed by others then */
+	uint64_t asked_us;	/* the get; 0: it answers */
+	uint32_t ahead_bytes;	/* owed by others then */
+	uint64_t tail_until_us; /* nobody wants it; 0: somebody does */
 };
 
 struct webseed {
@@ -189,8 +190,9 @@ struct webseed {
 	struct bits masked;	  /* blame.c's: all without suspect pieces */
 	struct wire_block *queue; /* asked, in no run yet */
 	uint32_t n_queue, queue_room;
-	uint64_t queue_bytes;
-	uint64_t paid_bytes; /* pace.c's */
+	uint64_t queue_bytes, cut_bytes; /* … into runs of so much; 0: empty */
+	uint64_t asked_to_bytes; /* of piece space: where the last pick ends */
+	uint64_t paid_bytes;	 /* pace.c's */
 	struct webseed_run runs[WEBSEED_REQUESTS_MAX];
 	struct rate_window window;
 	struct rate_meter down;
@@ -201,7 +203,7 @@ struct webseed {
 	unsigned n_fails;	     /* since the last block */
 	char why[WEBSEED_WHY_BYTES]; /* what went wrong last, or empty */
 	bool is_banned;
-	bool is_cold; /* it has no connections that are up to speed */
+	unsigned n_lines; /* connections it should have, busy or not */
 };
 
 TAILQ_HEAD(webseed_list, webseed);

@@ -9,12 +9,14 @@
  *   2. Picks go into the queue; at the pass's end its front becomes runs.
  *
  * A request costs a server far more than sixteen KiB are worth, so room is
- * given in lumps: none until half of the window has come, then all of it.
+ * given in lumps: none until a connection is free and no more than a window is
+ * out, then a run. Runs are as short as keeps the line full, for what of them
+ * is out is what a seek waits behind.
  * Peers go first where they are about as fast (YIELD_US).
  *
- * A connection is slow until it has carried something, and ends with a run that
- * is ended; so of a web seed that is cold the first lump is cut for all of its
- * connections, and they are up to speed together.
+ * What a reader waits for is cut into a run for each connection where all are
+ * new, so that they are up to speed together, and in two where they are not: no
+ * one knows which of them is the fastest.
  *
  * Failure modes
  *   busy           it says for how long it should be left alone, and is
@@ -24,7 +26,7 @@
  *   slow           below WEBSEED_MIN_BPS for WEBSEED_SILENCE_S is an error;
  *                  before that the picker asks others for what is urgent
  *   wrong bytes    blame.c: banned for this session
- *   not wanted     the pass ends runs of which nobody wants anything any more
+ *   not wanted     runs of which nobody wants anything are webseed_tail.c's
  *
  * Invariant: a block is in the queue or in a run at most once. */
 #include "net/webseed.h"
@@ -41,18 +43,21 @@
 #include "net/net_limits.h"
 #include "net/pace.h"
 #include "net/picker.h"
+#include "net/picker_parts.h"
 #include "net/swarm.h"
 #include "net/swarm_internal.h"
 #include "net/torrent_internal.h"
 #include "net/tracker.h"
 #include "net/webseed_run.h"
+#include "net/webseed_tail.h"
 #include "net/webseed_url.h"
 
 enum {
 	YIELD_US = 50000, /* a peer may be slower by so much */
-	LUMP_MIN_BYTES = 1 << 20,
-	COLD_MIN_BYTES = 256 << 10,
-	LUMP_FIRST_MAX_BYTES = 4 << 20, /* a piece, but not more than this */
+	RUN_MIN_BYTES = 512 << 10,
+	SHARE_MIN_BYTES = 256 << 10,
+	URGENT_PARTS = 2,
+	PIECE_MAX_BYTES = 4 << 20, /* a piece at once, but not more than this */
 };
 
 static void masked_url(const struct webseed *ws, char out[256])
@@ -97,6 +102,24 @@ static void queue_take(struct webseed *ws, uint32_t from, uint32_t n)
 		(ws->n_queue - from) * sizeof(*ws->queue));
 }
 
+/* Those that nobody wants any more. */
+static void queue_sift(struct webseed *ws)
+{
+	uint32_t i = 0;
+
+	while (i < ws->n_queue) {
+		const struct wire_block b = ws->queue[i];
+
+		if (picker_class(ws->sw->picker, b.piece_ix) != WANT_NONE) {
+			i++;
+			continue;
+		}
+		picker_on_gone(ws->sw->picker, ws->id, &b);
+		pace_on_gone(ws->sw->e, &ws->paid_bytes, b.len_bytes);
+		queue_take(ws, i, 1);
+	}
+}
+
 static void queue_drop(struct webseed *ws)
 {
 	uint32_t i;
@@ -117,6 +140,14 @@ void webseed_on_answer(struct webseed *ws, uint64_t us, uint32_t ahead_bytes)
 			      loop_now_us(ws->sw->loop));
 }
 
+static bool line_is_full(struct webseed *ws, uint64_t now_us)
+{
+	uint64_t out = picker_outstanding(ws->sw->picker);
+
+	return rate_line_is_full(&ws->sw->line, out * WIRE_BLOCK_BYTES,
+				 ws->window.delay_us, now_us);
+}
+
 void webseed_on_bytes(struct webseed *ws, uint32_t bytes)
 {
 	uint64_t now_us = loop_now_us(ws->sw->loop);
@@ -125,8 +156,10 @@ void webseed_on_bytes(struct webseed *ws, uint32_t bytes)
 	ws->heard_us = now_us;
 	ws->down_bytes += bytes;
 	rate_line_on_bytes(&ws->sw->line, bytes, now_us);
-	rate_window_on_bytes(&ws->window, bytes,
-			     owed_bytes(ws) < ws->window.window_bytes, now_us);
+	ws->window.is_held = line_is_full(ws, now_us);
+	rate_window_on_bytes(
+		&ws->window, bytes,
+		owed_bytes(ws) < rate_window_calm_bytes(&ws->window), now_us);
 	rate_meter_add(&ws->down, bytes, now_us);
 	ws->sw->down_bytes += bytes;
 	account_note(ws->sw);
@@ -177,22 +210,27 @@ bool webseed_is_usable(const struct webseed *ws)
 	return !ws->is_banned && ws->hold_until_us <= loop_now_us(ws->sw->loop);
 }
 
-static uint64_t window_bytes(const struct webseed *ws)
+/* A run of what nobody waits for yet. */
+static uint64_t run_bytes(const struct webseed *ws)
 {
-	uint64_t least = ws->sw->t->mi->piece_bytes;
-	uint64_t window = 2 * (uint64_t)ws->window.window_bytes;
-	uint64_t lump = pace_lump_bytes(ws->sw->e);
+	uint64_t full = rate_window_calm_bytes(&ws->window);
+	uint64_t piece = ws->sw->t->mi->piece_bytes;
+	uint64_t run = full - full / 4;
 
-	if (ws->window.is_draining)
-		return ws->window.window_bytes; /* it wants a bare answer */
-	if (least > LUMP_FIRST_MAX_BYTES)
-		least = LUMP_FIRST_MAX_BYTES;
-	if (least < LUMP_MIN_BYTES)
-		least = LUMP_MIN_BYTES;
-	if (window < least)
-		window = least;
-	/* Under a limit what is out, and would come at once, is little. */
-	return pace_is_on(ws->sw->e) && window > lump ? lump : window;
+	if (run < RUN_MIN_BYTES)
+		run = RUN_MIN_BYTES;
+	if (ws->kind == WEBSEED_PIECES && piece <= PIECE_MAX_BYTES)
+		run = run < piece ? piece : run - run % piece;
+	return run;
+}
+
+/* It is asked for no more while it owes more than this. */
+static uint64_t enough_bytes(const struct webseed *ws)
+{
+	uint64_t window = ws->window.window_bytes;
+
+	return window < RUN_MIN_BYTES && !ws->window.is_draining ? RUN_MIN_BYTES
+								 : window;
 }
 
 bool webseed_is_late(const struct webseed *ws)
@@ -207,19 +245,45 @@ bool webseed_is_late(const struct webseed *ws)
 							(uint32_t)owed);
 }
 
-/* A script is asked for whole pieces if there is room for one. */
-static uint32_t room_blocks(const struct webseed *ws, uint64_t bytes)
+/* At a time. A script's are as many as have the window's pieces, and one. */
+static unsigned requests_max(const struct webseed *ws)
 {
-	uint32_t piece = ws->sw->t->mi->piece_bytes;
+	uint64_t bytes = enough_bytes(ws) + run_bytes(ws);
+	uint64_t n = bytes / ws->sw->t->mi->piece_bytes + 1;
 
-	if (ws->kind == WEBSEED_PIECES && bytes > piece)
-		bytes -= bytes % piece;
-	return (uint32_t)(bytes / WIRE_BLOCK_BYTES);
+	if (ws->kind == WEBSEED_FILES || n < WEBSEED_RANGES_MAX)
+		return WEBSEED_RANGES_MAX;
+	return n < WEBSEED_REQUESTS_MAX ? (unsigned)n : WEBSEED_REQUESTS_MAX;
+}
+
+/* How much it may be asked for now. What a reader waits for is asked for
+ * whatever is on its way, or it would wait for read-ahead. */
+static uint64_t room_bytes(const struct webseed *ws)
+{
+	uint64_t owed = owed_bytes(ws), wanted = owed - webseed_tail_bytes(ws);
+	uint64_t run = run_bytes(ws), lump = pace_lump_bytes(ws->sw->e);
+	uint64_t piece = ws->sw->t->mi->piece_bytes, end;
+
+	if (ws->n_queue > 0)
+		return 0;
+	if (pace_is_on(ws->sw->e) && lump < run)
+		return owed * 2 <= lump ? lump - owed : 0;
+	if (piece > PIECE_MAX_BYTES)
+		piece = PIECE_MAX_BYTES;
+	if (run < piece && (owed == 0 || picker_has_urgent(ws->sw->picker)))
+		run = piece;
+	if (picker_has_urgent(ws->sw->picker) && wanted <= 3 * run)
+		return run;
+	if (wanted > enough_bytes(ws) ||
+	    webseed_tail_active(ws) >= requests_max(ws))
+		return 0;
+	end = ws->asked_to_bytes % piece;
+	return ws->kind == WEBSEED_PIECES && end > 0 ? run + piece - end : run;
 }
 
 bool webseed_describe(struct webseed *ws, struct pick_peer *out)
 {
-	uint64_t owed = owed_bytes(ws), window = window_bytes(ws);
+	uint64_t owed = owed_bytes(ws);
 	const struct bits *have;
 
 	if (!webseed_is_usable(ws))
@@ -243,8 +307,7 @@ bool webseed_describe(struct webseed *ws, struct pick_peer *out)
 		.is_proven = true,	/* a lump is no probe */
 		.is_snubbed = webseed_is_late(ws),
 	};
-	if (owed * 2 <= window)
-		out->room = room_blocks(ws, window - owed);
+	out->room = (uint32_t)(room_bytes(ws) / WIRE_BLOCK_BYTES);
 	return true;
 }
 
@@ -281,33 +344,36 @@ void webseed_ask(struct webseed *ws, const struct wire_block *b)
 	}
 	ws->queue[ws->n_queue++] = *b;
 	ws->queue_bytes += b->len_bytes;
+	ws->asked_to_bytes = at + b->len_bytes;
 }
 
-/* At a time. */
-static unsigned requests_max(const struct webseed *ws)
+static bool is_urgent(const struct webseed *ws, const struct wire_block *b)
 {
-	return ws->kind == WEBSEED_FILES ? WEBSEED_RANGES_MAX
-					 : WEBSEED_REQUESTS_MAX;
+	return picker_class(ws->sw->picker, b->piece_ix) == WANT_URGENT;
 }
 
-/* New connections are slow at first: the first lump is cut so that all of them
- * become fast at the same time. */
-static uint64_t run_max_bytes(const struct webseed *ws, unsigned n_free)
+/* What a reader waits for is cut so that several connections bring it: the one
+ * that libcurl takes may be slow. */
+static uint64_t run_max_bytes(const struct webseed *ws, unsigned parts)
 {
-	uint64_t share = ws->queue_bytes / n_free + WIRE_BLOCK_BYTES - 1;
+	uint64_t share = ws->queue_bytes / parts + WIRE_BLOCK_BYTES - 1;
 
-	if (!ws->is_cold)
-		return WEBSEED_RUN_MAX;
-	return share < COLD_MIN_BYTES ? COLD_MIN_BYTES : share;
+	if (!is_urgent(ws, &ws->queue[0]))
+		return run_bytes(ws);
+	return share < SHARE_MIN_BYTES ? SHARE_MIN_BYTES : share;
 }
 
 /* Can the block at `end` be part of a run that begins at `at`? */
 static bool is_one_run(const struct webseed *ws, uint64_t at, uint64_t end)
 {
+	const struct picker *pk = ws->sw->picker;
 	uint32_t piece = ws->sw->t->mi->piece_bytes;
 
-	return ws->kind == WEBSEED_FILES || end == at ||
-	       at / piece == end / piece;
+	if (at / piece == end / piece || end == at)
+		return true;
+	return ws->kind == WEBSEED_FILES &&
+	       picker_class(pk, (uint32_t)(at / piece)) ==
+		       picker_class(pk, (uint32_t)(end / piece));
 }
 
 /* The front of the queue, as far as it is one run. */
@@ -324,29 +390,39 @@ static void start_run(struct webseed *ws, struct webseed_run *run, uint64_t max)
 	queue_take(ws, 0, n);
 	run->ws = ws;
 	webseed_run_start(run, at, end);
+	webseed_tail_on_start(ws);
+}
+
+/* May the front of the queue become a run? Behind what fills the line it would
+ * only make a longer queue, and perhaps too long a one. */
+static bool may_start(const struct webseed *ws, bool has_lines)
+{
+	if (ws->n_queue == 0)
+		return false;
+	if (!has_lines)
+		return true;
+	return owed_bytes(ws) - ws->queue_bytes <= enough_bytes(ws) &&
+	       webseed_tail_may_start(ws, is_urgent(ws, &ws->queue[0]));
 }
 
 static void flush(struct webseed *ws)
 {
-	unsigned n = requests_max(ws), n_free = n, i;
-	uint64_t max = 0;
+	unsigned n_active = webseed_tail_settle(ws), n = requests_max(ws), i;
+	bool has_lines = webseed_tail_has_lines(ws);
 
-	for (i = 0; i < n; i++) {
-		struct webseed_run *run = &ws->runs[i];
-
-		if (webseed_run_is_active(run) && !webseed_run_is_wanted(run)) {
-			webseed_run_end(run);
-			ws->is_cold = true; /* its connection went with it */
-		}
-		n_free -= webseed_run_is_active(run);
+	queue_sift(ws);
+	if (ws->n_queue > 0 && ws->cut_bytes == 0)
+		ws->cut_bytes = run_max_bytes(ws, has_lines ? URGENT_PARTS : n);
+	for (i = 0; i < WEBSEED_REQUESTS_MAX && n_active < n; i++) {
+		if (!may_start(ws, has_lines))
+			break;
+		if (webseed_run_is_active(&ws->runs[i]))
+			continue;
+		start_run(ws, &ws->runs[i], ws->cut_bytes);
+		n_active += webseed_run_is_active(&ws->runs[i]);
 	}
-	if (ws->n_queue > 0 && n_free > 0) {
-		max = run_max_bytes(ws, n_free);
-		ws->is_cold = false;
-	}
-	for (i = 0; i < n && ws->n_queue > 0; i++)
-		if (!webseed_run_is_active(&ws->runs[i]))
-			start_run(ws, &ws->runs[i], max);
+	if (ws->n_queue == 0)
+		ws->cut_bytes = 0;
 	if (owed_bytes(ws) == 0)
 		pace_on_idle(ws->sw->e, &ws->paid_bytes);
 }
@@ -374,10 +450,15 @@ uint64_t webseed_wake_us(const struct swarm *sw, uint64_t now_us)
 	uint64_t wake_us = UINT64_MAX;
 	const struct webseed *ws;
 
-	TAILQ_FOREACH (ws, &sw->webs, link)
+	TAILQ_FOREACH (ws, &sw->webs, link) {
+		uint64_t tail_us = webseed_tail_wake_us(ws);
+
 		if (!ws->is_banned && ws->hold_until_us > now_us &&
 		    ws->hold_until_us < wake_us)
 			wake_us = ws->hold_until_us;
+		if (tail_us < wake_us)
+			wake_us = tail_us;
+	}
 	return wake_us;
 }
 

@@ -55,7 +55,6 @@ int webseed_add(struct swarm *sw, enum webseed_kind kind, const char *url)
 	ws->sw = sw;
 	ws->kind = kind;
 	ws->id = ++sw->last_peer_id;
-	ws->is_cold = true;
 	rate_window_init(&ws->window, now_us);
 	rate_meter_init(&ws->down, METER_SPAN_US, now_us);
 	ws->url = mem_strdup(url);

@@ -60,6 +60,8 @@ void webseed_run_end(struct webseed_run *run)
 {
 	struct webseed *ws = run->ws;
 
+	if (run->get != NULL && ws->n_lines > 0)
+		ws->n_lines--; /* its connection goes with it */
 	http_get_cancel(run->get);
 	run->get = NULL;
 	pace_on_gone(ws->sw->e, &ws->paid_bytes,
@@ -76,6 +78,7 @@ void webseed_run_end(struct webseed_run *run)
 
 static void fail(struct webseed_run *run, const char *why)
 {
+	run->ws->n_lines = 0; /* nobody knows */
 	webseed_fail(run->ws, why);
 	webseed_run_end(run);
 }
@@ -157,7 +160,9 @@ static void on_done(void *arg, int err, int status, struct span body,
 	if (wait_s == 0 && status == 503 && ws->kind == WEBSEED_PIECES)
 		wait_s = said_wait_s(body);
 	run->get = NULL;
-	if (err == 0) {
+	if (err == 0 && run->tail_until_us != 0 && webseed_run_is_active(run)) {
+		webseed_run_end(run); /* it was let go on for its connection */
+	} else if (err == 0) {
 		run_next(run);
 	} else if (wait_s > 0) {
 		webseed_on_busy(ws, wait_s);
@@ -254,6 +259,7 @@ void webseed_run_start(struct webseed_run *run, uint64_t at_bytes,
 {
 	run->at_bytes = at_bytes;
 	run->end_bytes = end_bytes;
+	run->tail_until_us = 0;
 	if (run->stage == NULL)
 		run->stage = mem_alloc(WIRE_BLOCK_BYTES);
 	if (run->stage == NULL)

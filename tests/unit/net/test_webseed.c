@@ -562,6 +562,84 @@ static void requests_end_with_their_reader(void **state)
 	assert_true(r.is_done);
 }
 
+static bool has_half(void *arg)
+{
+	return web_of(arg)->down_bytes == PIECE / 2;
+}
+
+/* As if so much came within three delays. */
+static void pretend_far(struct world *w, uint32_t delay_us, uint64_t bytes)
+{
+	web_of(w)->window.delay_us = delay_us;
+	web_of(w)->window.rate_Bps = bytes * 1000000 / 3 / delay_us;
+}
+
+static bool was_asked_twice(void *arg)
+{
+	return ((struct site *)arg)->srv.requests == 2;
+}
+
+/* What nobody wants any more and comes soon is let go on, and what is wanted
+ * next waits for its connection; but not for long. */
+static void a_short_tail_is_let_go_on(void **state)
+{
+	struct world *w = *state;
+	struct reading r, next;
+	struct site s;
+
+	with_site(&s, w, SILENT);
+	reading_start(&r, &w->nodes[0], 0, 100);
+	world_run(w, has_half, w);
+	pretend_far(w, 100000, PIECE);
+	torrent_read_cancel(r.rd);
+	spin_ms(w->loop, 5);
+	assert_false(owes_nothing(w));
+	reading_start(&next, &w->nodes[0], 4 * PIECE, 100);
+	spin_ms(w->loop, 5);
+	assert_int_equal(s.srv.requests, 1);
+	s.manner = RIGHT;
+	world_run(w, was_asked_twice, &s);
+	world_run(w, owes_nothing, w);
+	assert_int_equal(s.srv.accepted, 2);
+	world_run(w, reading_is_done, &next);
+	assert_int_equal(next.err, 0);
+	assert_int_equal(web_of(w)->n_fails, 0);
+	site_close(&s);
+}
+
+/* What would take longer ends, and its connection. */
+static void a_long_tail_ends(void **state)
+{
+	struct world *w = *state;
+	struct reading r;
+	struct site s;
+
+	with_site(&s, w, SILENT);
+	reading_start(&r, &w->nodes[0], 0, 100);
+	world_run(w, has_half, w);
+	pretend_far(w, 10000000, PIECE / 4);
+	torrent_read_cancel(r.rd);
+	world_run(w, owes_nothing, w);
+	assert_int_equal(web_of(w)->n_lines, 0);
+	site_close(&s);
+}
+
+/* Who goes elsewhere all the time is served by the connections that exist. */
+static void seeks_keep_their_connections(void **state)
+{
+	static const uint32_t pieces[] = {0, 5, 2, 7, 1, 6};
+	struct world *w = *state;
+	struct site s;
+	unsigned i;
+
+	with_site(&s, w, RIGHT);
+	for (i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++)
+		node_read(&w->nodes[0], (uint64_t)pieces[i] * PIECE, 100);
+	assert_int_equal(s.srv.requests, 6);
+	assert_int_equal(s.srv.accepted, 1);
+	site_close(&s);
+}
+
 /* A script that hands out pieces (BEP 17) will do alone, too: a whole
  * piece without a range, over kept connections. */
 static void a_script_alone_will_do(void **state)
@@ -808,6 +886,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_failing_site_is_asked_again,
 						world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(requests_end_with_their_reader,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(a_short_tail_is_let_go_on,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(a_long_tail_ends, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(seeks_keep_their_connections,
 						world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(memory_may_be_short,
 						world_setup, world_teardown),

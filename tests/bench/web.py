@@ -8,12 +8,15 @@ each time in a fresh process with an empty store:
   first    process start to the first 64 KiB of the file
   seek     64 KiB at random places, never behind a piece that was read; one
            that took less than a round trip found its bytes fetched (hits)
+  jump     64 KiB in another eighth of the file, after 4 MiB read in order:
+           what was read ahead is on its way then (shoalfs; the reader made of
+           libtorrent reads nothing ahead between two reads)
   whole    the whole file in order, nothing fetched before
   share    of the line: of what one plain download of the file reaches
            (`line`, measured in each round)
 
-Every figure but p50 and p99, which are over the seeks of all rounds, is the
-median over rounds; the order of the participants turns with each round."""
+Every figure but p50 and p99, which are over the seeks and jumps of all rounds,
+is the median over rounds; the order of the participants turns with each round."""
 
 import argparse
 import http.client
@@ -116,14 +119,24 @@ class Bench:
         return {"first": first, "seeks": [t for t in took if t >= ROUND_TRIP],
                 "hits": sum(t < ROUND_TRIP for t in took)}
 
+    def jumps(self, participant, _):
+        eighth, took = self.options.size // 8, []
+        for number in (5, 2, 7, 0, 4, 1, 6, 3):
+            place = number * eighth + 5 * SEEK
+            took.append(participant.read(place, SEEK))
+            for more in range(1, min(64, eighth // SEEK - 7)):
+                participant.read(place + more * SEEK, SEEK)
+        return {"jumps": took[1:]}
+
     def whole(self, participant, _):
         return {"whole": self.options.size / MB / participant.sequential()}
 
     def one(self, kind, participant):
         torrent = self.torrents[kind]
         found = self.with_participant(participant, torrent, self.seeks)
-        return {**found,
-                **self.with_participant(participant, torrent, self.whole)}
+        for measure in (self.jumps, self.whole):
+            found.update(self.with_participant(participant, torrent, measure))
+        return found
 
     def rounds(self, kinds, names):
         """{(kind, participant): [what one() found, per round]}."""
@@ -141,18 +154,25 @@ class Bench:
 
 
 HEADINGS = (f"{'':8}{'':12}{'first ms':>10}{'seek p50':>10}{'seek p99':>10}"
-            f"{'hits':>6}{'MB/s':>8}{'line':>8}{'share %':>9}")
+            f"{'hits':>6}{'jump p50':>10}{'jump p99':>10}"
+            f"{'MB/s':>8}{'line':>8}{'share %':>9}")
+
+
+def ms(times, share):
+    times = sorted(times) or [0]
+    return 1000 * times[int(len(times) * share)]
 
 
 def row(kind, name, rounds):
-    seeks = sorted(itertools.chain.from_iterable(r["seeks"] for r in rounds)) \
-        or [0]
+    seeks, jumps = (list(itertools.chain.from_iterable(r[key] for r in rounds))
+                    for key in ("seeks", "jumps"))
     middle = {key: statistics.median(r[key] for r in rounds)
               for key in ("first", "hits", "whole", "line", "share")}
     return (f"{kind:8}{name:12}{1000 * middle['first']:10.0f}"
-            f"{1000 * statistics.median(seeks):10.0f}"
-            f"{1000 * seeks[int(len(seeks) * 0.99)]:10.0f}"
-            f"{middle['hits']:6.0f}{middle['whole']:8.2f}{middle['line']:8.2f}"
+            f"{ms(seeks, 0.5):10.0f}{ms(seeks, 0.99):10.0f}"
+            f"{middle['hits']:6.0f}"
+            f"{ms(jumps, 0.5):10.0f}{ms(jumps, 0.99):10.0f}"
+            f"{middle['whole']:8.2f}{middle['line']:8.2f}"
             f"{100 * middle['share']:9.1f}")
 
 

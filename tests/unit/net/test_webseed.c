@@ -590,7 +590,7 @@ static void a_short_tail_is_let_go_on(void **state)
 	with_site(&s, w, SILENT);
 	reading_start(&r, &w->nodes[0], 0, 100);
 	world_run(w, has_half, w);
-	pretend_far(w, 100000, PIECE);
+	pretend_far(w, 300000, PIECE);
 	torrent_read_cancel(r.rd);
 	spin_ms(w->loop, 5);
 	assert_false(owes_nothing(w));

@@ -16,6 +16,7 @@
 #include "cmd/holder.h"
 #include "cmd/mounthelper.h"
 #include "cmd/mounts.h"
+#include "cmd/place.h"
 #include "cmd/source.h"
 #include "cmd/successor.h"
 #include "core/err.h"
@@ -79,6 +80,34 @@ struct wanted {
 	char **folders;
 	unsigned n_sources, n_folders;
 };
+
+/* A daemon that waits for itself hangs, and cannot be told to end. */
+static enum exits check_places(const struct options *o, const struct wanted *w,
+			       const char *mountpoint)
+{
+	char path[PATH_MAX] = "", why[WHY_BYTES];
+
+	if (o->store)
+		(void)snprintf(path, sizeof(path), "%s", o->store);
+	else if (o->store_mem_bytes == 0)
+		(void)place_store(mountpoint, path);
+	if (path[0] != '\0' && place_is_in(path, mountpoint)) {
+		(void)snprintf(why, WHY_BYTES,
+			       "store %.300s: it would lie in the mount itself",
+			       path);
+		return say(EXITS_MOUNT, why);
+	}
+	for (unsigned i = 0; i < w->n_folders; i++) {
+		if (!place_is_in(w->folders[i], mountpoint))
+			continue;
+		(void)snprintf(why, WHY_BYTES,
+			       "%.300s cannot be watched: it would lie in the "
+			       "mount itself",
+			       w->folders[i]);
+		return say(EXITS_MOUNT, why);
+	}
+	return EXITS_OK;
+}
 
 static int load_one(struct wanted *w, const char *text, struct hasher *h,
 		    char why[WHY_BYTES])
@@ -162,6 +191,10 @@ static enum exits mount_all(struct options *o, const struct wanted *w,
 	if (r)
 		return say(EXITS_MOUNT, why);
 	r = make_store_absolute(o);
+	code = r || b->is_successor ? EXITS_OK
+				    : check_places(o, w, b->mountpoint);
+	if (code != EXITS_OK)
+		return code;
 	if (!r)
 		r = go_behind(o, b->is_successor, &d);
 	if (r)

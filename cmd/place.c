@@ -1,4 +1,5 @@
-/* place — where a mount keeps what it needs on disk when nobody says where.
+/* place — where a mount keeps what it needs on disk when nobody says where, and
+ * where it must not.
  *
  * Names are mount points with '%' for '/'. A socket's name has to fit into its
  * address (108 bytes, of which steer_addr needs some): a longer one is the
@@ -76,4 +77,22 @@ int place_control(const char *mountpoint, char dir[PATH_MAX],
 		return hash_name(mountpoint, name);
 	escape(mountpoint, name);
 	return 0;
+}
+
+bool place_is_in(const char *path, const char *dir)
+{
+	char at[PATH_MAX], real[PATH_MAX];
+	size_t len = strlen(dir);
+	char *slash;
+
+	if (snprintf(at, sizeof(at), "%s", path) >= PATH_MAX)
+		return false;
+	while (!realpath(at, real)) {
+		slash = strrchr(at, '/');
+		if (errno != ENOENT || !slash || slash == at)
+			return false;
+		*slash = '\0';
+	}
+	return strncmp(real, dir, len) == 0 &&
+	       (real[len] == '/' || real[len] == '\0' || len == 1);
 }

@@ -28,6 +28,8 @@ def cases(lab, torrent):
     empty = write(lab.path("empty.torrent"), b"")
     other = write(lab.path("other.torrent"), b"d4:infod4:name1:xee")
     good = torrent.file
+    behind = lab.path("behind")
+    os.symlink(mnt, behind)
     link = torrent.magnet()
     return [
         ([], USAGE, "MOUNTPOINT"),
@@ -48,6 +50,11 @@ def cases(lab, torrent):
         ([other, mnt], MOUNT, "other.torrent"),
         ([good, lab.path("nowhere")], MOUNT, "nowhere"),
         ([good, full], MOUNT, "full"),
+        # What the mount needs must not lie behind it.
+        (["-o", f"store={mnt}", good, mnt], MOUNT, "in the mount"),
+        (["-o", f"store={mnt}/not/yet", good, mnt], MOUNT, "in the mount"),
+        (["-o", f"store={behind}/store", good, mnt], MOUNT, "in the mount"),
+        ([mnt, mnt], MOUNT, "in the mount"),
         ([good, good], MOUNT, os.path.basename(good)),
     ]
 

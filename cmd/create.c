@@ -317,16 +317,47 @@ static int write_file(const char *path, struct span data)
 	return replace(target, data);
 }
 
+static void place_of(const struct create *c, const struct content *content,
+		     char path[PATH_MAX])
+{
+	if (c->out)
+		(void)snprintf(path, PATH_MAX, "%s", c->out);
+	else
+		(void)snprintf(path, PATH_MAX, "%s.torrent", content->name);
+}
+
+/* What is there already must be none of the files that it is made from. */
+static int check_place(const struct create *c, const struct content *content,
+		       char why[WHY_BYTES])
+{
+	size_t len = strlen(content->root);
+	char path[PATH_MAX], real[PATH_MAX];
+	bool is_content;
+
+	place_of(c, content, path);
+	if (!realpath(path, real) || strncmp(real, content->root, len) != 0)
+		return 0;
+	is_content = real[len] == '\0' && content->is_single;
+	len -= content->root[len - 1] == '/';
+	for (uint32_t i = 0; !is_content && i < content->n_files; i++)
+		is_content = real[len] == '/' && content->files[i].rel &&
+			     strcmp(content->files[i].rel, real + len + 1) == 0;
+	if (!is_content)
+		return 0;
+	(void)snprintf(why, WHY_BYTES,
+		       "%.300s: it is among the files that the torrent is of; "
+		       "-o names another place",
+		       path);
+	return EEXIST;
+}
+
 static int write_torrent(const struct create *c, const struct content *content,
 			 struct span torrent, char why[WHY_BYTES])
 {
 	char path[PATH_MAX];
 	int r;
 
-	if (c->out)
-		(void)snprintf(path, sizeof(path), "%s", c->out);
-	else
-		(void)snprintf(path, sizeof(path), "%s.torrent", content->name);
+	place_of(c, content, path);
 	r = write_file(path, torrent);
 	if (r)
 		(void)snprintf(why, WHY_BYTES, "%.200s: %s", path, err_text(r));
@@ -398,9 +429,13 @@ int create_run(int argc, char **argv)
 		return fail(err_text(r));
 	r = content_scan(loop, c.path, c.want, &content, why);
 	if (!r)
+		r = check_place(&c, &content, why);
+	if (!r)
 		r = make(&c, loop, &content, &mi, why);
 	loop_free(loop);
-	if (!r)
+	if (r)
+		metainfo_free(mi);
+	else
 		r = seed_run(&(struct seed_cfg){.content = &content,
 						.mi = mi,
 						.trackers = c.trackers,

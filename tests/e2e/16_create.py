@@ -1,7 +1,8 @@
 """Goal: shoalfs by itself, without anybody's program: `shoalctl create --seed`
 prints a magnet link, a mount of that link in the background shows the same
 bytes, `shoalctl status` tells of it, `shoal-cat` writes one of its files. What
-`-o` names and is no plain file is written to, and stays what it is."""
+`-o` names and is no plain file is written to, and stays what it is; what the
+torrent is of is not written over."""
 
 import json
 import os
@@ -35,11 +36,38 @@ def outputs(lab, tree):
         assert decode(piped)[b"info"] == decode(linked.read())[b"info"]
 
 
+def refused(lab):
+    """What it is made of is not written over, also not by the second of two
+    equal commands; a place that will not do is a line and no more."""
+    tree = write_tree(lab.path("own", "tree"), 17)
+    film, link = os.path.join(tree, "tail.bin"), lab.path("film")
+    os.symlink(film, link)
+    before = digest(film)
+
+    def create(code, word, *words):
+        done = subprocess.run([program("shoalctl"), "create", *words],
+                              capture_output=True, text=True, timeout=20,
+                              cwd=tree)
+        assert done.returncode == code, done
+        assert word in done.stderr and len(done.stderr.splitlines()) == code, \
+            done
+    create(1, "-o names another", "-o", film, film)
+    create(1, "-o names another", "-o", film, tree)
+    create(1, "-o names another", "-o", link, ".")
+    assert digest(film) == before
+    create(0, "", ".")                          # tree.torrent, in the tree
+    create(1, "-o names another", ".")
+    create(0, "", "-o", "tree.torrent", "sub")  # of other files
+    create(1, "nowhere", "-o", lab.path("nowhere", "x"), tree)
+    create(1, "sub", "-o", "sub/", tree)
+
+
 def scenario(lab):
     reader, seed = lab.hosts("reader", "seed")
     lab.link(reader, seed)
     tree, file = write_tree(lab.path("c", "tree"), 16), lab.path("t.torrent")
     outputs(lab, tree)
+    refused(lab)
     seeder = seed.start([program("shoalctl"), "create", "-o", file, "--seed", "--nodht",
                          tree], "create", stdout=subprocess.PIPE)
     link = seeder.stdout.readline().decode().strip()

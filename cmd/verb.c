@@ -162,15 +162,30 @@ static json_t *of_link(struct question *q)
 		      : NULL;
 }
 
-/* In a mount's own words, or its path. */
+/* By its name, hash or directory. It goes as a whole: who names a part of it
+ * wants something else. */
 static json_t *make_rm(struct question *q)
 {
 	json_t *j = of_link(q);
+	const char *name, *slash;
 
-	if (!j && q->why[0] == '\0')
-		j = make_peers(q);
-	if (j)
-		(void)json_object_set_new(j, "verb", json_string("rm"));
+	if (j || q->why[0] != '\0')
+		return j;
+	j = of_path(q, "rm", "torrent");
+	name = json_string_value(json_object_get(j, "torrent"));
+	slash = name ? strchr(name, '/') : NULL;
+	if (slash && slash[strspn(slash, "/")] != '\0') {
+		(void)snprintf(q->why, WHY_BYTES,
+			       "%.200s is a part of %.*s, which goes only as a "
+			       "whole",
+			       q->words[0], (int)(slash - name), name);
+		json_decref(j);
+		return NULL;
+	}
+	if (slash)
+		(void)json_object_set_new(
+			j, "torrent",
+			json_stringn(name, (size_t)(slash - name)));
 	return j;
 }
 

@@ -150,7 +150,10 @@ def scenario(lab):
     # At once, though the kernel knows the names; who stands elsewhere stays.
     os.stat(mount.at("one", "dir", "a.bin"))
     elsewhere = os.open(mount.at("two", "dir"), os.O_RDONLY)
-    ctl("rm", mount.at("one", "dir"))
+    for part in mount.at("one", "dir"), "one/b.bin":
+        assert "only as a whole" in ctl("rm", part, code=1)
+    os.stat(mount.at("one", "dir", "a.bin"))
+    ctl("rm", mount.at("one") + "/")
     for path in ("one",), ("one", "b.bin"), ("one", "dir", "a.bin"):
         refused(errno.ENOENT, os.stat, mount.at(*path))
     assert "one" not in names()

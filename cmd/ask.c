@@ -77,8 +77,15 @@ int ask_path(const char *given, const char *path, char point[PATH_MAX],
 	     char below[PATH_MAX], char why[WHY_BYTES])
 {
 	char real[PATH_MAX];
+	bool is_there = realpath(path, real) != NULL;
 
-	if (realpath(path, real) && split(real, point, below))
+	if (path[0] == '\0')
+		return refuse(why, "an empty path", err_text(EINVAL));
+	if (is_there && split(real, point, below))
+		return 0;
+	/* The mount says what is wrong with one that it does not have. */
+	if (!is_there && path[0] == '/' && strlen(path) < PATH_MAX &&
+	    split(path, point, below))
 		return 0;
 	if (path[0] == '/')
 		return refuse(why, path, "not in a shoalfs mount");

@@ -14,8 +14,9 @@ struct buf;
  * running. 0, with its path resolved; EINVAL, with a line in `why`. */
 int ask_mount(const char *given, char point[PATH_MAX], char why[WHY_BYTES]);
 
-/* ask_path — the mount in which `path` is, and the path below it; a path that
- * is in none is taken to be below the mount that ask_mount finds. */
+/* ask_path — the mount in which `path` is, and the path below it, which need
+ * not be there; a path that is in none is taken to be below the mount that
+ * ask_mount finds. */
 int ask_path(const char *given, const char *path, char point[PATH_MAX],
 	     char below[PATH_MAX], char why[WHY_BYTES]);
 

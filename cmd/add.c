@@ -191,6 +191,16 @@ static void add_word(struct adding *a, const char *word)
 		complain(a, why);
 }
 
+static int not_taken(const char *word, bool is_last)
+{
+	if (is_last && strcmp(word, "--data") == 0)
+		fprintf(stderr, "shoalctl: --data needs a DIR; see -h\n");
+	else
+		fprintf(stderr, "shoalctl: add does not take %s; see -h\n",
+			word);
+	return 2;
+}
+
 int add_run(const char *mountpoint, int argc, char **argv)
 {
 	struct adding a = {.data_fd = -1};
@@ -209,6 +219,8 @@ int add_run(const char *mountpoint, int argc, char **argv)
 			data = argv[i] + 7;
 		else if (!only_words && strcmp(argv[i], "--") == 0)
 			only_words = true;
+		else if (!only_words && argv[i][0] == '-' && argv[i][1])
+			return not_taken(argv[i], i + 1 == argc);
 		else
 			argv[n_words++] = argv[i];
 	}

@@ -1,5 +1,6 @@
 /* shoalctl — make torrents, and ask a running mount. */
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,16 +47,54 @@ static int run_status(const char *mountpoint, int argc, char **argv)
 	return status_run(mountpoint, json);
 }
 
+static int help(void)
+{
+	(void)fputs(usage, stdout);
+	(void)fputs(top_usage, stdout);
+	(void)fputs(verb_usage, stdout);
+	(void)fputs(more_usage, stdout);
+	return 0;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "-h") == 0 ||
+		    strcmp(argv[i], "--help") == 0)
+			return true;
+	return false;
+}
+
 static int run_create(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "-h") == 0 ||
-		    strcmp(argv[i], "--help") == 0) {
-			(void)fputs(create_usage, stdout);
-			return 0;
-		}
+	if (!wants_help(argc, argv))
+		return create_run(argc, argv);
+	(void)fputs(create_usage, stdout);
+	return 0;
+}
+
+static int run_verb(const char *mountpoint, int argc, char **argv)
+{
+	int code;
+
+	if (strcmp(argv[0], "publish") == 0)
+		return publish_run(mountpoint, argc, argv);
+	if (strcmp(argv[0], "create") == 0 && !mountpoint)
+		return run_create(argc, argv);
+	if (strcmp(argv[0], "create") == 0)
+		return misuse("create needs no -m", "");
+	if (wants_help(argc, argv))
+		return help();
+	if (strcmp(argv[0], "status") == 0)
+		return run_status(mountpoint, argc, argv);
+	if (strcmp(argv[0], "top") == 0)
+		return top_run(mountpoint, argc, argv);
+	if (strcmp(argv[0], "add") == 0) {
+		code = add_run(mountpoint, argc, argv);
+		return code >= 0 ? code : misuse("add takes a SOURCE", "");
 	}
-	return create_run(argc, argv);
+	code = verb_run(mountpoint, argc, argv);
+	return code >= 0 ? code : misuse("unknown verb ", argv[0]);
 }
 
 int main(int argc, char **argv)
@@ -66,7 +105,7 @@ int main(int argc, char **argv)
 		{NULL, 0, NULL, 0},
 	};
 	const char *mountpoint = NULL;
-	int opt, code;
+	int opt;
 
 	daemon_open_streams();
 	log_open("shoalctl", LOG_SINK_STDERR, LOG_LEVEL_WARN);
@@ -74,11 +113,7 @@ int main(int argc, char **argv)
 	while ((opt = getopt_long(argc, argv, "+:hVm:", longs, NULL)) != -1) {
 		switch (opt) {
 		case 'h':
-			(void)fputs(usage, stdout);
-			(void)fputs(top_usage, stdout);
-			(void)fputs(verb_usage, stdout);
-			(void)fputs(more_usage, stdout);
-			return 0;
+			return help();
 		case 'V':
 			printf("shoalctl %s\n", SHOAL_VERSION);
 			return 0;
@@ -96,20 +131,5 @@ int main(int argc, char **argv)
 	argv += optind;
 	if (argc == 0)
 		return misuse("it takes a VERB", "");
-	if (strcmp(argv[0], "status") == 0)
-		return run_status(mountpoint, argc, argv);
-	if (strcmp(argv[0], "top") == 0)
-		return top_run(mountpoint, argc, argv);
-	if (strcmp(argv[0], "publish") == 0)
-		return publish_run(mountpoint, argc, argv);
-	if (strcmp(argv[0], "create") == 0 && !mountpoint)
-		return run_create(argc, argv);
-	if (strcmp(argv[0], "create") == 0)
-		return misuse("create needs no -m", "");
-	if (strcmp(argv[0], "add") == 0) {
-		code = add_run(mountpoint, argc, argv);
-		return code >= 0 ? code : misuse("add takes a SOURCE", "");
-	}
-	code = verb_run(mountpoint, argc, argv);
-	return code >= 0 ? code : misuse("unknown verb ", argv[0]);
+	return run_verb(mountpoint, argc, argv);
 }

@@ -403,6 +403,13 @@ static int misuse(unsigned v)
 	return 2;
 }
 
+static int not_taken(unsigned v, const char *word)
+{
+	fprintf(stderr, "shoalctl: %s does not take %s; see -h\n",
+		verbs[v].name, word);
+	return 2;
+}
+
 /* A direction without a rate, or one that is none. */
 static bool is_malformed(const char *verb, const struct question *q)
 {
@@ -429,6 +436,8 @@ int verb_run(const char *mountpoint, int argc, char **argv)
 			 argv[i][2] == '\0' && i + 1 < argc &&
 			 q.n_words < WORDS_MAX)
 			words[q.n_words++] = argv[++i];
+		else if (argv[i][0] == '-' && argv[i][1] != '\0')
+			return not_taken(v, argv[i]);
 		else if (q.n_words < WORDS_MAX)
 			words[q.n_words++] = argv[i];
 		else

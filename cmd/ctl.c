@@ -105,7 +105,7 @@ int main(int argc, char **argv)
 		{NULL, 0, NULL, 0},
 	};
 	const char *mountpoint = NULL;
-	int opt;
+	int opt, code;
 
 	daemon_open_streams();
 	log_open("shoalctl", LOG_SINK_STDERR, LOG_LEVEL_WARN);
@@ -131,5 +131,12 @@ int main(int argc, char **argv)
 	argv += optind;
 	if (argc == 0)
 		return misuse("it takes a VERB", "");
-	return run_verb(mountpoint, argc, argv);
+	code = run_verb(mountpoint, argc, argv);
+	/* A long answer may have failed before, and have left nothing. */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
+		fprintf(stderr, "shoalctl %s: not all of it could be written\n",
+			argv[0]);
+		code = 1;
+	}
+	return code;
 }

@@ -393,7 +393,7 @@ static int run(unsigned v, struct question *q, bool as_json)
 		verbs[v].tell(answer);
 	}
 	json_decref(answer);
-	return fflush(stdout) == 0 ? 0 : 1;
+	return 0;
 }
 
 static int misuse(unsigned v)

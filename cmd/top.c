@@ -8,8 +8,9 @@
  * we leave.
  *
  * q, ^C, SIGTERM and the terminal's end leave. ^Z would leave the shell in our
- * mode, so it is off. When the standard output is no terminal the status is
- * written once, all of it; with --json as it came.
+ * mode, so it is off. When the standard output is no terminal, or TERM says
+ * that it knows no sequences, the status is written once, all of it; with
+ * --json as it came.
  *
  * A mount that changes daemons does not answer for a moment: that is said in
  * place of the figures, and only when it goes on is it the end. */
@@ -23,6 +24,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
@@ -210,6 +212,15 @@ static int run_terminal(struct top *t)
 	return t->failures > TOP_FAILURES_MAX ? fail(t->why) : 0;
 }
 
+/* One that understands our sequences? */
+static bool is_screen(void)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && term &&
+	       term[0] != '\0' && strcmp(term, "dumb") != 0;
+}
+
 int top_run(const char *mountpoint, int argc, char **argv)
 {
 	struct top t = {.failures = 0};
@@ -226,7 +237,7 @@ int top_run(const char *mountpoint, int argc, char **argv)
 	}
 	if (ask_mount(mountpoint, t.point, t.why) != 0)
 		return fail(t.why);
-	if (as_json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
+	if (as_json || !is_screen())
 		return print_once(&t, as_json);
 	return run_terminal(&t);
 }

@@ -7,11 +7,12 @@
  *   some film             12% of 4.1 GiB  1.2 MiB/s     0 B/s   3/12      1
  *     film.mkv: 4096 bytes at 0, for 3.2 s: none of 3 connected peers has …
  *
- * The name takes what the figures leave. PEERS are those who let us ask, and
- * all that are connected; OPEN its open files. Several reads of a file that
- * wait for the same are one line, with the oldest. Everything that is printed
- * goes through one function, which counts characters and lets nothing pass that
- * a terminal would obey. */
+ * The name takes what the figures leave, but beyond 80 columns no more than the
+ * longest one needs: in a pipe there is no window. PEERS are those who let us
+ * ask, and all that are connected; OPEN its open files. Several reads of a file
+ * that wait for the same are one line, with the oldest. Everything that is
+ * printed goes through one function, which counts characters and lets nothing
+ * pass that a terminal would obey. */
 #include "cmd/top_view.h"
 
 #include <inttypes.h>
@@ -23,12 +24,18 @@
 #include "core/buf.h"
 #include "core/mem.h"
 
-enum { FIGURES_COLUMNS = 58, NAME_MIN = 12, LINE_BYTES = 1024 };
+enum {
+	FIGURES_COLUMNS = 58,
+	NAME_MIN = 12,
+	NAME_USUAL = 80 - FIGURES_COLUMNS,
+	LINE_BYTES = 1024,
+};
 
 struct view {
 	struct buf *out;
 	const char *eol;
 	unsigned columns, rows; /* rows: those that are left */
+	unsigned longest;	/* name */
 };
 
 static uint64_t number(const json_t *j, const char *key)
@@ -140,9 +147,21 @@ static void head(struct view *v, const json_t *status, json_t *const *torrents,
 
 static unsigned name_columns(const struct view *v)
 {
-	return v->columns > FIGURES_COLUMNS + NAME_MIN
-		       ? v->columns - FIGURES_COLUMNS
-		       : NAME_MIN;
+	unsigned need = v->longest < NAME_USUAL ? NAME_USUAL : v->longest + 1;
+	unsigned room = v->columns > FIGURES_COLUMNS + NAME_MIN
+				? v->columns - FIGURES_COLUMNS
+				: NAME_MIN;
+
+	return room < need ? room : need;
+}
+
+static unsigned count_characters(const char *s)
+{
+	unsigned n = 0;
+
+	for (; *s != '\0'; s++)
+		n += ((uint8_t)*s & 0xc0) != 0x80;
+	return n;
 }
 
 static void title(struct view *v)
@@ -281,8 +300,14 @@ void top_view(const json_t *status, unsigned columns, unsigned rows,
 		line(&v, "out of memory");
 		return;
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		unsigned len;
+
 		torrents[i] = json_array_get(list, i);
+		len = count_characters(text(torrents[i], "name"));
+		if (len > v.longest)
+			v.longest = len;
+	}
 	qsort(torrents, n, sizeof(*torrents), by_weight);
 	head(&v, status, torrents, n);
 	body(&v, status, torrents, n);

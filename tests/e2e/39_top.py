@@ -1,6 +1,6 @@
 """Goal: `shoalctl top` redraws in a terminal, to the window's size, and shows what
-a read waits for; q ends it and leaves the terminal as it was; into a pipe it
-writes once."""
+a read waits for; q ends it and leaves the terminal as it was; into a pipe,
+and to a terminal that knows no sequences, it writes once."""
 
 import fcntl
 import os
@@ -53,7 +53,13 @@ def scenario(lab):
     assert host.run([*words, "--json"]).stdout.startswith("{")
     assert host.run([*words, "--fast"]).returncode == 2
 
-    top = Terminal(host, words)
+    dumb = Terminal(host, ["env", "TERM=dumb", *words])
+    assert dumb.proc.wait(10) == 0
+    assert dumb.has(b"film.bin") and not dumb.has(b"\033"), dumb.seen
+    os.close(dumb.fd)
+    os.close(dumb.inner)
+
+    top = Terminal(host, ["env", "TERM=xterm", *words])
     before = termios.tcgetattr(top.inner)
     until(lambda: top.has(b"\033[?1049h") and top.has(b"NAME"), 10, "a screen")
     until(lambda: top.has(b"no peers known"), 10, "why the read waits")

@@ -129,6 +129,24 @@ static void fits_the_window(void **state)
 	assert_string_equal(line_of(s, 5), "and 2 more");
 }
 
+/* Where there is no window the names take what the longest needs, and what
+ * reads wait for is whole. */
+static void is_not_wider_than_needed(void **state)
+{
+	char torrents[1024];
+	const char *s;
+
+	(void)snprintf(torrents, sizeof(torrents), "%s, %s", idle, busy);
+	s = view(torrents, reads, TOP_COLUMNS_MAX, TOP_ALL_ROWS);
+	assert_int_equal(strlen(line_of(s, 3)), 80);
+	assert_int_equal(strlen(line_of(s, 4)), 80);
+	s = view("{'name': 'the \\u6771 one with a name that is long, long', "
+		 "'size_bytes': 1}",
+		 "", TOP_COLUMNS_MAX, TOP_ALL_ROWS);
+	assert_int_equal(strlen(line_of(s, 3)), 40 + 1 + 58);
+	assert_non_null(strstr(line_of(s, 4), "name that is long, long "));
+}
+
 /* What a terminal would obey is shown as a question mark; characters are cut
  * whole. */
 static void is_only_text(void **state)
@@ -166,6 +184,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shows_all),
 		cmocka_unit_test(fits_the_window),
+		cmocka_unit_test(is_not_wider_than_needed),
 		cmocka_unit_test(is_only_text),
 		cmocka_unit_test(knows_little),
 	};

@@ -4,7 +4,8 @@
  *   1. The directory is watched, and then looked through by a worker, in this
  *      order: what comes in between is seen twice rather than never.
  *   2. A worker reads and parses one file after the other, WATCH_AT_A_TIME
- *      of them; each is added to the mount.
+ *      of them; each is added to the mount. Of a name that is new it looks
+ * first whether it is a link, which nobody will close.
  *
  * Failure modes: a file that is no torrent, or is gone already, is a line in
  * the log. When so much comes that the kernel drops events, the directory is
@@ -29,7 +30,7 @@
 
 enum {
 	WATCH_AT_A_TIME = 4,
-	WATCH_EVENTS = IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR |
+	WATCH_EVENTS = IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR |
 		       IN_DELETE_SELF | IN_MOVE_SELF,
 	EVENT_BYTES = 16 << 10,
 };
@@ -56,7 +57,7 @@ static void file_free(struct watch_file *f)
 	mem_free(f);
 }
 
-static void put(struct watch *w, const char *path, bool is_scan)
+static void put(struct watch *w, const char *path, enum watch_what what)
 {
 	size_t len = strlen(path) + 1;
 	struct watch_file *f = mem_zalloc(1, sizeof(*f) + len);
@@ -66,7 +67,7 @@ static void put(struct watch *w, const char *path, bool is_scan)
 		return;
 	}
 	f->w = w;
-	f->is_scan = is_scan;
+	f->what = what;
 	memcpy(f->path, path, len);
 	STAILQ_INSERT_TAIL(&w->waiting, f, link);
 }
@@ -82,9 +83,9 @@ static void take(struct watch *w, struct watch_file *f)
 {
 	if (f->err) {
 		log_warn("%s", f->why[0] != '\0' ? f->why : err_text(f->err));
-	} else if (f->is_scan) {
+	} else if (f->what == WATCH_SCAN) {
 		for (size_t i = 0; i < f->names->n; i++)
-			put(w, f->names->path[i], false);
+			put(w, f->names->path[i], WATCH_WRITTEN);
 	} else if (f->src.mi) {
 		int r = library_add(w->cfg.mount, &f->src, RECORD_BY_WATCH,
 				    on_added, NULL, NULL);
@@ -138,14 +139,14 @@ static void on_event(struct watch *w, const struct inotify_event *e)
 	char path[PATH_MAX];
 
 	if (e->mask & IN_Q_OVERFLOW) {
-		put(w, w->dir, true);
+		put(w, w->dir, WATCH_SCAN);
 	} else if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF)) {
 		log_warn("%s is not watched any more: it has gone", w->dir);
 	} else if (e->len > 0 && !(e->mask & IN_ISDIR) &&
 		   folder_names_torrent(e->name) &&
 		   snprintf(path, sizeof(path), "%s/%s", w->dir, e->name) <
 			   PATH_MAX) {
-		put(w, path, false);
+		put(w, path, e->mask & IN_CREATE ? WATCH_NAMED : WATCH_WRITTEN);
 	}
 }
 
@@ -196,7 +197,7 @@ int watch_new(const struct watch_cfg *cfg, struct watch **out,
 		watch_free(w);
 		return r;
 	}
-	put(w, w->dir, true);
+	put(w, w->dir, WATCH_SCAN);
 	loop_defer(w->cfg.loop, &w->look);
 	*out = w;
 	return 0;

@@ -9,12 +9,19 @@
 
 struct watch;
 
-/* One path: a .torrent, or (is_scan) the directory itself. */
+enum watch_what {
+	WATCH_SCAN,    /* the directory itself */
+	WATCH_WRITTEN, /* a .torrent that is all there */
+	/* A name that is new: a link to one, or a file that somebody begins to
+	 * write, which is left to the end of that. */
+	WATCH_NAMED,
+};
+
 struct watch_file {
 	struct job job;
 	STAILQ_ENTRY(watch_file) link;
 	struct watch *w; /* NULL: nobody wants it any more */
-	bool is_scan;
+	enum watch_what what;
 	/* reply */
 	int err;
 	struct library_source src;

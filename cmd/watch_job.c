@@ -1,5 +1,7 @@
 /* watch_job — files of a watched directory, read and parsed off the loop: it
  * may lie on a disk that sleeps, or on a server that does not answer. */
+#include <sys/stat.h>
+
 #include "cmd/folder.h"
 #include "cmd/source.h"
 #include "cmd/watch_internal.h"
@@ -29,13 +31,25 @@ static void add_name(void *arg, const char *path)
 		f->err = ENOMEM;
 }
 
+/* A symbolic one, or one more name of a file. */
+static bool is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 &&
+	       (S_ISLNK(st.st_mode) ||
+		(S_ISREG(st.st_mode) && st.st_nlink > 1));
+}
+
 void watch_job_read(struct job *job, struct worker_env *env)
 {
 	struct watch_file *f = CONTAINER_OF(job, struct watch_file, job);
 	int r;
 
 	ASSERT_WORKER();
-	if (!f->is_scan) {
+	if (f->what == WATCH_NAMED && !is_link(f->path))
+		return;
+	if (f->what != WATCH_SCAN) {
 		f->err = source_load(f->path, env->hasher, &f->src, f->why);
 		return;
 	}

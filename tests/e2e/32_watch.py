@@ -1,5 +1,5 @@
 """Goal: a directory as SOURCE is watched. What lies in it is there when the
-mount is; what is written or moved into it comes, many at once too; half-written
+mount is; what is written, moved or linked into it comes, many at once too; half-written
 files, other names and garbage do not; a file that goes takes nothing. An
 http address of a .torrent is a SOURCE, for shoalfs and for shoalctl."""
 
@@ -17,7 +17,7 @@ def scenario(lab):
     reader, other = lab.hosts("reader", "other")
     lab.link(reader, other)
     torrents = {}
-    for number in range(40):
+    for number in range(42):
         name = f"t{number:02}"
         write_blob(lab.path("c", name, "a.bin"), 100, number)
         torrents[name] = make_torrent(lab.path("c", name)).file
@@ -60,6 +60,13 @@ def scenario(lab):
     for number in range(5, 40):
         shutil.copy(torrents[f"t{number:02}"], folder)
     comes(*(f"t{number:02}" for number in range(5, 40)))
+
+    # Linked there.
+    os.link(torrents["t40"], os.path.join(folder, "t40.torrent"))
+    comes("t40")
+    shutil.copy(torrents["t41"], os.path.join(folder, ".t41.torrent"))
+    os.symlink(".t41.torrent", os.path.join(folder, "t41.torrent"))
+    comes("t41")
 
     # Gone there, and here it stays, also over a restart without the folder,
     # once it is more than a name.

@@ -141,6 +141,8 @@ static void on_event(struct watch *w, const struct inotify_event *e)
 	if (e->mask & IN_Q_OVERFLOW) {
 		put(w, w->dir, WATCH_SCAN);
 	} else if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF)) {
+		/* Where it is now its files have other paths. */
+		(void)inotify_rm_watch(w->fd, e->wd);
 		log_warn("%s is not watched any more: it has gone", w->dir);
 	} else if (e->len > 0 && !(e->mask & IN_ISDIR) &&
 		   folder_names_torrent(e->name) &&

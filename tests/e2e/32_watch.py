@@ -81,6 +81,19 @@ def scenario(lab):
     assert names() == set(torrents) - {"t04"}
     assert mount.stop() == 0
 
+    # It goes elsewhere: that is said, and what comes into it is none of ours.
+    moved = lab.path("moved")
+    gone = Mount(other, folder, name="gone")
+    os.rename(folder, moved)
+    until(lambda: "not watched any more" in gone.proc.text(), 20, "it is said")
+    shutil.copy(torrents["t00"], moved)
+    shutil.copy(torrents["t01"], gone.path)
+    until(lambda: os.path.exists(gone.at("t01")), 20, "t01")
+    assert gone.stop() == 0
+    assert "t00" not in gone.proc.text(), gone.proc.text()
+    os.unlink(os.path.join(moved, os.path.basename(torrents["t00"])))
+    os.rename(moved, folder)
+
     # shoalctl takes a folder once, and an address.
     mount = Mount(other, name="second")
     shutil.copy(torrents["t00"], folder)

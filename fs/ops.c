@@ -158,7 +158,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		writeops_open(req, &n, fi);
 		return;
 	}
-	if ((fi->flags & O_ACCMODE) != O_RDONLY)
+	if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0)
 		r = EROFS;
 	else if (node_is_dir(&n))
 		r = EISDIR;

@@ -50,6 +50,7 @@ def refusals(top, file):
         "truncate": lambda: os.truncate(file, 1),
         "open rdwr": opened(file, os.O_RDWR),
         "open trunc": opened(file, os.O_WRONLY | os.O_TRUNC),
+        "open rdonly trunc": opened(file, os.O_RDONLY | os.O_TRUNC),
         "create": opened(new, os.O_WRONLY | os.O_CREAT),
         "tmpfile": opened(top, os.O_RDWR | os.O_TMPFILE),
         "chmod": lambda: os.chmod(file, 0o600),

@@ -148,13 +148,33 @@ static void on_reap(void *arg)
 	}
 }
 
+/* Of what was asked for, so that it can be put right: an address, a port. */
+static void say_where(const struct engine *e, int err, char why[160])
+{
+	char at[ADDR_TEXT_BYTES] = "any port", *colon;
+
+	if (e->cfg.bind_to != NULL) {
+		colon = strrchr(addr_format(e->cfg.bind_to, at), ':');
+		if (colon != NULL)
+			*colon = '\0';
+	}
+	if (e->cfg.port == 0)
+		(void)snprintf(why, 160, "cannot listen on %s: %s", at,
+			       err_text(err));
+	else if (e->cfg.bind_to == NULL)
+		(void)snprintf(why, 160, "cannot listen on port %u: %s",
+			       e->cfg.port, err_text(err));
+	else
+		(void)snprintf(why, 160, "cannot listen on %s, port %u: %s", at,
+			       e->cfg.port, err_text(err));
+}
+
 static int listen_for_peers(struct engine *e, char why[160])
 {
 	int r = take_port(e);
 
 	if (r != 0)
-		(void)snprintf(why, 160, "cannot listen on port %u: %s",
-			       e->cfg.port, err_text(r));
+		say_where(e, r, why);
 	e->cfg.bind_to = NULL; /* borrowed, and not needed any more */
 	e->cfg.dht_bootstrap = NULL;
 	return r;

@@ -8,7 +8,7 @@ from lab import run
 from shoal import program
 from swarm import make_torrent, write_blob
 
-USAGE, MOUNT = 1, 32
+USAGE, SYSTEM, MOUNT = 1, 2, 32
 
 
 def write(path, data):
@@ -41,6 +41,7 @@ def cases(lab, torrent):
         (["--nosuch", good, mnt], USAGE, "nosuch"),
         (["-x", good, mnt], USAGE, "-x"),
         (["-o", "port=70000", good, mnt], USAGE, "port=70000"),
+        (["-o", "bind=203.0.113.99", good, mnt], SYSTEM, "203.0.113.99"),
         (["-o", "read_timeout=soon", good, mnt], USAGE, "read_timeout=soon"),
         ([lab.path("missing.torrent"), mnt], MOUNT, "missing.torrent"),
         (["/dev/null", mnt], MOUNT, "/dev/null"),

@@ -1,9 +1,10 @@
 /* place — where a mount keeps what it needs on disk when nobody says where, and
  * where it must not.
  *
- * Names are mount points with '%' for '/'. A socket's name has to fit into its
- * address (108 bytes, of which steer_addr needs some): a longer one is the
- * SHA-1 of the mount point instead. */
+ * Names are mount points with '%' for '/'. A directory's has to be a file name
+ * (255 bytes), a socket's has to fit into its address (108 bytes, of which
+ * steer_addr needs some): a longer one is the SHA-1 of the mount point instead.
+ */
 #include "cmd/place.h"
 
 #include <stdio.h>
@@ -24,24 +25,6 @@ static void escape(const char *mountpoint, char *out)
 	*out = '\0';
 }
 
-int place_store(const char *mountpoint, char path[PATH_MAX])
-{
-	const char *data = getenv("XDG_DATA_HOME");
-	const char *home = getenv("HOME");
-	int n;
-
-	if (data && data[0] == '/')
-		n = snprintf(path, PATH_MAX, "%s/shoalfs/", data);
-	else if (home && home[0] == '/')
-		n = snprintf(path, PATH_MAX, "%s/.local/share/shoalfs/", home);
-	else
-		return ENOENT;
-	if (n < 0 || (size_t)n + strlen(mountpoint) >= PATH_MAX)
-		return ENAMETOOLONG;
-	escape(mountpoint, path + n);
-	return 0;
-}
-
 static int hash_name(const char *mountpoint, char *out)
 {
 	uint8_t digest[HASH_SHA1_BYTES];
@@ -54,6 +37,26 @@ static int hash_name(const char *mountpoint, char *out)
 	hasher_free(h);
 	for (unsigned i = 0; i < HASH_SHA1_BYTES; i++)
 		(void)snprintf(out + 2 * (size_t)i, 3, "%02x", digest[i]);
+	return 0;
+}
+
+int place_store(const char *mountpoint, char path[PATH_MAX])
+{
+	const char *data = getenv("XDG_DATA_HOME");
+	const char *home = getenv("HOME");
+	int n;
+
+	if (data && data[0] == '/')
+		n = snprintf(path, PATH_MAX, "%s/shoalfs/", data);
+	else if (home && home[0] == '/')
+		n = snprintf(path, PATH_MAX, "%s/.local/share/shoalfs/", home);
+	else
+		return ENOENT;
+	if (n < 0 || n + NAME_MAX >= PATH_MAX)
+		return ENAMETOOLONG;
+	if (strlen(mountpoint) > NAME_MAX)
+		return hash_name(mountpoint, path + n);
+	escape(mountpoint, path + n);
 	return 0;
 }
 

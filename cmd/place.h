@@ -6,8 +6,8 @@
 #include <limits.h>
 #include <stdbool.h>
 
-/* place_store — $XDG_DATA_HOME/shoalfs/<mount point, / as %>. 0; ENOENT: there
- * is no home; ENAMETOOLONG. */
+/* place_store — $XDG_DATA_HOME/shoalfs/<mount point, / as %>, or its SHA-1 if
+ * that is no file name. 0; ENOENT: there is no home; ENAMETOOLONG. */
 int place_store(const char *mountpoint, char path[PATH_MAX]);
 
 /* place_control — for a control socket that cannot be in the store: a directory

@@ -1,7 +1,8 @@
 """Goal: it is mounted as every file system is: by mount(8) with its words of an
 fstab line, by its helper, which knows mount(8)'s letters and mounts nothing
 with -f; nosuid and nodev are there whatever the line says; a service manager
-is told when the mount is up, and when it goes."""
+is told when the mount is up, and when it goes. However deep the mount point,
+there is a place for its store."""
 
 import os
 import socket
@@ -82,6 +83,19 @@ def scenario(lab):
         assert os.listdir(path) == [".trackerignore", torrent.name]
         assert front.stop() == 0
         assert manager.recv(100) == b"STOPPING=1\n"
+
+    # So deep that its path is no file name: each has a store all the same.
+    home = lab.mkdir("home")
+    for last in "a", "b":
+        deep = lab.mkdir("d" * 200, "e" * 100, last)
+        done = reader.run([program(), "-o", f"nodht,peer={source.address}",
+                           torrent.file, deep],
+                          env={**os.environ, "XDG_DATA_HOME": home})
+        assert done.returncode == 0, done.stderr
+        check(lab, deep, torrent)
+        assert reader.run([umount, deep]).returncode == 0
+        gone(lab, deep)
+    assert len(os.listdir(os.path.join(home, "shoalfs"))) == 2
     source.stop()
 
 
